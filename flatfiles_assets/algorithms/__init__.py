@@ -1,0 +1,1 @@
+"""Prices to features: pure functions over arrays, no Dagster, no I/O."""

@@ -1,0 +1,1 @@
+"""The Dagster graph, one module a layer, each asset a few lines over the core."""

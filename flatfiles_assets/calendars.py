@@ -1,0 +1,127 @@
+"""Which days have a session, and the Dagster-free facts about them.
+
+Here: sessions per calendar, early closes and session bounds. Not here: Dagster's partitions
+definitions, which `assets/partitions.py` derives from these.
+
+XNYS comes from exchange_calendars, with its unscheduled closures. The horizon is a constant, never
+the clock: partitions derived from it must not change identity from one day to the next.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import re
+from zoneinfo import ZoneInfo
+
+import exchange_calendars
+import numpy as np
+import numpy.typing as npt
+
+from flatfiles_assets.datasets import CalendarName
+from flatfiles_assets.errors import InvalidArgument
+
+FIRST_DAY = dt.date(2002, 1, 1)
+LAST_DAY = dt.date(2040, 12, 31)
+
+# Monday first, as numpy writes week masks. XNYS is not here: it has holidays.
+_WEEK_MASKS: dict[CalendarName, str] = {"weekdays": "1111100", "forex": "1111101", "24/7": "1111111"}
+
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+DateLike = str | dt.date | dt.datetime
+
+
+@functools.lru_cache(maxsize=1)
+def xnys() -> exchange_calendars.ExchangeCalendar:
+    """The New York Stock Exchange's calendar from 2002 to the horizon."""
+    return exchange_calendars.get_calendar("XNYS", start=FIRST_DAY.isoformat(), end=LAST_DAY.isoformat())
+
+
+@functools.cache
+def _session_days(calendar: CalendarName) -> npt.NDArray[np.datetime64]:
+    if calendar == "XNYS":
+        return np.asarray(xnys().sessions, dtype="datetime64[D]")
+    days = np.arange(np.datetime64(FIRST_DAY), np.datetime64(LAST_DAY) + 1)
+    return days[np.is_busday(days, weekmask=_WEEK_MASKS[calendar])]
+
+
+def parse_date(value: DateLike, name: str = "date") -> dt.date:
+    """A calendar date from an ISO string, a date or a datetime (its own date, whatever its zone).
+
+    Raises:
+        InvalidArgument: It is not a real date in the form ``YYYY-MM-DD``.
+    """
+    if isinstance(value, dt.datetime):
+        return value.date()
+    if isinstance(value, dt.date):
+        return value
+    if isinstance(value, str) and _ISO_DATE.fullmatch(value):
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise InvalidArgument(
+        f"{name} {value!r} is not a calendar date", next_step="write it as YYYY-MM-DD, for example 2024-01-02"
+    )
+
+
+def parse_range(start: DateLike, end: DateLike) -> tuple[dt.date, dt.date]:
+    """Both ends of a range, in order.
+
+    Raises:
+        InvalidArgument: An end is not a date, the range is reversed or outside the calendar.
+    """
+    first, last = parse_date(start, "start date"), parse_date(end, "end date")
+    if first > last:
+        raise InvalidArgument(
+            f"the range is reversed: it starts {first} and ends {last}", next_step="swap start and end"
+        )
+    if first < FIRST_DAY or last > LAST_DAY:
+        raise InvalidArgument(
+            f"the range {first} to {last} leaves the calendar",
+            next_step=f"stay between {FIRST_DAY} and {LAST_DAY}",
+        )
+    return first, last
+
+
+def sessions(calendar: CalendarName, start: DateLike, end: DateLike) -> list[dt.date]:
+    """The sessions from start to end, both included, in order.
+
+    Raises:
+        InvalidArgument: As `parse_range`.
+    """
+    first, last = parse_range(start, end)
+    days = _session_days(calendar)
+    lo = int(np.searchsorted(days, np.datetime64(first), side="left"))
+    hi = int(np.searchsorted(days, np.datetime64(last), side="right"))
+    found: list[dt.date] = days[lo:hi].tolist()
+    return found
+
+
+def is_session(calendar: CalendarName, day: dt.date) -> bool:
+    """Whether that day has a session."""
+    return bool(sessions(calendar, day, day))
+
+
+def closed_weekdays(calendar: CalendarName, start: dt.date) -> list[dt.date]:
+    """The days from start to the horizon that the calendar's week has, but which are closed."""
+    mask = _WEEK_MASKS.get(calendar, "1111100")
+    days = np.arange(np.datetime64(start), np.datetime64(LAST_DAY) + 1)
+    regular = days[np.is_busday(days, weekmask=mask)]
+    closed: list[dt.date] = np.setdiff1d(regular, _session_days(calendar)).tolist()
+    return closed
+
+
+def closed_weekday_numbers(calendar: CalendarName) -> list[int]:
+    """The days of the week without sessions, as cron counts them (Sunday is 0)."""
+    mask = _WEEK_MASKS.get(calendar, "1111100")
+    return sorted((position + 1) % 7 for position, open_ in enumerate(mask) if open_ == "0")
+
+
+def day_bounds_ns(day: dt.date, timezone: str) -> tuple[int, int]:
+    """Start (included) and end (excluded) of a calendar day, in nanoseconds since 1970 UTC."""
+    zone = ZoneInfo(timezone)
+    start = dt.datetime.combine(day, dt.time(), zone)
+    end = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), zone)
+    return int(start.timestamp()) * 10**9, int(end.timestamp()) * 10**9

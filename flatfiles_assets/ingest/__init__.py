@@ -1,0 +1,1 @@
+"""Bytes to typed Arrow tables: decoding, quality rules, layout discovery. No network, no Dagster."""

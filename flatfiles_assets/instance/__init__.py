@@ -1,0 +1,1 @@
+"""The shipped Dagster instance: dagster.yaml and the batching event log."""

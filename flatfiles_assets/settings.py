@@ -1,0 +1,156 @@
+"""Every setting, from the environment or a `.env` file, read when asked for and never at import.
+
+Here: names, defaults, aliases and the paths derived from them. Secrets are `SecretStr` and appear
+in no representation.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from flatfiles_assets.errors import MissingCredentials
+
+
+def _setting(default: Any, *names: str) -> Any:
+    """A field read from any of these environment variables, the first that is set."""
+    return Field(default=default, validation_alias=AliasChoices(*names))
+
+
+class Settings(BaseSettings):
+    """Settings of the whole package.
+
+    Construct it with keyword arguments to override (field names), or without to read the
+    environment and `.env`.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", populate_by_name=True, frozen=True
+    )
+
+    endpoint_url: str = _setting(
+        "https://files.polygon.io",
+        "FLATFILES_ENDPOINT_URL",
+        "POLYGON_S3_ENDPOINT",
+        "POLYGON_S3_ENDPOINT_URL",
+        "MASSIVE_S3_ENDPOINT",
+        "MASSIVE_S3_ENDPOINT_URL",
+    )
+    bucket: str = _setting("flatfiles", "FLATFILES_BUCKET", "POLYGON_S3_BUCKET", "MASSIVE_S3_BUCKET")
+    access_key_id: SecretStr | None = _setting(
+        None,
+        "FLATFILES_ACCESS_KEY_ID",
+        "FLATFILES_ACCESS_KEY",
+        "POLYGON_S3_ACCESS_KEY",
+        "POLYGON_S3_ACCESS_KEY_ID",
+        "POLYGON_ACCESS_KEY_ID",
+        "MASSIVE_S3_ACCESS_KEY",
+        "MASSIVE_S3_ACCESS_KEY_ID",
+        "MASSIVE_ACCESS_KEY_ID",
+    )
+    secret_access_key: SecretStr | None = _setting(
+        None,
+        "FLATFILES_SECRET_ACCESS_KEY",
+        "FLATFILES_SECRET_KEY",
+        "POLYGON_S3_SECRET_KEY",
+        "POLYGON_S3_SECRET_ACCESS_KEY",
+        "POLYGON_SECRET_ACCESS_KEY",
+        "MASSIVE_S3_SECRET_KEY",
+        "MASSIVE_S3_SECRET_ACCESS_KEY",
+        "MASSIVE_SECRET_ACCESS_KEY",
+    )
+    options_prefix: str = _setting("us_options_opra", "FLATFILES_OPTIONS_PREFIX")
+    max_concurrent: int = Field(
+        default=8, ge=1, le=256, validation_alias=AliasChoices("FLATFILES_MAX_CONCURRENT")
+    )
+    max_retries: int = Field(default=5, ge=0, validation_alias=AliasChoices("FLATFILES_MAX_RETRIES"))
+    timeout_seconds: float = Field(
+        default=60, gt=0, validation_alias=AliasChoices("FLATFILES_TIMEOUT_SECONDS")
+    )
+    extra_feeds: str = _setting("", "FLATFILES_EXTRA_FEEDS")
+    test_tickers: str | None = _setting(None, "FLATFILES_TEST_TICKERS")
+
+    minio_endpoint_url: str = _setting("http://localhost:9000", "MINIO_ENDPOINT_URL", "MINIO_ENDPOINT")
+    minio_bucket: str = _setting("market-data", "MINIO_BUCKET", "MINIO_BUCKET_NAME")
+    minio_access_key: SecretStr | None = _setting(
+        None, "MINIO_ACCESS_KEY", "MINIO_ACCESS_KEY_ID", "MINIO_ROOT_USER"
+    )
+    minio_secret_key: SecretStr | None = _setting(
+        None, "MINIO_SECRET_KEY", "MINIO_SECRET_ACCESS_KEY", "MINIO_ROOT_PASSWORD"
+    )
+    minio_historical_prefix: str | None = _setting(None, "MINIO_HISTORICAL_PREFIX")
+
+    api_url: str = _setting(
+        "https://api.polygon.io", "FLATFILES_API_URL", "POLYGON_API_URL", "MASSIVE_API_URL"
+    )
+    api_key: SecretStr | None = _setting(None, "FLATFILES_API_KEY", "POLYGON_API_KEY", "MASSIVE_API_KEY")
+
+    data_dir: Path = _setting(Path("data"), "FLATFILES_DATA_DIR")
+    lock_timeout_seconds: float = Field(
+        default=300, gt=0, validation_alias=AliasChoices("FLATFILES_LOCK_TIMEOUT_SECONDS")
+    )
+
+    @property
+    def flatfiles_cache_dir(self) -> Path:
+        """Mirror of the vendor's bucket, files under their keys."""
+        return self.data_dir / "flatfiles_cache"
+
+    @property
+    def minio_cache_dir(self) -> Path:
+        """Mirror of the user's bucket."""
+        return self.data_dir / "minio_cache"
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The DuckDB file."""
+        return self.data_dir / "warehouse" / "market.duckdb"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Where `flatfiles dev` keeps Dagster's instance."""
+        return self.data_dir / "dagster_home"
+
+    def flatfiles_credentials(self) -> tuple[str, str]:
+        """Access key id and secret of the vendor's bucket, in the clear: pass on, never print.
+
+        Raises:
+            MissingCredentials: One of them is not set.
+        """
+        return _require(
+            self.access_key_id,
+            self.secret_access_key,
+            "FLATFILES_ACCESS_KEY_ID",
+            "FLATFILES_SECRET_ACCESS_KEY",
+        )
+
+    def minio_credentials(self) -> tuple[str, str]:
+        """Access key and secret of the MinIO bucket, in the clear: pass on, never print.
+
+        Raises:
+            MissingCredentials: One of them is not set.
+        """
+        return _require(self.minio_access_key, self.minio_secret_key, "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")
+
+
+def _require(
+    key: SecretStr | None, secret: SecretStr | None, key_name: str, secret_name: str
+) -> tuple[str, str]:
+    missing = [
+        name
+        for name, value in ((key_name, key), (secret_name, secret))
+        if not value or not value.get_secret_value()
+    ]
+    if missing or key is None or secret is None:
+        raise MissingCredentials(
+            f"{' and '.join(missing)} not set",
+            next_step="set it in the environment or in a .env file in the working directory",
+        )
+    return key.get_secret_value(), secret.get_secret_value()
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings as they stand now in the environment and `.env`, with overrides by field name."""
+    return Settings(**overrides)

@@ -1,0 +1,1 @@
+"""Arrow to DuckDB and back: tables, connections and locks, the IO manager."""
