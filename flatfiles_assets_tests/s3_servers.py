@@ -10,25 +10,21 @@ what must hold against a real server is tested on `real_server`.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
 import os
 import pwd
 import shutil
-import signal
-import socket
-import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatfiles_assets.demo.embedded_s3 import EmbeddedS3, s3_client
+from flatfiles_assets_tests.daemons import Daemons, ServerUnavailable, find_binary, free_port
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -37,9 +33,6 @@ ACCESS_KEY_ID = "demo:tester"  # The form that Swift's tempauth wants; the other
 SECRET_ACCESS_KEY = "tester-secret"
 
 _READY_TIMEOUT_SECONDS = 60.0
-_COMMAND_TIMEOUT_SECONDS = 60.0
-_STOP_TIMEOUT_SECONDS = 10.0
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclasses.dataclass
@@ -85,86 +78,7 @@ class S3Server:
             client.delete_bucket(Bucket=bucket)
 
 
-class ServerUnavailable(RuntimeError):
-    """A server is not installed or did not start."""
-
-
-def free_port() -> int:
-    """A loopback port that is free now; whoever uses it must be ready to lose the race for it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def find_binary(name: str) -> str | None:
-    """Path of a program beside the interpreter or on PATH."""
-    return shutil.which(name, path=sysconfig.get_path("scripts")) or shutil.which(name)
-
-
-class _Daemons:
-    """Child processes in the foreground of one state folder, ended together."""
-
-    def __init__(self, state_dir: Path, env: Mapping[str, str] | None = None) -> None:
-        self.state_dir = state_dir
-        self._env = {**os.environ, **(env or {})}
-        self._processes: list[tuple[subprocess.Popen[bytes], Path]] = []
-
-    def run(self, *command: str | Path) -> None:
-        """Run a command to its end."""
-        try:
-            subprocess.run(
-                command,
-                env=self._env,
-                cwd=self.state_dir,
-                check=True,
-                capture_output=True,
-                timeout=_COMMAND_TIMEOUT_SECONDS,
-            )
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            said = (error.stderr or b"").decode(errors="replace")[-500:]
-            raise ServerUnavailable(f"{Path(command[0]).name} failed: {said or error}") from error
-
-    def start(self, *command: str | Path) -> None:
-        """Start a daemon that stays in the foreground."""
-        log_path = self.state_dir / f"daemon-{len(self._processes)}.log"
-        with log_path.open("wb") as log:
-            process = subprocess.Popen(
-                command,
-                env=self._env,
-                cwd=self.state_dir,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_die_with_parent,
-            )
-        self._processes.append((process, log_path))
-
-    def check_alive(self) -> None:
-        """Raise if one of them has ended."""
-        for process, log_path in self._processes:
-            if process.poll() is not None:
-                said = log_path.read_bytes()[-500:].decode(errors="replace")
-                raise ServerUnavailable(f"{process.args} ended with {process.returncode}: {said}")
-
-    def stop(self) -> None:
-        for process, _ in reversed(self._processes):
-            with contextlib.suppress(ProcessLookupError):
-                # Its process group: Swift forks workers.
-                os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(_STOP_TIMEOUT_SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _wait_until_it_stores(server: S3Server, daemons: _Daemons) -> None:
+def _wait_until_it_stores(server: S3Server, daemons: Daemons) -> None:
     """Wait for a PUT to succeed: an open port is not yet a store that works."""
     client = s3_client(
         server.endpoint_url,
@@ -190,7 +104,7 @@ def _wait_until_it_stores(server: S3Server, daemons: _Daemons) -> None:
             return
 
 
-Launcher = Callable[[_Daemons], S3Server]
+Launcher = Callable[[Daemons], S3Server]
 
 
 @contextlib.contextmanager
@@ -199,7 +113,7 @@ def _launched(launch: Launcher, attempts: int = 3) -> Iterator[S3Server]:
     for attempt in range(1, attempts + 1):
         # Not under pytest's folder: Ceph's admin sockets need a short path.
         state_dir = Path(tempfile.mkdtemp(prefix="s3-"))
-        daemons = _Daemons(state_dir)
+        daemons = Daemons(state_dir)
         try:
             try:
                 server = launch(daemons)
@@ -258,7 +172,7 @@ rgw_frontends = beast endpoint=127.0.0.1:{port}
 _CEPH_BINARIES = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
 
 
-def _launch_radosgw(daemons: _Daemons) -> S3Server:
+def _launch_radosgw(daemons: Daemons) -> S3Server:
     missing = [name for name in _CEPH_BINARIES if not shutil.which(name)]
     if missing:
         raise ServerUnavailable(f"radosgw is not installed: no {', '.join(missing)}")
@@ -362,7 +276,7 @@ for argument in sys.argv[1:]:
 """
 
 
-def _launch_swift(daemons: _Daemons) -> S3Server:
+def _launch_swift(daemons: Daemons) -> S3Server:
     servers = {kind: find_binary(f"swift-{kind}-server") for kind in (*_SWIFT_KINDS, "proxy")}
     if not all(servers.values()):
         raise ServerUnavailable("swift is not installed")
@@ -397,7 +311,7 @@ def swift() -> Iterator[S3Server]:
 def rclone() -> Iterator[S3Server]:
     """`rclone serve s3` over a temporary folder: not a faithful server, but never the bottleneck."""
 
-    def launch(daemons: _Daemons) -> S3Server:
+    def launch(daemons: Daemons) -> S3Server:
         binary = find_binary("rclone")
         if binary is None:
             raise ServerUnavailable("rclone is not installed")

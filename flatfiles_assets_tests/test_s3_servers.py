@@ -9,6 +9,7 @@ import pytest
 
 from flatfiles_assets.demo.embedded_s3 import s3_client
 from flatfiles_assets_tests import s3_servers
+from flatfiles_assets_tests.daemons import ServerUnavailable
 
 
 def _refuses_a_wrong_secret(server: s3_servers.S3Server) -> bool:
@@ -26,7 +27,7 @@ def test_a_launched_server_stores_checks_signatures_and_ends(launch):
     with contextlib.ExitStack() as stack:
         try:
             server = stack.enter_context(launch())
-        except s3_servers.ServerUnavailable as error:
+        except ServerUnavailable as error:
             pytest.skip(str(error))
         bucket = server.new_bucket()
         server.client().put_object(Bucket=bucket, Key="a/b.csv.gz", Body=b"bytes")
