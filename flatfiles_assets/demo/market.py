@@ -1,0 +1,354 @@
+"""The synthetic market: every table that the vendor or the user's bucket could hold of it.
+
+Here: `SyntheticMarket`, which assembles the universe, its prices and its events into the vendor's
+columns. Not here: files (`vendor_files.py`, `minio_files.py`) and stores (`seed.py`).
+
+Everything is a function of the seed, the company and the session. Asking for another range, in
+another process, in another order, or from a larger market gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from flatfiles_assets import calendars
+from flatfiles_assets.datasets import NEW_YORK, get_dataset
+from flatfiles_assets.demo import intraday, option_chain
+from flatfiles_assets.demo.corporate_actions import (
+    dividend_record,
+    ex_dividend_positions,
+    split_multipliers,
+    split_records,
+)
+from flatfiles_assets.demo.financial_statements import quarterly_statements
+from flatfiles_assets.demo.intraday import DayBar, TradingHours
+from flatfiles_assets.demo.price_paths import log_prices
+from flatfiles_assets.demo.universe import TEST_TICKERS, Company, companies
+from flatfiles_assets.errors import InvalidArgument
+
+FIRST_SESSION, LAST_DAY = dt.date(2002, 1, 2), dt.date(2027, 12, 31)
+FIRST_FRACTIONAL_SESSION = dt.date(2026, 2, 23)
+DEFAULT_SYMBOLS = 600
+DEFAULT_SEED = 20240102
+
+PAIRS = (("KO", "PEP"), ("XOM", "CVX"), ("V", "MA"), ("HD", "LOW"))
+
+_SESSION_STREAM, _FRACTION_STREAM, _MINUTE_STREAM, _OPTION_STREAM = 2, 3, 4, 5
+_OPTION_UNDERLYINGS = ("AAPL", "MSFT", "SPY", "NVDA", "JPM", "XOM", "KO", "BRK.B")
+_MICRO_SHARE = 1e-6
+_MINUTE_NS = 60 * 10**9
+
+
+class _CrossSection(NamedTuple):
+    """Bars of one session, one element per company that has one."""
+
+    cast: list[Company]
+    open: npt.NDArray[np.float64]
+    high: npt.NDArray[np.float64]
+    low: npt.NDArray[np.float64]
+    close: npt.NDArray[np.float64]
+    volume: npt.NDArray[np.float64]
+    transactions: npt.NDArray[np.int64]
+    decimals: npt.NDArray[np.int64]
+
+
+class SyntheticMarket:
+    """A market of correlated stocks from 2002 to 2027, as published: unadjusted, with its oddities.
+
+    Args:
+        n_symbols: Number of companies ever listed, exchange test tickers included. A larger market
+            contains a smaller one unchanged.
+        seed: Another seed is another market.
+    """
+
+    def __init__(self, n_symbols: int = DEFAULT_SYMBOLS, seed: int = DEFAULT_SEED) -> None:
+        self.seed = seed
+        self.companies = companies(n_symbols)
+        self.tickers = tuple(company.ticker for company in self.companies)
+
+    def listed_tickers(self, session: dt.date) -> list[str]:
+        """Companies listed on that session, test tickers left out, in the universe's order."""
+        return [
+            company.ticker
+            for company in self.companies
+            if company.is_listed(session) and company.ticker not in TEST_TICKERS
+        ]
+
+    def day_bars(self, session: dt.date, symbols: Iterable[str] | None = None) -> pa.Table:
+        """The session's stock day bars in the vendor's columns; `window_start` is midnight New York.
+
+        Rows are in no useful order, as the vendor promises none. Test tickers and bars without a
+        trade are among them.
+
+        Raises:
+            InvalidArgument: That day has no session, or lies outside 2002 to 2027.
+        """
+        bars = self._cross_section(session)
+        keep = _positions(bars.cast, symbols)
+        return pa.table(
+            {
+                "ticker": [bars.cast[position].ticker for position in keep],
+                "volume": bars.volume[keep],
+                "open": bars.open[keep],
+                "close": bars.close[keep],
+                "high": bars.high[keep],
+                "low": bars.low[keep],
+                "window_start": np.full(len(keep), _midnight_ns(session)),
+                "transactions": bars.transactions[keep],
+            },
+            schema=vendor_schema("stocks_daily"),
+        )
+
+    def minute_bars(self, session: dt.date, symbols: Iterable[str] | None = None) -> pa.Table:
+        """The session's stock minute bars in the vendor's columns, 04:00 to 20:00 New York.
+
+        They add up to `day_bars`: see `intraday`.
+
+        Raises:
+            InvalidArgument: As `day_bars`.
+        """
+        bars = self._cross_section(session)
+        hours = trading_hours(session)
+        unit = _MICRO_SHARE if session >= FIRST_FRACTIONAL_SESSION else 1.0
+        parts = []
+        for position in _positions(bars.cast, symbols):
+            company = bars.cast[position]
+            rng = np.random.default_rng([self.seed, _MINUTE_STREAM, session.toordinal(), company.index])
+            day_bar = _day_bar(bars, position, unit)
+            parts.append((company.ticker, intraday.minute_bars(day_bar, hours, rng)))
+        return _minute_table("stocks_minute", session, parts)
+
+    def option_day_bars(self, session: dt.date, underlyings: Sequence[str] | None = None) -> pa.Table:
+        """The session's option day bars in the vendor's columns, one row per traded contract.
+
+        Raises:
+            InvalidArgument: As `day_bars`.
+        """
+        contracts = list(self._contracts(session, underlyings))
+        bars = [contract.bar for contract in contracts]
+        return pa.table(
+            {
+                "ticker": [contract.ticker for contract in contracts],
+                "volume": [float(bar.volume) for bar in bars],
+                "open": [bar.open for bar in bars],
+                "close": [bar.close for bar in bars],
+                "high": [bar.high for bar in bars],
+                "low": [bar.low for bar in bars],
+                "window_start": [_midnight_ns(session)] * len(bars),
+                "transactions": [bar.transactions for bar in bars],
+            },
+            schema=vendor_schema("options_daily"),
+        )
+
+    def option_minute_bars(
+        self, session: dt.date, underlyings: Sequence[str] | None = None, most_active: int = 60
+    ) -> pa.Table:
+        """The minute bars of the session's most active option contracts, in the vendor's columns.
+
+        Raises:
+            InvalidArgument: As `day_bars`.
+        """
+        contracts = sorted(
+            self._contracts(session, underlyings),
+            key=lambda contract: (-contract.bar.volume, contract.ticker),
+        )[:most_active]
+        hours = trading_hours(session)
+        parts = []
+        for contract in contracts:
+            stream = [self.seed, _OPTION_STREAM, session.toordinal(), *contract.ticker.encode()]
+            bars = intraday.minute_bars(contract.bar, hours, np.random.default_rng(stream), extended=False)
+            parts.append((contract.ticker, bars))
+        return _minute_table("options_minute", session, parts)
+
+    def splits(self) -> list[dict[str, Any]]:
+        """Every split, as the vendor's reference endpoint gives it, newest first."""
+        return split_records(self.tickers)
+
+    def dividends(self, start: dt.date = FIRST_SESSION, end: dt.date = LAST_DAY) -> list[dict[str, Any]]:
+        """Cash dividends with an ex-date from start to end, both included, newest first."""
+        records = []
+        for company in self.companies:
+            for position in ex_dividend_positions(company, _sessions()):
+                ex_date = _sessions()[position]
+                if start <= ex_date <= end and company.is_listed(ex_date):
+                    price = float(self._published_closes[position - 1, company.index])
+                    records.append(dividend_record(company, ex_date, price))
+        return sorted(
+            records, key=lambda record: (record["ex_dividend_date"], record["ticker"]), reverse=True
+        )
+
+    def financials(
+        self, first_year: int = 2002, last_year: int = 2025, symbols: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Quarterly statements, one record per company and quarter, with their filing dates."""
+        cast = [
+            company
+            for company in self.companies
+            if company.ticker not in TEST_TICKERS and (symbols is None or company.ticker in symbols)
+        ]
+        return quarterly_statements(cast, first_year, last_year, self.seed)
+
+    @functools.cached_property
+    def _log_prices(self) -> npt.NDArray[np.float64]:
+        return log_prices(self.companies, _sessions(), self.seed)
+
+    @functools.cached_property
+    def _split_multipliers(self) -> npt.NDArray[np.float64]:
+        return split_multipliers(self.companies, _sessions())
+
+    @functools.cached_property
+    def _published_closes(self) -> npt.NDArray[np.float64]:
+        closes: npt.NDArray[np.float64] = np.exp(self._log_prices) * self._split_multipliers
+        return closes
+
+    def _cross_section(self, session: dt.date) -> _CrossSection:
+        position = _session_position(session)
+        logs, multipliers = self._log_prices, self._split_multipliers[position]
+        volatility = np.array([company.volatility for company in self.companies])
+        # One row of draws per company, so that further companies leave the earlier ones' draws alone.
+        rng = np.random.default_rng([self.seed, _SESSION_STREAM, session.toordinal()])
+        gap, up, down, size, presence, trades = rng.standard_normal((len(self.companies), 6)).T
+
+        before = logs[max(position - 1, 0)]
+        move = logs[position] - before
+        start = np.exp(before + 0.35 * move + 0.3 * volatility * gap) * multipliers
+        end = self._published_closes[position]
+        decimals = np.where(end >= 1, 2, 4)
+        tick = 10.0**decimals
+        opens, closes = np.rint(start * tick) / tick, np.rint(end * tick) / tick
+        highs = np.rint(np.maximum(opens, closes) * np.exp(0.4 * volatility * np.abs(up)) * tick) / tick
+        lows = np.rint(np.minimum(opens, closes) * np.exp(-0.4 * volatility * np.abs(down)) * tick) / tick
+
+        dollars = np.array([company.daily_dollar_volume for company in self.companies])
+        shortened = 0.45 if trading_hours(session).close_minute < _REGULAR_CLOSE_MINUTE else 1.0
+        volumes = np.rint(dollars / end * np.exp(0.35 * size) * (1 + 8 * np.abs(move)) * shortened)
+        volumes = np.maximum(volumes, 1.0)
+        transactions = np.maximum(1, volumes / (120 * np.exp(0.2 * trades))).astype(np.int64)
+
+        illiquid = np.array([company.illiquid for company in self.companies])
+        untraded = illiquid & (size < -1.5)
+        volumes[untraded], transactions[untraded] = 0.0, 0
+        quiet = np.rint(np.exp(before) * multipliers * tick) / tick
+        opens, highs, lows, closes = (
+            np.where(untraded, quiet, prices) for prices in (opens, highs, lows, closes)
+        )
+        if session >= FIRST_FRACTIONAL_SESSION:
+            volumes = np.where(untraded, 0.0, self._with_fractions(volumes, session))
+
+        listed = np.array([company.is_listed(session) for company in self.companies])
+        keep = np.flatnonzero(listed & ~(illiquid & (presence < -1.3)))
+        return _CrossSection(
+            [self.companies[column] for column in keep.tolist()],
+            *(values[keep] for values in (opens, highs, lows, closes, volumes)),
+            transactions[keep],
+            decimals[keep],
+        )
+
+    def _with_fractions(self, volumes: npt.NDArray[np.float64], session: dt.date) -> npt.NDArray[np.float64]:
+        rng = np.random.default_rng([self.seed, _FRACTION_STREAM, session.toordinal()])
+        fraction, whole = rng.random((len(volumes), 2)).T
+        millionths = np.rint((volumes + np.where(whole < 0.3, 0.0, fraction)) * 10**6)
+        fractional: npt.NDArray[np.float64] = millionths / 10**6
+        return fractional
+
+    def _contracts(
+        self, session: dt.date, underlyings: Sequence[str] | None
+    ) -> Iterator[option_chain.Contract]:
+        bars = self._cross_section(session)
+        for position in _positions(bars.cast, underlyings or _OPTION_UNDERLYINGS):
+            company = bars.cast[position]
+            rng = np.random.default_rng([self.seed, _OPTION_STREAM, session.toordinal(), company.index])
+            stock = _day_bar(bars, position, 1.0)
+            yield from option_chain.traded_contracts(company.ticker, stock, session, rng)
+
+
+_REGULAR_CLOSE_MINUTE = 16 * 60
+
+
+def vendor_schema(feed: str) -> pa.Schema:
+    """The columns of that feed's files, in the vendor's order, with the types of their text."""
+    return pa.schema([(column.name, column.type) for column in get_dataset(feed).columns])
+
+
+@functools.lru_cache(maxsize=4096)
+def trading_hours(session: dt.date) -> TradingHours:
+    """Regular hours of that session, early closes included."""
+    midnight_ns = _midnight_ns(session)
+    exchange = calendars.xnys()
+    opens, closes = (
+        (moment.value - midnight_ns) // _MINUTE_NS
+        for moment in (
+            exchange.session_open(session.isoformat()),
+            exchange.session_close(session.isoformat()),
+        )
+    )
+    return TradingHours(int(opens), int(closes))
+
+
+@functools.lru_cache(maxsize=1)
+def _sessions() -> list[dt.date]:
+    return calendars.sessions("XNYS", FIRST_SESSION, LAST_DAY)
+
+
+@functools.lru_cache(maxsize=1)
+def _session_positions() -> dict[dt.date, int]:
+    return {session: position for position, session in enumerate(_sessions())}
+
+
+def _session_position(session: dt.date) -> int:
+    try:
+        return _session_positions()[session]
+    except KeyError:
+        raise InvalidArgument(
+            f"the synthetic market has no session on {session}",
+            next_step=f"choose a session of XNYS from {FIRST_SESSION} to {LAST_DAY}",
+        ) from None
+
+
+def _midnight_ns(session: dt.date) -> int:
+    return calendars.day_bounds_ns(session, NEW_YORK)[0]
+
+
+def _positions(cast: Sequence[Company], symbols: Iterable[str] | None) -> list[int]:
+    wanted = None if symbols is None else set(symbols)
+    return [position for position, company in enumerate(cast) if wanted is None or company.ticker in wanted]
+
+
+def _day_bar(bars: _CrossSection, position: int, volume_unit: float) -> DayBar:
+    return DayBar(
+        open=float(bars.open[position]),
+        high=float(bars.high[position]),
+        low=float(bars.low[position]),
+        close=float(bars.close[position]),
+        volume=float(bars.volume[position]),
+        transactions=int(bars.transactions[position]),
+        decimals=int(bars.decimals[position]),
+        volume_unit=volume_unit,
+    )
+
+
+def _minute_table(feed: str, session: dt.date, parts: Sequence[tuple[str, intraday.MinuteBars]]) -> pa.Table:
+    schema = vendor_schema(feed)
+    if not parts:
+        return schema.empty_table()
+    lengths = [len(bars.minute) for _, bars in parts]
+    columns = {
+        name: np.concatenate([getattr(bars, name) for _, bars in parts])
+        for name in ("volume", "open", "close", "high", "low", "transactions", "minute")
+    }
+    tickers = pa.DictionaryArray.from_arrays(
+        np.repeat(np.arange(len(parts), dtype=np.int32), lengths), [ticker for ticker, _ in parts]
+    )
+    window_start = _midnight_ns(session) + columns.pop("minute") * _MINUTE_NS
+    return (
+        pa.table({"ticker": tickers.cast(pa.string()), "window_start": window_start, **columns})
+        .select(schema.names)
+        .cast(schema)
+    )
