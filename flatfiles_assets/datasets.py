@@ -32,6 +32,7 @@ class Column:
         description: One line for the UI and the documentation, with the unit.
         stored: False for a column that is only checked, and not kept in the table.
         stored_type: Type in the table, where it differs from `type`.
+        optional: True where the vendor leaves the value out of rows that are otherwise good.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Column:
     description: str
     stored: bool = True
     stored_type: pa.DataType | None = None
+    optional: bool = False
 
     @property
     def table_type(self) -> pa.DataType:
@@ -66,12 +68,12 @@ def _text(name: str, description: str) -> Column:
     return Column(name, pa.string(), description)
 
 
-def _integer(name: str, description: str) -> Column:
-    return Column(name, pa.int64(), description)
+def _integer(name: str, description: str, *, optional: bool = False) -> Column:
+    return Column(name, pa.int64(), description, optional=optional)
 
 
-def _number(name: str, description: str) -> Column:
-    return Column(name, pa.float64(), description)
+def _number(name: str, description: str, *, optional: bool = False) -> Column:
+    return Column(name, pa.float64(), description, optional=optional)
 
 
 _DAY_BAR = (_TICKER, _VOLUME, *_PRICES, _DAY_START, _TRANSACTIONS)
@@ -80,44 +82,46 @@ _INDEX_DAY_BAR = (_TICKER, *_PRICES, _DAY_START)
 _INDEX_MINUTE_BAR = (_TICKER, *_PRICES, _MINUTE_START)
 
 _SIP = _integer("sip_timestamp", "Received by the SIP, nanoseconds since 1970 UTC")
-_PARTICIPANT = _integer("participant_timestamp", "Made at the exchange, nanoseconds since 1970 UTC")
+_PARTICIPANT = _integer(
+    "participant_timestamp", "Made at the exchange, nanoseconds since 1970 UTC", optional=True
+)
 _CONDITIONS = _text("conditions", "Condition codes, comma-separated")
 _STOCK_TRADE = (
     _TICKER,
     _CONDITIONS,
-    _integer("correction", "Correction indicator"),
-    _integer("exchange", "Exchange code"),
+    _integer("correction", "Correction indicator", optional=True),
+    _integer("exchange", "Exchange code", optional=True),
     _text("id", "Trade id"),
     _PARTICIPANT,
     _number("price", "Trade price, USD"),
-    _integer("sequence_number", "Sequence number within the ticker and day"),
+    _integer("sequence_number", "Sequence number within the ticker and day", optional=True),
     _SIP,
     _number("size", "Shares traded"),
-    _integer("tape", "Tape"),
-    _integer("trf_id", "Trade reporting facility code"),
-    _integer("trf_timestamp", "Received by the facility, nanoseconds since 1970 UTC"),
+    _integer("tape", "Tape", optional=True),
+    _integer("trf_id", "Trade reporting facility code", optional=True),
+    _integer("trf_timestamp", "Received by the facility, nanoseconds since 1970 UTC", optional=True),
 )
 _STOCK_QUOTE = (
     _TICKER,
-    _integer("ask_exchange", "Ask exchange code"),
-    _number("ask_price", "Ask price, USD"),
-    _number("ask_size", "Ask size"),
-    _integer("bid_exchange", "Bid exchange code"),
-    _number("bid_price", "Bid price, USD"),
-    _number("bid_size", "Bid size"),
+    _integer("ask_exchange", "Ask exchange code", optional=True),
+    _number("ask_price", "Ask price, USD", optional=True),
+    _number("ask_size", "Ask size", optional=True),
+    _integer("bid_exchange", "Bid exchange code", optional=True),
+    _number("bid_price", "Bid price, USD", optional=True),
+    _number("bid_size", "Bid size", optional=True),
     _CONDITIONS,
     _text("indicators", "Indicator codes, comma-separated"),
     _PARTICIPANT,
-    _integer("sequence_number", "Sequence number within the ticker and day"),
+    _integer("sequence_number", "Sequence number within the ticker and day", optional=True),
     _SIP,
-    _integer("tape", "Tape"),
-    _integer("trf_timestamp", "Received by the facility, nanoseconds since 1970 UTC"),
+    _integer("tape", "Tape", optional=True),
+    _integer("trf_timestamp", "Received by the facility, nanoseconds since 1970 UTC", optional=True),
 )
 _OPTION_TRADE = (
     _TICKER,
     _CONDITIONS,
-    _integer("correction", "Correction indicator"),
-    _integer("exchange", "Exchange code"),
+    _integer("correction", "Correction indicator", optional=True),
+    _integer("exchange", "Exchange code", optional=True),
     _number("price", "Trade price, USD"),
     _SIP,
     _integer("size", "Contracts traded"),
@@ -361,6 +365,11 @@ def get_dataset(name: str) -> Dataset:
         ) from None
 
 
-def enabled_datasets() -> tuple[Dataset, ...]:
-    """The feeds that are in the asset graph by default."""
-    return tuple(dataset for dataset in DATASETS.values() if dataset.enabled)
+def selected_datasets(extra: str = "") -> tuple[Dataset, ...]:
+    """The feeds in the asset graph: the enabled ones, and further ones by comma-separated name.
+
+    Raises:
+        InvalidArgument: A name is not in the registry.
+    """
+    asked_for = {get_dataset(name.strip()).name for name in extra.split(",") if name.strip()}
+    return tuple(dataset for dataset in DATASETS.values() if dataset.enabled or dataset.name in asked_for)

@@ -15,7 +15,10 @@ class FlatFilesError(Exception):
         where: The key, path, table or argument concerned.
         why: The evidence: what was expected and what was found.
         next_step: What the reader can do about it.
+        state: The fact in one word, by which operators group failures.
     """
+
+    state: str = "failed"
 
     def __init__(
         self, what: str, *, where: str | None = None, why: str | None = None, next_step: str | None = None
@@ -56,10 +59,16 @@ class CorruptFile(FlatFilesError):
     Nothing of it is stored; the file's state in the ledger becomes ``corrupt``.
     """
 
+    state = "corrupt"
+
 
 class UnexpectedColumns(FlatFilesError):
     """A file's header lacks, adds or renames columns; the message shows expected and found."""
 
+    state = "unexpected_columns"
+
 
 class MisdatedFile(FlatFilesError):
     """Every row of a file belongs to another session than the file's key says."""
+
+    state = "misdated"

@@ -1,0 +1,233 @@
+"""The vendor's feeds: `raw/<feed>` (the file, byte for byte) and `market/<feed>` (its rows).
+
+Both assets of a feed are one step, so that a run over a range keeps going when some files cannot
+be had: the sessions that are good reach the warehouse, the others are reported with their reasons.
+As two steps, one missing file would keep a whole year out of the warehouse. Either asset can be
+materialised alone.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from flatfiles_assets import progress
+from flatfiles_assets.assets.partitions import dataset_partitions
+from flatfiles_assets.assets.range_report import RangeReport
+from flatfiles_assets.assets.table_metadata import column_schema, preview_table
+from flatfiles_assets.datasets import Dataset
+from flatfiles_assets.download.cache import FetchedFile, FileCache
+from flatfiles_assets.loading import SessionFile, SessionResult, cached_files, load_sessions
+from flatfiles_assets.resources import FlatFilesS3Resource, WarehouseResource, test_tickers
+from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.schema import TableSchema, get_table
+
+DUCKDB_WRITER_POOL = "duckdb_writer"
+OWNERS = ["team:market-data"]
+
+# A preview for each of many partitions would be most of the event log and read by nobody.
+_MOST_PREVIEWS = 31
+
+
+class FlatFilesConfig(dg.Config):
+    """Settings of one run."""
+
+    recheck: bool = Field(
+        default=True, description="Ask the bucket whether files that are already here have been replaced."
+    )
+    reload: bool = Field(
+        default=False, description="Load again the sessions whose rows the warehouse already holds."
+    )
+
+
+def raw_key(dataset: Dataset) -> dg.AssetKey:
+    """Key of the asset that is the feed's files."""
+    return dg.AssetKey(["raw", dataset.name])
+
+
+def market_key(dataset: Dataset) -> dg.AssetKey:
+    """Key of the asset that is the feed's table."""
+    return dg.AssetKey(["market", dataset.name])
+
+
+def market_table(dataset: Dataset) -> TableSchema:
+    """The warehouse table of the feed."""
+    return get_table(("market", dataset.name))
+
+
+def build_flat_file_assets(dataset: Dataset) -> dg.AssetsDefinition:
+    """The two assets of a feed."""
+
+    @dg.multi_asset(
+        name=f"ingest_{dataset.name}",
+        specs=[_raw_spec(dataset), _market_spec(dataset)],
+        can_subset=True,
+        partitions_def=dataset_partitions(dataset),
+        backfill_policy=dg.BackfillPolicy.multi_run(dataset.max_partitions_per_run),
+        pool=DUCKDB_WRITER_POOL,
+    )
+    def ingest(
+        context: dg.AssetExecutionContext,
+        config: FlatFilesConfig,
+        flatfiles_s3: FlatFilesS3Resource,
+        warehouse: WarehouseResource,
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        selected = [
+            key for key in (raw_key(dataset), market_key(dataset)) if key in context.selected_asset_keys
+        ]
+        report = RangeReport(selected)
+        keys = _session_keys(dataset, flatfiles_s3, context)
+        with flatfiles_s3.cache() as cache:
+            files = (
+                _fetched(flatfiles_s3, cache, keys, config.recheck)
+                if raw_key(dataset) in selected
+                else cached_files(cache, keys)
+            )
+            files = _noting_raw(files, dataset, report)
+            try:
+                if market_key(dataset) in selected:
+                    store = warehouse.open()
+                    _load(context, dataset, files, cache, store, report, reload=config.reload)
+                else:
+                    for _ in files:
+                        pass
+            except Exception:
+                # Say what is stored before the step fails; the rest is simply missing.
+                report.record(context)
+                raise
+        yield from report.conclude(context)
+
+    return ingest
+
+
+def _session_keys(
+    dataset: Dataset, s3: FlatFilesS3Resource, context: dg.AssetExecutionContext
+) -> dict[dt.date, str]:
+    catalog = s3.catalog()
+    # The keys of the run, never its time window: a window spans weekends and holidays.
+    sessions = [dt.date.fromisoformat(key) for key in context.partition_keys]
+    return {session: catalog.get_key(dataset.name, session) for session in sessions}
+
+
+def _fetched(
+    s3: FlatFilesS3Resource, cache: FileCache, keys: Mapping[dt.date, str], recheck: bool
+) -> Iterator[SessionFile]:
+    results = s3.fetch(cache, list(keys.values()), recheck=recheck)
+    for (session, key), result in zip(keys.items(), results, strict=True):
+        yield session, key, result
+
+
+def _noting_raw(files: Iterator[SessionFile], dataset: Dataset, report: RangeReport) -> Iterator[SessionFile]:
+    for session, key, file in files:
+        if isinstance(file, FetchedFile):
+            report.materialized(raw_key(dataset), session.isoformat(), raw_metadata(file))
+        else:
+            report.failed(raw_key(dataset), session.isoformat(), file)
+        progress.advance(dataset.name)
+        yield session, key, file
+
+
+def _load(
+    context: dg.AssetExecutionContext,
+    dataset: Dataset,
+    files: Iterator[SessionFile],
+    cache: FileCache,
+    warehouse: Warehouse,
+    report: RangeReport,
+    *,
+    reload: bool,
+) -> None:
+    total = len(context.partition_keys)
+    previews = total <= _MOST_PREVIEWS
+    started, done, rows = time.perf_counter(), 0, 0
+    results = load_sessions(
+        dataset, files, cache=cache, warehouse=warehouse, test_tickers=test_tickers(), reload=reload
+    )
+    for result in results:
+        partition = result.session.isoformat()
+        done, rows = done + 1, rows + result.rows_accepted
+        if result.error is not None:
+            report.failed(market_key(dataset), partition, result.error)
+            context.log.error("%s", result.error)
+            continue
+        metadata = market_metadata(result)
+        if previews or done == total:
+            metadata["preview"] = preview_table(warehouse, market_table(dataset), result.session)
+        report.materialized(market_key(dataset), partition, metadata)
+    context.log.info("%d of %d sessions, %d rows, %.1f s", done, total, rows, time.perf_counter() - started)
+
+
+def raw_metadata(file: FetchedFile) -> dict[str, Any]:
+    """What the UI shows of a file."""
+    return {
+        "key": file.key,
+        "path": dg.MetadataValue.path(str(file.path)),
+        "size_bytes": file.size_bytes,
+        "sha256": file.sha256,
+        "etag": file.etag,
+        "last_modified": dg.MetadataValue.timestamp(file.last_modified),
+        "outcome": file.outcome,
+        "attempts": file.attempts,
+        "duration_seconds": round(file.seconds, 4),
+    }
+
+
+def market_metadata(result: SessionResult) -> dict[str, Any]:
+    """What the UI shows of a stored session."""
+    rejected = sum(result.rejected.values())
+    metadata: dict[str, Any] = {
+        "dagster/partition_row_count": result.rows_accepted,
+        "rows_read": result.rows_read,
+        "rows_quarantined": rejected,
+        "quarantined_share": round(rejected / result.rows_read, 6) if result.rows_read else 0.0,
+        "outcome": result.outcome,
+        "duration_seconds": round(result.seconds, 4),
+        "source_file": result.key,
+        "source_sha256": result.file.sha256 if result.file else "",
+    }
+    if result.rejected:
+        metadata["quarantined_by_rule"] = dict(result.rejected)
+    if result.rows_read == 0:
+        metadata["note"] = "The file has a header and no rows: the session is stored as empty."
+    return metadata
+
+
+def _raw_spec(dataset: Dataset) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        raw_key(dataset),
+        group_name="raw",
+        description=(
+            f"{dataset.title}: the vendor's file of each session, byte for byte, in the local mirror. "
+            "Materialising it again asks the bucket whether the file has been replaced."
+        ),
+        kinds={"s3", "gzip"},
+        owners=OWNERS,
+        tags={"feed": dataset.name},
+        metadata={"dagster/uri": f"s3://flatfiles/{dataset.prefix}/{dataset.vendor_type}/"},
+    )
+
+
+def _market_spec(dataset: Dataset) -> dg.AssetSpec:
+    table = market_table(dataset)
+    return dg.AssetSpec(
+        market_key(dataset),
+        deps=[raw_key(dataset)],
+        group_name="market",
+        description=(
+            f"{dataset.title}: typed and validated rows, as published, not adjusted for splits or "
+            "dividends. Rejected rows are in market/quarantine."
+        ),
+        kinds={"duckdb"},
+        owners=OWNERS,
+        tags={"feed": dataset.name},
+        metadata={
+            "dagster/table_name": table.sql_name,
+            "dagster/column_schema": column_schema(table),
+            "partition_expr": "trade_date",
+        },
+    ).with_io_manager_key("warehouse_io")

@@ -1,0 +1,84 @@
+"""What a range run says of each of its partitions, whether all succeed or only some.
+
+Dagster records a step's success for every partition of its range, and its failure for none. Here
+is the other case: what succeeded is recorded as materialised, each failure is an observation on
+its own partition, and the step then fails once, with every reason in the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from flatfiles_assets.errors import FlatFilesError
+
+
+class RangeReport:
+    """Collects, asset by asset, which partitions were materialised and which failed."""
+
+    def __init__(self, asset_keys: Sequence[dg.AssetKey]) -> None:
+        self._asset_keys = asset_keys
+        self._materialized: dict[dg.AssetKey, dict[str, Mapping[str, Any]]] = {key: {} for key in asset_keys}
+        self._failed: dict[dg.AssetKey, dict[str, FlatFilesError]] = {key: {} for key in asset_keys}
+
+    def materialized(self, asset_key: dg.AssetKey, partition: str, metadata: Mapping[str, Any]) -> None:
+        """Note a partition that is whole and stored."""
+        if asset_key in self._materialized:
+            self._materialized[asset_key][partition] = metadata
+
+    def failed(self, asset_key: dg.AssetKey, partition: str, error: FlatFilesError) -> None:
+        """Note a partition that could not be had, and why."""
+        if asset_key in self._failed:
+            self._failed[asset_key][partition] = error
+
+    def conclude(self, context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        """End the step: results for Dagster to record, or one failure that keeps what succeeded.
+
+        Raises:
+            dagster.Failure: Some partitions failed; the others are recorded as materialised.
+        """
+        if any(self._failed.values()):
+            self.record(context)
+            raise self._failure()
+        for asset_key in self._asset_keys:
+            for partition, metadata in self._materialized[asset_key].items():
+                context.add_asset_metadata(metadata, asset_key=asset_key, partition_key=partition)
+            yield dg.MaterializeResult(asset_key=asset_key)
+
+    def record(self, context: dg.AssetExecutionContext) -> None:
+        """Write the events of a step that is about to fail."""
+        for asset_key in self._asset_keys:
+            for partition, metadata in self._materialized[asset_key].items():
+                context.log_event(dg.AssetMaterialization(asset_key, partition=partition, metadata=metadata))
+            for partition, error in self._failed[asset_key].items():
+                context.log_event(
+                    dg.AssetObservation(
+                        asset_key,
+                        partition=partition,
+                        description=str(error),
+                        metadata={"state": error.state, "reason": str(error)},
+                    )
+                )
+
+    def _failure(self) -> dg.Failure:
+        reasons = {
+            partition: error for failures in self._failed.values() for partition, error in failures.items()
+        }
+        stored = set().union(*(set(done) for done in self._materialized.values())) - set(reasons)
+        lines = [f"{partition}: [{error.state}] {error}" for partition, error in sorted(reasons.items())]
+        records = [
+            dg.TableRecord({"partition": partition, "state": error.state, "reason": str(error)})
+            for partition, error in sorted(reasons.items())
+        ]
+        return dg.Failure(
+            description="\n".join(
+                [f"{len(reasons)} partition(s) failed, {len(stored)} are stored and recorded:", *lines]
+            ),
+            metadata={
+                "failed_partitions": len(reasons),
+                "failures": dg.MetadataValue.table(records),
+            },
+            allow_retries=False,
+        )

@@ -1,0 +1,53 @@
+"""The `flatfiles` command: one module per verb, the same code as the assets underneath.
+
+Exit code 0 only when everything asked for is true; errors say what, where, why and what next.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+from rich.console import Console
+
+from flatfiles_assets import __version__
+from flatfiles_assets.errors import FlatFilesError
+
+
+class _FriendlyGroup(click.Group):
+    """Shows our errors as one message instead of a traceback, and imports a verb when it is used."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except FlatFilesError as error:
+            Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+            sys.exit(1)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _VERBS:
+            return None
+        module_name, attribute = _VERBS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module_name), attribute)
+        return command
+
+
+# Dagster takes seconds to import; `flatfiles status` should not wait for it.
+_VERBS = {
+    "demo": ("flatfiles_assets.cli.demo", "demo"),
+    "dev": ("flatfiles_assets.cli.dev", "dev"),
+    "backfill": ("flatfiles_assets.cli.backfill", "backfill"),
+    "status": ("flatfiles_assets.cli.status", "status"),
+    "verify": ("flatfiles_assets.cli.verify", "verify"),
+    "sql": ("flatfiles_assets.cli.sql", "sql"),
+}
+
+
+@click.group(cls=_FriendlyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Market-data flat files as Dagster assets: from S3 to a trustworthy DuckDB warehouse."""

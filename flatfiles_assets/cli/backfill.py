@@ -1,0 +1,102 @@
+"""`flatfiles backfill`: fetch and load a range of sessions, through Dagster."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from flatfiles_assets import inventory, progress
+from flatfiles_assets.calendars import parse_range
+from flatfiles_assets.cli.arguments import DATE, FEED
+from flatfiles_assets.cli.status import reasons_table
+from flatfiles_assets.datasets import Dataset, get_dataset
+from flatfiles_assets.download.cache import FileCache
+from flatfiles_assets.download.s3_catalog import S3Catalog
+from flatfiles_assets.runs import RangeRun, run_ranges
+from flatfiles_assets.settings import Settings, load_settings
+from flatfiles_assets.warehouse.connection import Warehouse
+
+
+@click.command()
+@click.argument("feed", type=FEED)
+@click.option("--start", type=DATE, required=True, help="First session, included.")
+@click.option("--end", type=DATE, help="Last session, included; default: the last one published.")
+@click.option("--all", "everything", is_flag=True, help="Also ask for sessions that are already present.")
+@click.option("--reload", is_flag=True, help="Load again what the warehouse already holds (implies --all).")
+def backfill(feed: str, start: dt.date, end: dt.date | None, everything: bool, reload: bool) -> None:
+    """Fetch and load the missing sessions of FEED from START to END.
+
+    What is already there is not asked for again; --all has the bucket asked whether a file was
+    replaced. The runs are recorded in Dagster and show in the UI.
+    """
+    dataset = get_dataset(feed)
+    settings = load_settings()
+    settings.flatfiles_credentials()
+    last = end or inventory.last_published_session(dataset, dt.datetime.now(dt.timezone.utc))
+    parse_range(start, last)
+    console = Console(stderr=True)
+    before = _inventory(dataset, settings, start, last)
+    wanted = [status.session for status in before] if everything or reload else inventory.incomplete(before)
+    if not wanted:
+        console.print(f"{feed}: all {len(before)} sessions from {start} to {last} are present.")
+        return
+    console.print(f"{feed}: {len(wanted)} of {len(before)} sessions from {start} to {last} to do.")
+    runs = _run(dataset, settings, wanted, reload, console)
+    after = _inventory(dataset, settings, start, last)
+    _summarise(console, feed, after, runs)
+    if inventory.incomplete(after) or not all(run.succeeded for run in runs):
+        sys.exit(1)
+
+
+def _inventory(
+    dataset: Dataset, settings: Settings, start: dt.date, end: dt.date
+) -> list[inventory.SessionStatus]:
+    catalog = S3Catalog(settings.bucket, settings.options_prefix)
+    with FileCache(settings.flatfiles_cache_dir) as cache:
+        return inventory.feed_inventory(
+            dataset, catalog, cache.ledger, Warehouse(settings.warehouse_path), start, end
+        )
+
+
+def _run(
+    dataset: Dataset, settings: Settings, wanted: list[dt.date], reload: bool, console: Console
+) -> list[RangeRun]:
+    # Dagster is imported with the definitions, which takes seconds: only now, when it is needed.
+    from flatfiles_assets.definitions import build_defs
+
+    extra = ",".join([settings.extra_feeds, dataset.name])
+    defs = build_defs(extra_feeds=extra)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        task = bars.add_task(dataset.name, total=len(wanted))
+        with progress.reporting(lambda _, count: bars.advance(task, count)):
+            return list(
+                run_ranges(
+                    defs,
+                    dataset.name,
+                    [session.isoformat() for session in wanted],
+                    home=settings.dagster_home,
+                    op_config={"reload": reload},
+                )
+            )
+
+
+def _summarise(
+    console: Console, feed: str, statuses: list[inventory.SessionStatus], runs: list[RangeRun]
+) -> None:
+    rows = sum(status.rows for status in statuses)
+    counts = inventory.count_states(statuses)
+    present = counts.get("present", 0)
+    console.print(
+        f"{feed}: {present} of {len(statuses)} sessions present, {rows:,} rows, {len(runs)} run(s)."
+    )
+    if inventory.incomplete(statuses):
+        console.print(reasons_table(statuses))
+    known_failures = any(status.state not in ("present", "missing") for status in statuses)
+    for run in runs:
+        if not run.succeeded and not known_failures:
+            console.print(f"[red]run {run.run_id[:8]} failed:[/red] {run.message}", highlight=False)

@@ -1,0 +1,156 @@
+"""`flatfiles status`: what is present, what is missing and why, per feed."""
+
+from __future__ import annotations
+
+import collections
+import datetime as dt
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flatfiles_assets import inventory
+from flatfiles_assets.cli.arguments import DATE, FEED
+from flatfiles_assets.datasets import Dataset, get_dataset, selected_datasets
+from flatfiles_assets.download.cache import FileCache
+from flatfiles_assets.download.s3_catalog import S3Catalog
+from flatfiles_assets.inventory import SessionStatus, State
+from flatfiles_assets.settings import Settings, load_settings
+from flatfiles_assets.warehouse.connection import Warehouse
+
+_MARKS: dict[State, tuple[str, str]] = {
+    "present": ("■", "green"),
+    "downloaded": ("◧", "cyan"),
+    "stale": ("◪", "yellow"),
+    "refused": ("R", "red"),
+    "corrupt": ("C", "red"),
+    "not_entitled": ("E", "magenta"),
+    "not_published": ("P", "blue"),
+    "failed": ("F", "red"),
+    "missing": ("·", "bright_black"),
+}
+
+_NEXT_STEPS: dict[State, str] = {
+    "downloaded": "materialise market/<feed>: flatfiles backfill loads it",
+    "stale": "flatfiles backfill loads the new file",
+    "refused": "look at market.quarantine; ask the vendor to replace the file",
+    "corrupt": "the vendor's file is damaged; run the backfill again when it has been replaced",
+    "not_entitled": "the subscription does not cover this date or feed",
+    "not_published": "the vendor has not published it (yet); run the backfill again later",
+    "failed": "run the backfill again; see the message",
+    "missing": "flatfiles backfill FEED --start … --end …",
+}
+
+
+@click.command()
+@click.argument("feed", type=FEED, required=False)
+@click.option("--start", type=DATE, help="First session; default: the first that was ever asked for.")
+@click.option("--end", type=DATE, help="Last session; default: the last that was ever asked for.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per feed.")
+def status(feed: str | None, start: dt.date | None, end: dt.date | None, as_json: bool) -> None:
+    """Show per feed which sessions are present, which are missing and why."""
+    settings = load_settings()
+    datasets = [get_dataset(feed)] if feed else selected_datasets(settings.extra_feeds)
+    inventories = {dataset: _inventory(dataset, settings, start, end) for dataset in datasets}
+    if as_json:
+        json.dump(
+            {dataset.name: _as_json(found) for dataset, found in inventories.items()}, sys.stdout, indent=2
+        )
+        print()
+        return
+    console = Console()
+    console.print(summary_table(inventories))
+    for dataset, statuses in inventories.items():
+        if feed and statuses:
+            console.print(calendar_picture(statuses))
+        if inventory.incomplete(statuses):
+            console.print(reasons_table(statuses, title=dataset.name))
+
+
+def _inventory(
+    dataset: Dataset, settings: Settings, start: dt.date | None, end: dt.date | None
+) -> list[SessionStatus]:
+    catalog = S3Catalog(settings.bucket, settings.options_prefix)
+    with FileCache(settings.flatfiles_cache_dir) as cache:
+        known = inventory.known_range(dataset, catalog, cache.ledger)
+        first = start or (known[0] if known else None)
+        last = end or (known[1] if known else first)
+        if first is None or last is None:
+            return []
+        return inventory.feed_inventory(
+            dataset, catalog, cache.ledger, Warehouse(settings.warehouse_path), first, last
+        )
+
+
+def summary_table(inventories: dict[Dataset, list[SessionStatus]]) -> Table:
+    """One line per feed: expected, present, missing, failed."""
+    table = Table("feed", "from", "to", box=None, header_style="bold")
+    for name in ("expected", "present", "missing", "failed", "rows"):
+        table.add_column(name, justify="right")
+    for dataset, statuses in inventories.items():
+        if not statuses:
+            table.add_row(dataset.name, "-", "-", "0", "0", "0", "0", "0")
+            continue
+        counts = inventory.count_states(statuses)
+        present, missing = counts.get("present", 0), counts.get("missing", 0)
+        table.add_row(
+            dataset.name,
+            str(statuses[0].session),
+            str(statuses[-1].session),
+            str(len(statuses)),
+            str(present),
+            str(missing),
+            str(len(statuses) - present - missing),
+            f"{sum(status.rows for status in statuses):,}",
+        )
+    return table
+
+
+def reasons_table(statuses: Sequence[SessionStatus], title: str | None = None) -> Table:
+    """The sessions that are not present, by reason, and what to do about each reason."""
+    table = Table("state", "sessions", "reason", "what next", title=title, title_justify="left", box=None)
+    by_state: dict[State, list[SessionStatus]] = collections.defaultdict(list)
+    for found in statuses:
+        if found.state != "present":
+            by_state[found.state].append(found)
+    for state in inventory.STATES:
+        for found in by_state[state][:5]:
+            table.add_row(state, str(found.session), found.detail, _NEXT_STEPS[state])
+        if len(by_state[state]) > 5:
+            table.add_row(state, f"… {len(by_state[state]) - 5} more", "", "")
+    return table
+
+
+def calendar_picture(statuses: Sequence[SessionStatus]) -> Text:
+    """One mark per session, a line per month."""
+    picture = Text()
+    months: dict[str, list[SessionStatus]] = collections.defaultdict(list)
+    for found in statuses:
+        months[f"{found.session:%Y-%m}"].append(found)
+    for month, days in months.items():
+        picture.append(f"{month} ", style="bold")
+        for found in days:
+            mark, style = _MARKS[found.state]
+            picture.append(mark, style=style)
+        picture.append("\n")
+    used = inventory.count_states(statuses)
+    legend = "  ".join(f"{_MARKS[state][0]} {state} {count}" for state, count in used.items())
+    picture.append(legend + "\n", style="dim")
+    return picture
+
+
+def _as_json(statuses: Sequence[SessionStatus]) -> dict[str, object]:
+    return {
+        "expected": len(statuses),
+        "states": inventory.count_states(statuses),
+        "rows": sum(found.rows for found in statuses),
+        "incomplete": [
+            {"session": found.session.isoformat(), "state": found.state, "detail": found.detail}
+            for found in statuses
+            if found.state != "present"
+        ],
+    }

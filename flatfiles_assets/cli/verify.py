@@ -1,0 +1,38 @@
+"""`flatfiles verify`: recompute every checksum of the mirror of the vendor's bucket."""
+
+from __future__ import annotations
+
+import collections
+import sys
+
+import click
+from rich.console import Console
+from rich.progress import track
+
+from flatfiles_assets.cli.arguments import FEED
+from flatfiles_assets.download.cache import FileCache
+from flatfiles_assets.download.s3_catalog import S3Catalog
+from flatfiles_assets.settings import load_settings
+
+
+@click.command()
+@click.argument("feed", type=FEED, required=False)
+def verify(feed: str | None) -> None:
+    """Check every downloaded file of FEED (or of all feeds) against its recorded SHA-256."""
+    settings = load_settings()
+    console = Console(stderr=True)
+    prefix = S3Catalog(settings.bucket, settings.options_prefix).get_prefix(feed) if feed else None
+    counts: collections.Counter[str] = collections.Counter()
+    with FileCache(settings.flatfiles_cache_dir) as cache:
+        files = cache.verify(prefix=prefix)
+        for file in track(files, "verifying", console=console, disable=not console.is_terminal):
+            counts[file.status] += 1
+            if file.status != "ok":
+                console.print(f"{file.status}: {file.key}: {file.detail}", highlight=False)
+    total = sum(counts.values())
+    console.print(
+        f"{total} files: " + (", ".join(f"{n} {status}" for status, n in sorted(counts.items())) or "none")
+    )
+    if counts["ok"] != total:
+        console.print("Next: run flatfiles backfill over these sessions; a damaged file is fetched again.")
+        sys.exit(1)

@@ -1,0 +1,49 @@
+"""The code location: the one file that wires everything.
+
+`build_defs` assembles it; tests and the demo build their own with an argument changed. Nothing is
+decided here that has a room of its own: assets in `assets/`, resources in `resources.py`, …
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from flatfiles_assets.assets.flat_files import build_flat_file_assets
+from flatfiles_assets.assets.quarantine import build_quarantine_asset
+from flatfiles_assets.datasets import selected_datasets
+from flatfiles_assets.jobs import build_jobs
+from flatfiles_assets.resources import FlatFilesS3Resource, MinIOS3Resource, WarehouseResource
+from flatfiles_assets.settings import load_settings
+from flatfiles_assets.warehouse.io_manager import WarehouseIOManager
+
+
+def build_defs(
+    extra_feeds: str | None = None, resource_overrides: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """The code location.
+
+    Args:
+        extra_feeds: Comma-separated feeds besides the registry's enabled ones; None for the
+            setting ``FLATFILES_EXTRA_FEEDS``.
+        resource_overrides: Resources by key, instead of those built from the settings.
+    """
+    datasets = selected_datasets(load_settings().extra_feeds if extra_feeds is None else extra_feeds)
+    return dg.Definitions(
+        assets=[*(build_flat_file_assets(dataset) for dataset in datasets), build_quarantine_asset(datasets)],
+        jobs=build_jobs(datasets),
+        resources={
+            "flatfiles_s3": FlatFilesS3Resource(),
+            "minio_s3": MinIOS3Resource(),
+            "warehouse": WarehouseResource(),
+            "warehouse_io": WarehouseIOManager(),
+            **(resource_overrides or {}),
+        },
+        # A range run is one process that works ahead by itself; a process per step costs ten seconds.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,141 @@
+"""What there is of each session of a feed, and why there is no more.
+
+Here: one status per session, from the calendar, the ledger and ``market.files``. The command line,
+the sensors and the pictures in the UI all read this one answer. Nothing here asks the network.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Literal, get_args
+from zoneinfo import ZoneInfo
+
+from flatfiles_assets import calendars
+from flatfiles_assets.datasets import NEW_YORK, Dataset
+from flatfiles_assets.download.ledger import Ledger, LedgerEntry
+from flatfiles_assets.download.s3_catalog import S3Catalog
+from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.errors import TableNotFound
+
+State = Literal[
+    "present",
+    "downloaded",
+    "stale",
+    "refused",
+    "corrupt",
+    "not_entitled",
+    "not_published",
+    "failed",
+    "missing",
+]
+STATES: tuple[State, ...] = get_args(State)
+
+
+@dataclasses.dataclass(frozen=True)
+class SessionStatus:
+    """What there is of one session.
+
+    Attributes:
+        session: The session's date.
+        state: ``present``: its rows are in the warehouse. ``downloaded``: its file is here, its
+            rows are not. ``stale``: rows are there, but of an earlier file. ``refused``: no row of
+            the file could be accepted. ``corrupt``, ``not_entitled``, ``not_published``,
+            ``failed``: the last download ended so. ``missing``: nobody asked for it yet.
+        rows: Rows in the warehouse.
+        quarantined_share: Rejected rows over rows read, 0 to 1.
+        detail: The last failure's message.
+    """
+
+    session: dt.date
+    state: State
+    rows: int = 0
+    quarantined_share: float = 0.0
+    detail: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class _StoredFile:
+    state: str
+    sha256: str
+    rows_read: int
+    rows_accepted: int
+    rows_rejected: int
+    message: str
+
+
+def last_published_session(dataset: Dataset, now: dt.datetime) -> dt.date:
+    """The latest session whose file should have been published by now.
+
+    A file is published on the day after the session, at the feed's usual hour in New York.
+    """
+    local = now.astimezone(ZoneInfo(NEW_YORK))
+    latest = local.date() - dt.timedelta(days=1 if local.time() >= dataset.publish_time else 2)
+    known = calendars.sessions(dataset.calendar, dataset.first_session, max(latest, dataset.first_session))
+    return known[-1]
+
+
+def feed_inventory(
+    dataset: Dataset, catalog: S3Catalog, ledger: Ledger, warehouse: Warehouse, start: dt.date, end: dt.date
+) -> list[SessionStatus]:
+    """The status of every session of a feed from start to end, both included."""
+    stored = _stored_files(warehouse, dataset)
+    sessions = calendars.sessions(dataset.calendar, max(start, dataset.first_session), end)
+    keys = {session: catalog.get_key(dataset.name, session) for session in sessions}
+    entries = ledger.get_many(list(keys.values()))
+    return [_status(session, entries.get(keys[session]), stored.get(session)) for session in sessions]
+
+
+def known_range(dataset: Dataset, catalog: S3Catalog, ledger: Ledger) -> tuple[dt.date, dt.date] | None:
+    """First and last session that anybody ever asked for; None where nobody did."""
+    prefix = catalog.get_prefix(dataset.name)
+    days = [
+        dt.date.fromisoformat(catalog.parse_key_metadata(entry.key)["date"])
+        for entry in ledger.entries(prefix)
+    ]
+    return (min(days), max(days)) if days else None
+
+
+def count_states(statuses: Iterable[SessionStatus]) -> dict[State, int]:
+    """How many sessions are in each state, in the order of `STATES`, empty ones left out."""
+    counts = collections.Counter(status.state for status in statuses)
+    return {state: counts[state] for state in STATES if counts[state]}
+
+
+def incomplete(statuses: Iterable[SessionStatus]) -> Sequence[dt.date]:
+    """The sessions that a backfill has to ask for."""
+    return [status.session for status in statuses if status.state != "present"]
+
+
+def _status(session: dt.date, entry: LedgerEntry | None, stored: _StoredFile | None) -> SessionStatus:
+    if stored is None:
+        if entry is None:
+            return SessionStatus(session, "missing")
+        state: State = "downloaded" if entry.state == "downloaded" else entry.state
+        return SessionStatus(session, state, detail=entry.message or "")
+    share = stored.rows_rejected / stored.rows_read if stored.rows_read else 0.0
+    if stored.state == "refused":
+        return SessionStatus(session, "refused", detail=stored.message)
+    if entry is not None and entry.state == "corrupt":
+        return SessionStatus(session, "corrupt", stored.rows_accepted, share, entry.message or "")
+    if entry is not None and entry.state == "downloaded" and entry.sha256 != stored.sha256:
+        return SessionStatus(session, "stale", stored.rows_accepted, share, "the file was replaced since")
+    return SessionStatus(session, "present", stored.rows_accepted, share)
+
+
+def _stored_files(warehouse: Warehouse, dataset: Dataset) -> dict[dt.date, _StoredFile]:
+    with warehouse.reader() as session:
+        try:
+            rows = session.sql(
+                """
+                SELECT trade_date, state, sha256, rows_read, rows_accepted, coalesce(rows_rejected, 0),
+                       coalesce(message, '')
+                FROM market.files WHERE feed = $feed
+                """,
+                {"feed": dataset.name},
+            ).fetchall()
+        except TableNotFound:
+            return {}
+    return {row[0]: _StoredFile(*row[1:]) for row in rows}

@@ -1,0 +1,284 @@
+"""Cached files to warehouse partitions: the step between the mirror and the tables.
+
+Here: which files are loaded, in what batches, and what became of each. Not here: fetching
+(`download/fetch.py`), decoding and rules (`ingest/`), SQL (`warehouse/`), Dagster (`assets/`).
+
+Every session is loaded in one transaction with its quarantined rows and its line in
+``market.files``, which records the checksum of the file that the stored rows come from. That line
+is what makes a second run cheap: a partition whose file has not changed is left alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
+
+import pyarrow as pa
+
+from flatfiles_assets.datasets import Dataset
+from flatfiles_assets.download.cache import FetchedFile, FileCache
+from flatfiles_assets.errors import CorruptFile, FlatFilesError, MisdatedFile, UnexpectedColumns
+from flatfiles_assets.ingest.quality import AllRowsRejected
+from flatfiles_assets.ingest.staging import Stage, StagedFile
+from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.errors import TableNotFound
+from flatfiles_assets.warehouse.schema import FILES, QUARANTINE, get_table
+
+# Raise it when the rules or the decoding change the rows of an unchanged file.
+RULES_VERSION = "1"
+
+# One transaction holds the file for about a second and costs tens of milliseconds to open.
+_MOST_ROWS = 1_500_000
+_MOST_FILES = 64
+
+
+class RawFileMissing(FlatFilesError):
+    """A session is to be loaded whose file is not in the local cache."""
+
+    state = "not_downloaded"
+
+
+@dataclasses.dataclass(frozen=True)
+class SessionResult:
+    """What became of one session of a feed.
+
+    Attributes:
+        session: The session's date.
+        key: The file's key.
+        file: The cached file; None where it could not be had.
+        outcome: ``loaded``: rows written. ``unchanged``: the warehouse already holds this file's
+            rows. ``failed``: see `error`.
+        rows_read: Data rows in the file.
+        rows_accepted: Rows now in the table.
+        rejected: Quarantined rows by rule.
+        seconds: Decoding, checking and this session's share of the transaction.
+        error: Why the session failed.
+    """
+
+    session: dt.date
+    key: str
+    file: FetchedFile | None
+    outcome: Literal["loaded", "unchanged", "failed"]
+    rows_read: int = 0
+    rows_accepted: int = 0
+    rejected: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    seconds: float = 0.0
+    error: FlatFilesError | None = None
+
+
+SessionFile = tuple[dt.date, str, FetchedFile | FlatFilesError]
+
+
+def cached_files(cache: FileCache, keys: Mapping[dt.date, str]) -> Iterator[SessionFile]:
+    """The files of some sessions as they are in the cache, without asking the bucket."""
+    entries = cache.ledger.get_many(list(keys.values()))
+    for session, key in keys.items():
+        entry = entries.get(key)
+        found = cache.current(entry) if entry else None
+        if found is None:
+            why = f"its last download ended as {entry.state}: {entry.message}" if entry else None
+            yield (
+                session,
+                key,
+                RawFileMissing(
+                    "the file is not in the cache",
+                    where=key,
+                    why=why,
+                    next_step="materialise the raw asset of this session first, or both together",
+                ),
+            )
+        else:
+            yield session, key, found
+
+
+def load_sessions(
+    dataset: Dataset,
+    files: Iterable[SessionFile],
+    *,
+    cache: FileCache,
+    warehouse: Warehouse,
+    test_tickers: frozenset[str] | None = None,
+    reload: bool = False,
+) -> Iterator[SessionResult]:
+    """Load the files of some sessions, in batches of one transaction each.
+
+    Args:
+        dataset: The feed.
+        files: Session, key and cached file (or why there is none), in any order.
+        cache: Where the files are; a file that turns out corrupt is marked in its ledger.
+        warehouse: Where the rows go.
+        test_tickers: Tickers to set aside; None for the known ones.
+        reload: Load again what the warehouse holds already.
+
+    Yields:
+        One result per file, as its batch is committed, in the order of `files`.
+
+    Raises:
+        WarehouseBusy: Another process holds the warehouse for longer than the limit. Results
+            already yielded are committed.
+    """
+    loader = _Loader(dataset, cache, warehouse, reload)
+    with Stage(dataset, test_tickers=test_tickers) as stage:
+        for session, key, file in files:
+            loader.take(stage, session, key, file)
+            if stage.rows >= _MOST_ROWS or len(loader.waiting) >= _MOST_FILES:
+                yield from loader.commit(stage)
+        yield from loader.commit(stage)
+
+
+class _Loader:
+    """The batch in hand: what is staged, and what will be said of it once it is committed."""
+
+    def __init__(self, dataset: Dataset, cache: FileCache, warehouse: Warehouse, reload: bool) -> None:
+        self._dataset = dataset
+        self._cache = cache
+        self._warehouse = warehouse
+        self._known = {} if reload else loaded_checksums(warehouse, dataset)
+        self.waiting: list[SessionResult] = []
+
+    def take(self, stage: Stage, session: dt.date, key: str, file: FetchedFile | FlatFilesError) -> None:
+        if isinstance(file, FlatFilesError):
+            self.waiting.append(SessionResult(session, key, None, "failed", error=file))
+            return
+        known = self._known.get(session)
+        if known is not None and known.sha256 == file.sha256:
+            self.waiting.append(
+                SessionResult(
+                    session,
+                    key,
+                    file,
+                    "unchanged",
+                    rows_read=known.rows_read,
+                    rows_accepted=known.rows_accepted,
+                    rejected=known.rejected,
+                )
+            )
+            return
+        try:
+            staged = stage.add(file.path, key, session)
+        except (CorruptFile, UnexpectedColumns) as error:
+            self._cache.ledger.mark(key, "corrupt", str(error))
+            self.waiting.append(SessionResult(session, key, file, "failed", error=error))
+        except FlatFilesError as error:
+            self.waiting.append(SessionResult(session, key, file, "failed", error=error))
+        else:
+            self.waiting.append(_staged_result(session, file, staged))
+
+    def commit(self, stage: Stage) -> Iterator[SessionResult]:
+        started = time.perf_counter()
+        written = [result for result in self.waiting if _is_written(result)]
+        if written:
+            self._write(stage, written)
+        seconds_each = (time.perf_counter() - started) / max(len(written), 1)
+        stage.clear()
+        results, self.waiting = self.waiting, []
+        for result in results:
+            yield (
+                dataclasses.replace(result, seconds=result.seconds + seconds_each)
+                if result.outcome == "loaded"
+                else result
+            )
+
+    def _write(self, stage: Stage, written: Sequence[SessionResult]) -> None:
+        feed = self._dataset.name
+        loaded = [result.session for result in written if result.outcome == "loaded"]
+        touched = [result.session for result in written]
+        with self._warehouse.writer(f"load {feed} {min(touched)} to {max(touched)}") as transaction:
+            if loaded:
+                transaction.replace(
+                    get_table(("market", self._dataset.name)),
+                    stage.accepted(),
+                    where={"trade_date": loaded},
+                    is_sorted=True,
+                )
+            scope = {"trade_date": touched, "feed": [feed]}
+            transaction.replace(QUARANTINE, stage.rejected(), where=scope)
+            transaction.replace(FILES, _file_rows(feed, written), where=scope)
+
+
+def _staged_result(session: dt.date, file: FetchedFile, staged: StagedFile) -> SessionResult:
+    return SessionResult(
+        session,
+        file.key,
+        file,
+        "loaded",
+        rows_read=staged.rows_read,
+        rows_accepted=staged.rows_accepted,
+        rejected=staged.rows_rejected,
+        seconds=staged.seconds,
+    )
+
+
+def _is_written(result: SessionResult) -> bool:
+    """Whether the warehouse has something new to say of this session.
+
+    A refused file leaves the session's earlier rows as they are: its own rows go to the quarantine
+    and its line in ``market.files`` says why.
+    """
+    return result.outcome == "loaded" or isinstance(result.error, MisdatedFile | AllRowsRejected)
+
+
+def _file_rows(feed: str, results: Sequence[SessionResult]) -> pa.Table:
+    now = dt.datetime.now(dt.timezone.utc)
+    rows = []
+    for result in results:
+        if result.file is None:
+            continue
+        rejected = sum(result.rejected.values()) if result.outcome == "loaded" else None
+        rows.append(
+            {
+                "trade_date": result.session,
+                "feed": feed,
+                "file": result.key,
+                "state": "loaded" if result.outcome == "loaded" else "refused",
+                "message": str(result.error) if result.error else None,
+                "sha256": result.file.sha256,
+                "etag": result.file.etag,
+                "size_bytes": result.file.size_bytes,
+                "rows_read": result.rows_read,
+                "rows_accepted": result.rows_accepted,
+                "rows_rejected": rejected,
+                "rules_version": RULES_VERSION,
+                "loaded_at": now,
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=FILES.arrow_schema)
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedFile:
+    """The provenance of one stored session."""
+
+    sha256: str
+    rows_read: int
+    rows_accepted: int
+    rejected: Mapping[str, int]
+
+
+def loaded_checksums(warehouse: Warehouse, dataset: Dataset) -> dict[dt.date, LoadedFile]:
+    """Which file each stored session of a feed comes from, under the rules in force."""
+    with warehouse.reader() as session:
+        try:
+            rows = session.sql(
+                """
+                SELECT f.trade_date, f.sha256, f.rows_read, f.rows_accepted, q.rules, q.counts
+                FROM market.files f
+                LEFT JOIN (
+                    SELECT trade_date, list(rule ORDER BY rule) AS rules, list(n ORDER BY rule) AS counts
+                    FROM (SELECT trade_date, rule, count(*) AS n FROM market.quarantine
+                          WHERE feed = $feed GROUP BY ALL)
+                    GROUP BY trade_date
+                ) q USING (trade_date)
+                WHERE f.feed = $feed AND f.state = 'loaded' AND f.rules_version = $rules_version
+                """,
+                {"feed": dataset.name, "rules_version": RULES_VERSION},
+            ).fetchall()
+        except TableNotFound:
+            return {}
+    return {
+        trade_date: LoadedFile(sha256, read, accepted, dict(zip(rules or (), counts or (), strict=True)))
+        for trade_date, sha256, read, accepted, rules, counts in rows
+    }
