@@ -1,0 +1,184 @@
+"""Momentum: returns, volatility, 12-1 momentum and its rank in a point-in-time universe.
+
+Here: `compute` and the columns of `algorithm/momentum`. Not here: reading prices or writing tables.
+
+Definitions, at session t, with C the close adjusted for the events known at t (gaps of up to
+`panel.MAX_GAP_SESSIONS` sessions carried forward), k counted in sessions:
+
+- ``return_k``: C(t) / C(t-k) - 1, where both closes exist.
+- ``momentum_12_1``: C(t-21) / C(t-252) - 1. Kenneth French's requirements for a stock in his
+  prior (2-12) portfolios formed at the end of month m-1 are a price at the end of m-13, a good
+  return in m-2 and a market value at the end of m-1; returns between may be missing
+  (https://mba.tuck.dartmouth.edu/pages/faculty/ken.french/Data_Library/det_mom_factor.html).
+  In sessions: closes at t-252, at t-42 and t-21 (the return of the month skipped to), and a bar at t.
+- ``volatility_k``: sample standard deviation of the last k daily returns, all of which must exist,
+  times the square root of 252.
+- ``volatility_scaled_momentum``: ``momentum_12_1 / volatility_63``; null at zero volatility.
+- ``dollar_volume_21``: mean over 21 sessions of published close times published volume, a session
+  without a bar counting 0. No adjustment changes it.
+- ``momentum_rank``, ``momentum_percentile``: of ``momentum_12_1`` among the universe of that
+  session: 1 is the strongest; the percentile is in (0, 1], 1 the strongest; ties share their mean.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+
+import numpy as np
+import pyarrow as pa
+
+from flatfiles_assets.algorithms.panel import (
+    MAX_GAP_SESSIONS,
+    Block,
+    BoolArray,
+    FloatArray,
+    PricePanel,
+    blocks,
+    price_level,
+    to_long,
+)
+from flatfiles_assets.algorithms.rolling import rolling_moments, rolling_sum
+from flatfiles_assets.datasets import TRADE_DATE, Column
+
+SESSIONS_PER_YEAR = 252
+RETURN_SESSIONS = (1, 5, 21, 63, 126, 252)
+VOLATILITY_SESSIONS = (21, 63)
+_MONTH, _YEAR = 21, 252
+
+LOOKBACK_SESSIONS = _YEAR + MAX_GAP_SESSIONS
+
+
+def _number(name: str, description: str) -> Column:
+    return Column(name, pa.float64(), description)
+
+
+COLUMNS: tuple[Column, ...] = (
+    TRADE_DATE,
+    Column("ticker", pa.string(), "Symbol as published, case-sensitive"),
+    *(_number(f"return_{k}", f"Simple return over {k} sessions") for k in RETURN_SESSIONS),
+    _number("momentum_12_1", "Return from 252 to 21 sessions ago"),
+    *(
+        _number(f"volatility_{k}", f"Sample std of {k} daily returns, annualised by sqrt(252)")
+        for k in VOLATILITY_SESSIONS
+    ),
+    _number("volatility_scaled_momentum", "momentum_12_1 divided by volatility_63"),
+    _number("dollar_volume_21", "Mean published close times volume over 21 sessions, USD"),
+    _number("momentum_rank", "Rank of momentum_12_1 in the session's universe, 1 the strongest"),
+    _number("momentum_percentile", "Percentile of momentum_12_1 in the universe, 1 the strongest"),
+    Column("filled_sessions", pa.int32(), "Sessions of the last 252 whose close was carried over a gap"),
+    Column("adjustment", pa.string(), "Corporate actions accounted for: none, splits or total_return"),
+)
+
+_RANKS = ("momentum_rank", "momentum_percentile")
+_KEYS = ("trade_date", "ticker", "adjustment")
+_BLOCK_FEATURES = (*(c.name for c in COLUMNS if c.name not in _RANKS + _KEYS), "bars")
+
+
+@dataclasses.dataclass(frozen=True)
+class MomentumParameters:
+    """Who is in the universe that momentum is ranked in, judged at each session by what was known.
+
+    Attributes:
+        min_price: Lowest published close of that session, USD.
+        min_dollar_volume: Lowest `dollar_volume_21`, USD.
+        min_history_bars: Fewest bars in the 252 sessions up to that one.
+    """
+
+    min_price: float = 5.0
+    min_dollar_volume: float = 1_000_000.0
+    min_history_bars: int = 200
+
+
+def compute(
+    panel: PricePanel,
+    *,
+    first_session: dt.date,
+    last_session: dt.date,
+    parameters: MomentumParameters | None = None,
+) -> pa.Table:
+    """The rows of `COLUMNS` from first to last session, both included.
+
+    Args:
+        panel: Prices of every symbol that may be in the universe, with `LOOKBACK_SESSIONS` sessions
+            before the first where there are any.
+        first_session: First session of the result.
+        last_session: Last session of the result.
+        parameters: The universe; by default `MomentumParameters()`.
+
+    Returns:
+        One row per session and symbol with a bar, by session, then by the panel's symbol order.
+
+    Raises:
+        InvalidArgument: The panel has no session in the range.
+    """
+    parameters = parameters or MomentumParameters()
+    rows = panel.rows_between(first_session, last_session)
+    shape = (rows.stop - rows.start, len(panel.symbols))
+    features = {name: np.empty(shape) for name in _BLOCK_FEATURES}
+    for block in blocks(panel, rows, LOOKBACK_SESSIONS):
+        for name, values in _block_features(block).items():
+            features[name][:, block.columns] = values
+    universe = (
+        (panel.close[rows] / price_level(panel, rows) >= parameters.min_price)
+        & (features["dollar_volume_21"] >= parameters.min_dollar_volume)
+        & (features["bars"] >= parameters.min_history_bars)
+        & panel.has_bar[rows]
+    )
+    features["momentum_rank"], features["momentum_percentile"] = rank_rows(
+        features["momentum_12_1"], universe
+    )
+    return to_long(panel, rows, features, COLUMNS)
+
+
+def _block_features(block: Block) -> dict[str, FloatArray]:
+    close = block.close
+    n_out = len(close) - LOOKBACK_SESSIONS
+
+    def back(k: int) -> FloatArray:
+        return close[LOOKBACK_SESSIONS - k : LOOKBACK_SESSIONS - k + n_out]
+
+    features = {f"return_{k}": back(0) / back(k) - 1.0 for k in RETURN_SESSIONS}
+    momentum = back(_MONTH) / back(_YEAR) - 1.0
+    momentum[np.isnan(back(2 * _MONTH))] = np.nan
+    features["momentum_12_1"] = momentum
+    daily = close[1:] / close[:-1] - 1.0
+    for k in VOLATILITY_SESSIONS:
+        _, squares = rolling_moments(daily[len(daily) - n_out - k + 1 :], k)
+        features[f"volatility_{k}"] = np.sqrt(squares / (k - 1)) * np.sqrt(SESSIONS_PER_YEAR)
+    volatility = features["volatility_63"]
+    features["volatility_scaled_momentum"] = np.divide(
+        momentum, volatility, out=np.full_like(momentum, np.nan), where=volatility > 0
+    )
+    dollars = block.dollar_volume[len(close) - n_out - _MONTH + 1 :]
+    features["dollar_volume_21"] = rolling_sum(dollars, _MONTH) / _MONTH
+    year = slice(len(close) - n_out - _YEAR + 1, None)
+    bars = rolling_sum(block.has_bar[year].astype(np.float64), _YEAR)
+    known = rolling_sum((close[year] > 0).astype(np.float64), _YEAR)
+    return {**features, "bars": bars, "filled_sessions": known - bars}
+
+
+def rank_rows(values: FloatArray, members: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Rank (1 for the largest) and percentile (1 for the largest) of each row's members.
+
+    Args:
+        values: Shape (n, k); NaN is no member.
+        members: Shape (n, k).
+
+    Returns:
+        Two matrices of shape (n, k), NaN outside the members. Equal values share the mean of their
+        ranks, as in ``pandas.Series.rank(method="average")``.
+    """
+    ranks, percentiles = np.full_like(values, np.nan), np.full_like(values, np.nan)
+    for row, is_member in enumerate(members & ~np.isnan(values)):
+        where = np.flatnonzero(is_member)
+        of_members = values[row, where]
+        order = np.argsort(of_members)
+        ordered = of_members[order]
+        # Runs of equal values share the middle of the positions they take.
+        first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)])
+        lengths = np.diff(np.append(first, len(ordered)))
+        ascending = np.repeat(first + (lengths + 1) / 2, lengths)
+        ranks[row, where[order]] = len(where) + 1 - ascending
+        percentiles[row, where[order]] = ascending / max(len(where), 1)
+    return ranks, percentiles
