@@ -53,8 +53,9 @@ def parse_date(value: DateLike, name: str = "date") -> dt.date:
         InvalidArgument: It is not a real date in the form ``YYYY-MM-DD``.
     """
     if isinstance(value, dt.datetime):
-        return value.date()
-    if isinstance(value, dt.date):
+        value = value.date()
+    # pandas' NaT is a datetime, and its date is NaT again: the one date that is not equal to itself.
+    if isinstance(value, dt.date) and value == value:
         return value
     if isinstance(value, str) and _ISO_DATE.fullmatch(value):
         try:
