@@ -1,0 +1,111 @@
+"""Text to numbers: decimal marks, thousands groups, and the many ways of writing "no value".
+
+Here: one column of strings at a time, vectorised. Not here: which rows are then rejected
+(`bar_rows`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+# Only in number columns: a ticker NA or NULL is a company.
+_NO_VALUE = pa.array(["", "nan", "na", "n/a", "#n/a", "null", "none", "nil", "-", "--", ".", "?"])
+
+_PLAIN = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?$"
+_GROUPED = {
+    ".": r"^[+-]?\d{1,3}(?:[,' \x{00a0}\x{202f}]\d{3})+(?:\.\d*)?$",
+    ",": r"^[+-]?\d{1,3}(?:[.' \x{00a0}\x{202f}]\d{3})+(?:,\d*)?$",
+}
+_GROUP_MARKS = {".": r"[,' \x{00a0}\x{202f}]", ",": r"[.' \x{00a0}\x{202f}]"}
+
+
+def to_numbers(text: pa.StringArray, decimal: str = ".") -> tuple[pa.DoubleArray, pa.BooleanArray | None]:
+    """Numbers of a column of text.
+
+    Thousands groups are read where they are unmistakable: groups of three, of another mark than
+    the decimal one. Infinite values are unreadable.
+
+    Args:
+        text: The cells, without nulls.
+        decimal: The column's decimal mark, ``"."`` or ``","``.
+
+    Returns:
+        float64 with null for "no value" and for the unreadable, and a mask of the unreadable;
+        None where every cell was read.
+    """
+    if decimal == ".":
+        try:
+            numbers = text.cast(pa.float64())
+        except pa.ArrowInvalid:
+            pass
+        else:
+            if pc.all(pc.is_finite(numbers), min_count=0).as_py():
+                return numbers, None
+    return _careful(text, decimal)
+
+
+def _careful(text: pa.StringArray, decimal: str) -> tuple[pa.DoubleArray, pa.BooleanArray | None]:
+    text = pc.utf8_trim_whitespace(text)
+    absent = pc.is_in(pc.utf8_lower(text), _NO_VALUE)
+    text = pc.replace_substring_regex(text, r"^([+-]?)\$\s*", r"\1")
+    grouped = pc.match_substring_regex(text, _GROUPED[decimal])
+    if pc.any(grouped, min_count=0).as_py():
+        text = pc.if_else(grouped, pc.replace_substring_regex(text, _GROUP_MARKS[decimal], ""), text)
+    if decimal == ",":
+        # A point that is no group mark must stay unreadable rather than become a decimal point.
+        text = pc.replace_substring(pc.replace_substring(text, ".", "?"), ",", ".")
+    readable = pc.match_substring_regex(text, _PLAIN)
+    text = pc.if_else(readable, pc.utf8_ltrim(text, "+"), None)
+    numbers = text.cast(pa.float64())
+    finite = pc.fill_null(pc.is_finite(numbers), True)
+    unreadable = pc.or_(pc.and_not(pc.invert(readable), absent), pc.invert(finite))
+    numbers = pc.if_else(finite, numbers, None)
+    return numbers, unreadable if pc.any(unreadable, min_count=0).as_py() else None
+
+
+def settle_decimal(price_cells: Iterable[str], other_cells: Iterable[str] = ()) -> str | None:
+    """The decimal mark that a file's numbers prove, ``"."`` where they hold no mark at all.
+
+    ``12,5``, ``0,125`` and ``1.234,50`` prove a comma; ``12.5`` and ``1,234.5`` a point; ``1,234``
+    alone proves nothing in a price. Volumes (`other_cells`) count only where prices have no mark.
+
+    Returns:
+        The mark, or None where the prices can be read both ways or contradict each other.
+    """
+    proofs, doubtful = _proofs(price_cells)
+    if len(proofs) == 1:
+        return proofs.pop()
+    if proofs or doubtful:
+        return None
+    proofs, _ = _proofs(other_cells)
+    return proofs.pop() if len(proofs) == 1 else "."
+
+
+def _proofs(cells: Iterable[str]) -> tuple[set[str], bool]:
+    proofs: set[str] = set()
+    doubtful = False
+    for cell in cells:
+        marks = re.sub(r"[^.,]", "", cell)
+        if not marks:
+            continue
+        last = marks[-1]
+        if len(set(marks)) == 2:
+            proofs.add(last)
+        elif len(marks) > 1:
+            proofs.add("," if last == "." else ".")
+        elif re.fullmatch(r"\s*[+-]?[1-9]\d{0,2}[.,]\d{3}\s*", cell):
+            # Three digits may be a group after a comma; after a point, fractions are the custom.
+            doubtful = doubtful or last == ","
+            if last == ".":
+                proofs.add("?")
+        elif re.fullmatch(r"\s*[+-]?\d*[.,]\d*(?:[eE][+-]?\d+)?\s*", cell):
+            proofs.add(last)
+    if "?" in proofs:
+        proofs.discard("?")
+        if not proofs:
+            proofs.add(".")
+    return proofs, doubtful
