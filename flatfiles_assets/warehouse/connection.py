@@ -1,0 +1,110 @@
+"""The warehouse: one DuckDB file, one writer at a time, readers that never stay.
+
+Here: `Warehouse`, which brings lock, connection and transaction together. Not here: what a
+transaction does (`transaction.py`) and what a session reads (`reading.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+from flatfiles_assets.warehouse.database import attached
+from flatfiles_assets.warehouse.errors import WarehouseError
+from flatfiles_assets.warehouse.locking import FileQueue
+from flatfiles_assets.warehouse.reading import WarehouseSession
+from flatfiles_assets.warehouse.transaction import WriteTransaction
+
+DEFAULT_LOCK_TIMEOUT_SECONDS = 300.0
+
+
+class Warehouse:
+    """One DuckDB file, shared by any number of processes and threads.
+
+    Readers and writers take turns in the order in which they came; readers share a turn. It keeps
+    nothing open, so it may be created anywhere, pickled and sent to another process.
+
+    Args:
+        path: The DuckDB file; made, with its folder, by the first writer.
+        lock_timeout_seconds: How long a reader or writer waits for its turn at most.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        lock_timeout_seconds: float = DEFAULT_LOCK_TIMEOUT_SECONDS,
+    ) -> None:
+        # Resolved, so that every way of naming the file leads to the same queue.
+        self.path = Path(path).expanduser().resolve()
+        self.lock_timeout_seconds = lock_timeout_seconds
+        self._queue = FileQueue(self.path.with_name(f"{self.path.name}.queue"), self.path)
+
+    def __repr__(self) -> str:
+        return f"Warehouse({str(self.path)!r})"
+
+    @contextlib.contextmanager
+    def writer(self, purpose: str, timeout: float | None = None) -> Iterator[WriteTransaction]:
+        """One transaction: open, change, commit at the end of the body, close.
+
+        The file is held meanwhile, so fetch and decode before, and only write inside. After an
+        exception, and after the death of the process at any moment, everything is as it was before.
+
+        Args:
+            purpose: What for, in words, for those who wait, e.g. ``"backfill of stocks_daily"``.
+            timeout: Seconds to wait for the turn at most; None for the warehouse's own limit.
+
+        Raises:
+            WarehouseBusy: The wait was longer than that; the message names who holds the file.
+            WarehouseError: The file cannot be opened, or the commit failed.
+        """
+        limit_seconds = self.lock_timeout_seconds if timeout is None else timeout
+        deadline = time.monotonic() + limit_seconds
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._queue.turn("write", purpose, limit_seconds):
+            left_seconds = max(0.0, deadline - time.monotonic())
+            with attached(self.path, read_only=False, timeout_seconds=left_seconds) as connection:
+                connection.begin()
+                transaction = WriteTransaction(connection)
+                try:
+                    yield transaction
+                except BaseException:
+                    # The error that matters is the body's; closing drops the transaction anyway.
+                    with contextlib.suppress(duckdb.Error):
+                        connection.rollback()
+                    raise
+                self._finish(transaction, connection)
+
+    def _finish(self, transaction: WriteTransaction, connection: duckdb.DuckDBPyConnection) -> None:
+        if transaction.failed:
+            connection.rollback()
+            raise WarehouseError(
+                "the transaction was rolled back",
+                where=str(self.path),
+                why="one of its statements failed, and the error was caught and passed over",
+                next_step="let the error end the transaction",
+            )
+        try:
+            connection.commit()
+        except duckdb.Error as error:
+            raise WarehouseError(
+                "the commit failed; everything is as it was before", where=str(self.path), why=str(error)
+            ) from error
+
+    @contextlib.contextmanager
+    def reader(self, timeout: float | None = None) -> Iterator[WarehouseSession]:
+        """A read-only session; it holds the file only while a query runs.
+
+        Args:
+            timeout: Seconds that a query waits for its turn at most; None for the warehouse's own limit.
+        """
+        yield self.session(timeout)
+
+    def session(self, timeout: float | None = None) -> WarehouseSession:
+        """The session of `reader`, to be kept: between queries it holds nothing."""
+        limit_seconds = self.lock_timeout_seconds if timeout is None else timeout
+        return WarehouseSession(self.path, self._queue, limit_seconds)

@@ -1,0 +1,163 @@
+"""Opening the DuckDB file, closing it for certain, and DuckDB's errors in our words.
+
+Here: one connection at a time, from open to close. Not here: whose turn it is (`locking.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import random
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+from flatfiles_assets.warehouse.errors import (
+    QueryFailed,
+    ReadOnlyViolation,
+    TableNotFound,
+    WarehouseError,
+    WarehouseMissing,
+)
+from flatfiles_assets.warehouse.locking import busy
+from flatfiles_assets.warehouse.schema import CATALOG, literal
+
+_SHORTEST_PAUSE_SECONDS = 0.01
+_LONGEST_PAUSE_SECONDS = 0.25
+
+# DuckDB's words for "in use", by another process and by another connection of this one.
+_IN_USE = re.compile("could not set lock on file|unique file handle conflict", re.IGNORECASE)
+_MISSING_TABLE = re.compile(r'Table with name "?([\w.]+)"?')
+
+
+@contextlib.contextmanager
+def attached(path: Path, *, read_only: bool, timeout_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the file as its default catalog, closed at the end whatever happens.
+
+    Users of our own queue never meet here; somebody else's DuckDB may hold the file, so this
+    retries, with jitter.
+
+    Raises:
+        WarehouseMissing: There is no file, and it is to be read.
+        WarehouseBusy: Somebody else held the file up to the limit.
+        WarehouseError: The file is not one that this DuckDB can open.
+    """
+    if read_only and not path.exists():
+        raise WarehouseMissing(
+            "there is no warehouse yet",
+            where=str(path),
+            next_step="load something first: `make demo`, or `flatfiles backfill stocks_daily --start … "
+            "--end …`; FLATFILES_DATA_DIR says where the warehouse is",
+        )
+    # Spilled rows belong beside the file, which has room, and not in whatever folder this runs in.
+    connection = duckdb.connect(config={"temp_directory": str(path.with_name(f"{path.name}.spill"))})
+    try:
+        _attach(connection, path, read_only=read_only, timeout_seconds=timeout_seconds)
+        yield connection
+    finally:
+        # Relations and tracebacks can keep a connection alive; a detached file is free all the same.
+        with contextlib.suppress(duckdb.Error):
+            connection.execute("USE memory")
+            connection.execute(f"DETACH {CATALOG}")
+        connection.close()
+
+
+def _attach(
+    connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, timeout_seconds: float
+) -> None:
+    options = " (READ_ONLY)" if read_only else ""
+    deadline = time.monotonic() + timeout_seconds
+    pause_seconds = _SHORTEST_PAUSE_SECONDS
+    while True:
+        try:
+            connection.execute(f"ATTACH {literal(str(path))} AS {CATALOG}{options}")
+        except duckdb.Error as error:
+            if not _IN_USE.search(str(error)):
+                raise WarehouseError(
+                    "the file cannot be opened",
+                    where=str(path),
+                    why=f"DuckDB {duckdb.__version__}: {first_line(error)}",
+                    next_step="check the file's permissions and which version of DuckDB wrote it",
+                ) from error
+            if time.monotonic() >= deadline:
+                raise busy(path, f"waited {timeout_seconds:g} s; {_holder(error)}") from error
+        else:
+            connection.execute(f"USE {CATALOG}")
+            return
+        time.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311
+        pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+
+
+def _holder(error: duckdb.Error) -> str:
+    if "handle conflict" in str(error).lower():
+        return "this process has the file open through a DuckDB connection of its own; close that"
+    held = re.search(r"held in (.+?\(PID \d+\))", str(error))
+    return f"it is held by a DuckDB outside this package: {held[1] if held else first_line(error)}"
+
+
+@contextlib.contextmanager
+def explained(connection: duckdb.DuckDBPyConnection, statement: str) -> Iterator[None]:
+    """Turn DuckDB's errors about a statement into ours, DuckDB's message included."""
+    try:
+        yield
+    except duckdb.CatalogException as error:
+        missing = _MISSING_TABLE.search(str(error))
+        if missing is None:
+            raise _failed(statement, error) from error
+        raise table_not_found(missing[1], table_names(connection)) from error
+    except duckdb.Error as error:
+        if "read-only mode" in str(error):
+            raise ReadOnlyViolation(
+                "this session only reads",
+                where=_shortened(statement),
+                why=first_line(error),
+                next_step="tables are written by materialising their assets",
+            ) from error
+        raise _failed(statement, error) from error
+
+
+def table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Every table and view of the warehouse by its name in SQL; none where a transaction is aborted."""
+    with contextlib.suppress(duckdb.Error):
+        rows = connection.execute(
+            "SELECT CASE schema_name WHEN 'main' THEN database_name ELSE schema_name END || '.' || name "
+            "FROM ("
+            "SELECT database_name, schema_name, table_name AS name FROM duckdb_tables() UNION ALL "
+            "SELECT database_name, schema_name, view_name FROM duckdb_views() WHERE NOT internal"
+            ") WHERE database_name = ? ORDER BY 1",
+            [CATALOG],
+        ).fetchall()
+        return [name for (name,) in rows]
+    return []
+
+
+def table_not_found(name: str, known: list[str]) -> TableNotFound:
+    """The error for a table that is not there, with the most similar names first."""
+    by_ending = [other for other in known if other.split(".")[-1] == name.split(".")[-1]]
+    similar = by_ending or difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    others = [other for other in known if other not in similar]
+    return TableNotFound(
+        "there is no such table",
+        where=name,
+        why=f"the warehouse has {', '.join([*similar, *others])}" if known else "the warehouse is empty",
+        next_step=f"did you mean {' or '.join(similar)}?"
+        if similar
+        else "load it first: `flatfiles backfill …`",
+    )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message."""
+    return str(error).split("\n", 1)[0]
+
+
+def _failed(statement: str, error: duckdb.Error) -> QueryFailed:
+    return QueryFailed("DuckDB refused the statement", where=_shortened(statement), why=str(error))
+
+
+def _shortened(statement: str, most: int = 120) -> str:
+    text = " ".join(statement.split())
+    return text if len(text) <= most else f"{text[: most - 1]}…"

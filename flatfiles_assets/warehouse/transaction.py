@@ -1,0 +1,259 @@
+"""Writing: what one transaction can do to the warehouse.
+
+Here: making tables agree with their schema, replacing partitions and whole tables, statements.
+Not here: opening, locking and committing, which `Warehouse.writer` does around this.
+"""
+
+# ruff: noqa: S608  (names are quoted identifiers, values are parameters)
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+
+from flatfiles_assets.errors import UnexpectedColumns
+from flatfiles_assets.warehouse.database import explained
+from flatfiles_assets.warehouse.errors import RowsOutsidePartition, TableMismatch, WarehouseError
+from flatfiles_assets.warehouse.incoming import Incoming, Scope, TabularData, as_scope
+from flatfiles_assets.warehouse.reading import QueryResult, run_query
+from flatfiles_assets.warehouse.schema import (
+    CATALOG,
+    TableKey,
+    TableSchema,
+    quoted,
+    schema_from_arrow,
+    sql_type,
+    storage_schema,
+    stored_name,
+)
+
+_INCOMING = "incoming_rows"
+
+
+class WriteTransaction:
+    """One transaction on the warehouse; after any error it is rolled back and refuses to go on."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self.failed = False
+
+    def replace(
+        self,
+        table: TableSchema,
+        data: TabularData,
+        where: Mapping[str, Sequence[Any]],
+        *,
+        presorted: bool = False,
+    ) -> dict[dt.date, int]:
+        """Replace partitions of a table by these rows, making the table if need be.
+
+        Args:
+            table: The table.
+            data: A pyarrow Table, RecordBatch or RecordBatchReader, a pandas or polars DataFrame, or
+                a DuckDB relation. Columns are resolved by name; no rows at all empties the partitions.
+            where: Values of the partition column that are replaced, and if only a part of each is,
+                values of the table's scope columns.
+            presorted: Of a reader, that its rows come in `table.row_order`. Tables in memory are
+                looked at instead; what is out of order is sorted.
+
+        Returns:
+            Rows now stored by each partition value of `where`, zeros included.
+
+        Raises:
+            UnexpectedColumns: Columns are missing, or there are more than the table's.
+            RowsOutsidePartition: A row belongs to none of the partitions replaced.
+            InvalidArgument: `where` does not name partitions of this table.
+            TableMismatch: The stored table has other types than `table`.
+            WarehouseError: A value does not fit its column.
+        """
+        with self._doomed_by_errors():
+            scope = as_scope(table, where)
+            incoming = Incoming.of(data, table, scope)
+            self.create(table)
+            self._delete(table, scope)
+            self._insert(table, incoming, presorted=presorted)
+            return {value: incoming.counts[value] for value in scope[_partition_of(table)]}
+
+    def replace_all(self, table: TableSchema, data: TabularData, *, presorted: bool = False) -> int:
+        """Replace everything in a table by these rows, as `replace` does for partitions.
+
+        Returns:
+            Rows now stored.
+        """
+        with self._doomed_by_errors():
+            incoming = Incoming.of(data, table, {})
+            self.create(table)
+            self._run(f"DELETE FROM {table.stored_name}")
+            self._insert(table, incoming, presorted=presorted)
+            return incoming.row_count
+
+    def replace_from_query(
+        self,
+        table: TableSchema,
+        query: str,
+        where: Mapping[str, Sequence[Any]],
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+    ) -> dict[dt.date, int]:
+        """Replace partitions of a table by the rows of a query on the warehouse itself.
+
+        The query sees the partitions as they were. The rows never leave DuckDB.
+
+        Args:
+            table: The table.
+            query: A SELECT whose columns are the table's, in any order.
+            where: As for `replace`.
+            parameters: Values for the query's placeholders.
+
+        Returns:
+            Rows now stored by each partition value of `where`, zeros included.
+
+        Raises:
+            As `replace`, and QueryFailed where DuckDB refuses the query.
+        """
+        with self._doomed_by_errors():
+            scope = as_scope(table, where)
+            self.create(table)
+            staged = quoted(f"staged_{table.key[-1]}")
+            self._run(f"CREATE OR REPLACE TEMP TABLE {staged} AS {query}", parameters)
+            self._check_staged_columns(table, staged)
+            counts = self._staged_counts(table, staged, scope)
+            self._delete(table, scope)
+            self._run(f"INSERT INTO {table.stored_name} BY NAME SELECT * FROM {staged}{_order_by(table)}")
+            self._run(f"DROP TABLE {staged}")
+            return {value: counts.get(value, 0) for value in scope[_partition_of(table)]}
+
+    def execute(
+        self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Run any one statement in the transaction and return its rows.
+
+        Raises:
+            QueryFailed: DuckDB refused it; the transaction is rolled back.
+            TableNotFound: It names a table that is not there; likewise.
+        """
+        with self._doomed_by_errors():
+            return self._run(statement, parameters)
+
+    def query(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> QueryResult:
+        """Read within the transaction, its own changes included; errors as `execute`."""
+        with self._doomed_by_errors():
+            return run_query(self._connection, query, parameters)
+
+    def create(self, table: TableSchema) -> None:
+        """Make a table agree with its schema: create it, or add the columns that it lacks.
+
+        Raises:
+            TableMismatch: A column has another type than the schema says.
+        """
+        with self._doomed_by_errors():
+            stored = self._stored_types(table.key)
+            if not stored:
+                for statement in table.ddl:
+                    self._run(statement)
+                return
+            for column in table.columns:
+                wanted = sql_type(column.table_type)
+                if column.name not in stored:
+                    self._run(f"ALTER TABLE {table.stored_name} ADD COLUMN {quoted(column.name)} {wanted}")
+                    self._run(table.column_comment(column))
+                elif stored[column.name] != wanted:
+                    raise TableMismatch(
+                        f"the stored column is {stored[column.name]} and should be {wanted}",
+                        where=f"{table.sql_name}.{column.name}",
+                        why="the table was made by another version of its schema",
+                        next_step=f"drop it (DROP TABLE {table.sql_name}) and load it again from the cache, "
+                        "or ALTER the column",
+                    )
+
+    def stored_table(self, key: TableKey, partition_column: str | None = None) -> TableSchema | None:
+        """The schema of a table as it is stored, for tables that no registry knows; None if there is none."""
+        if not self._stored_types(key):
+            return None
+        empty = self.query(f"SELECT * FROM {stored_name(key)} LIMIT 0").to_arrow()
+        return schema_from_arrow(key, empty.schema, partition_column)
+
+    def _stored_types(self, key: TableKey) -> dict[str, str]:
+        rows = self._run(
+            "SELECT column_name, data_type FROM duckdb_columns() "
+            "WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index",
+            [CATALOG, storage_schema(key), key[-1]],
+        )
+        return dict(rows)
+
+    def _delete(self, table: TableSchema, scope: Scope) -> None:
+        # Written out, the values of one partition become a filter on the row groups' minima and
+        # maxima, so deleting nothing costs nothing; a list as one parameter does not, in DuckDB 1.5.
+        conditions = [
+            f"{quoted(name)} IN ({', '.join('?' for _ in values)})" for name, values in scope.items()
+        ]
+        values = [value for column_values in scope.values() for value in column_values]
+        self._run(f"DELETE FROM {table.stored_name} WHERE {' AND '.join(conditions)}", values)
+
+    def _insert(self, table: TableSchema, incoming: Incoming, *, presorted: bool) -> None:
+        is_ordered = presorted or incoming.is_ordered(table.row_order)
+        self._connection.register(_INCOMING, incoming.rows)
+        try:
+            order_by = "" if is_ordered else _order_by(table)
+            self._run(f"INSERT INTO {table.stored_name} BY NAME SELECT * FROM {_INCOMING}{order_by}")
+        except Exception as error:
+            if incoming.failure is not None:
+                raise incoming.failure from error
+            raise
+        self._connection.unregister(_INCOMING)
+
+    def _check_staged_columns(self, table: TableSchema, staged: str) -> None:
+        found = [name for name, *_ in self._run(f"DESCRIBE {staged}")]
+        if sorted(found) != sorted(table.column_names):
+            raise UnexpectedColumns(
+                "the query's columns are not the table's",
+                where=table.sql_name,
+                why=f"expected {', '.join(table.column_names)}; found {', '.join(found)}",
+                next_step="name the columns as the table does; their order is free",
+            )
+
+    def _staged_counts(self, table: TableSchema, staged: str, scope: Scope) -> dict[Any, int]:
+        names = [_partition_of(table), *(name for name in scope if name != table.partition_column)]
+        columns = ", ".join(map(quoted, names))
+        counts: dict[Any, int] = {}
+        for *values, row_count in self._run(f"SELECT {columns}, count(*) FROM {staged} GROUP BY ALL"):
+            for name, value in zip(names, values, strict=True):
+                if value not in scope[name]:
+                    raise RowsOutsidePartition(
+                        f"{row_count} rows of the query have {name} {value}",
+                        where=table.sql_name,
+                        next_step="narrow the query to the partitions that are replaced; nothing was written",
+                    )
+            counts[values[0]] = counts.get(values[0], 0) + row_count
+        return counts
+
+    def _run(
+        self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
+        with explained(self._connection, statement):
+            return self._connection.execute(statement, parameters).fetchall()
+
+    @contextmanager
+    def _doomed_by_errors(self) -> Iterator[None]:
+        """Let no half of a change be committed, even by a caller who catches the error and goes on."""
+        if self.failed:
+            raise WarehouseError(
+                "the transaction has already failed", next_step="begin another, after dealing with its error"
+            )
+        try:
+            yield
+        except BaseException:
+            self.failed = True
+            raise
+
+
+def _partition_of(table: TableSchema) -> str:
+    if table.partition_column is None:
+        raise AssertionError("as_scope lets no table without partitions through")
+    return table.partition_column
+
+
+def _order_by(table: TableSchema) -> str:
+    return f" ORDER BY {', '.join(map(quoted, table.row_order))}" if table.row_order else ""
