@@ -1,0 +1,204 @@
+"""What a row must satisfy to be stored, and what is kept of one that does not.
+
+Here: the rules that look at one row. `duplicate` needs the whole file and is applied in
+`staging.py`; `unparsable` comes from the reader. Nothing is corrected or dropped: a row is accepted
+as it stands or goes to quarantine as it stood.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import math
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flatfiles_assets.datasets import TRADE_DATE, Column, Dataset
+from flatfiles_assets.errors import FlatFilesError
+from flatfiles_assets.ingest.csv_rows import UnparsableRow
+from flatfiles_assets.ingest.row_rules import EPOCH, ROW_RULES, FileIdentity
+from flatfiles_assets.ingest.test_tickers import DEFAULT_TEST_TICKERS
+
+RULES: Mapping[str, str] = {
+    "unparsable": "The line has the wrong number of fields, or a value of the wrong type",
+    "misdated": "The timestamp lies outside the session's calendar day",
+    "empty_ticker": "The ticker is empty or only white space",
+    "missing_value": "A value that every good row has is empty",
+    "not_finite": "A number is infinite or not a number",
+    "negative": "A number is below zero",
+    "ohlc": "High is below low, or open or close lies outside them",
+    "test_ticker": "The exchanges trade this symbol only to test their systems",
+    "duplicate": "An earlier row of the file, itself accepted, has the same key",
+}
+"""Every rule in the order of its precedence: a row is rejected by the first one that it breaks."""
+
+QUARANTINE_COLUMNS: tuple[Column, ...] = (
+    TRADE_DATE,
+    Column("feed", pa.string(), "Name of the feed"),
+    Column("file", pa.string(), "Key of the file in the bucket"),
+    Column("row_number", pa.int64(), "Row in the file, counted from 1, the header not counted"),
+    Column("rule", pa.string(), "The first rule that the row breaks"),
+    Column("reason", pa.string(), "The values that break it"),
+    Column("ticker", pa.string(), "Symbol as published; empty where the line could not be read"),
+    Column("row", pa.string(), "The row as it stood: a JSON object, or a JSON string of the raw line"),
+)
+QUARANTINE_SCHEMA = pa.schema([(column.name, column.type) for column in QUARANTINE_COLUMNS])
+
+
+class AllRowsRejected(FlatFilesError):
+    """A file has rows, and not one of them is acceptable; all are in quarantine."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckedRows:
+    """Rows after the rules.
+
+    Attributes:
+        accepted: The good rows, in the file's order.
+        accepted_row_numbers: Their numbers in the file, int64.
+        rejected: The others, with `QUARANTINE_SCHEMA`.
+        rejected_counts: How many each rule rejected; rules that rejected none are left out.
+        misdated_days: Calendar days, in the feed's zone, of the misdated rows.
+    """
+
+    accepted: pa.RecordBatch
+    accepted_row_numbers: npt.NDArray[np.int64]
+    rejected: pa.RecordBatch
+    rejected_counts: Mapping[str, int]
+    misdated_days: frozenset[dt.date] = frozenset()
+
+
+def check_rows(
+    batch: pa.RecordBatch,
+    row_numbers: npt.NDArray[np.int64],
+    file: FileIdentity,
+    test_tickers: AbstractSet[str] = DEFAULT_TEST_TICKERS,
+) -> CheckedRows:
+    """Applies every rule that looks at one row.
+
+    Zero volume, zero transactions and prices of one cent are real and accepted.
+
+    Args:
+        batch: Rows with the fields of ``file.dataset.columns``.
+        row_numbers: Their numbers in the file.
+        file: Where they come from.
+        test_tickers: Symbols of the rule `test_ticker`.
+    """
+    broken: npt.NDArray[np.int8] | None = None
+    for code, rule in enumerate(ROW_RULES):
+        mask = rule.find(batch, file, test_tickers)
+        if mask is None or not pc.any(mask).as_py():
+            continue
+        if broken is None:
+            broken = np.full(batch.num_rows, -1, dtype=np.int8)
+        fails = pc.fill_null(mask, False).to_numpy(zero_copy_only=False)
+        broken[fails & (broken < 0)] = code
+    if broken is None:
+        return CheckedRows(batch, row_numbers, _EMPTY_QUARANTINE, {})
+
+    bad = broken >= 0
+    bad_codes, bad_numbers = broken[bad], row_numbers[bad]
+    bad_rows = batch.filter(pa.array(bad))
+    rules = [ROW_RULES[code] for code in bad_codes.tolist()]
+    records = bad_rows.to_pylist()
+    rejected = quarantine_rows(
+        file,
+        row_numbers=bad_numbers.tolist(),
+        rules=[rule.name for rule in rules],
+        reasons=[rule.explain(row, file) for rule, row in zip(rules, records, strict=True)],
+        rows=records,
+    )
+    counts = {
+        rule.name: count
+        for code, rule in enumerate(ROW_RULES)
+        if (count := int(np.count_nonzero(bad_codes == code)))
+    }
+    return CheckedRows(
+        accepted=batch.filter(pa.array(~bad)),
+        accepted_row_numbers=row_numbers[~bad],
+        rejected=rejected,
+        rejected_counts=counts,
+        misdated_days=_misdated_days(bad_rows, bad_codes, file.dataset),
+    )
+
+
+def _misdated_days(rows: pa.RecordBatch, codes: npt.NDArray[np.int8], dataset: Dataset) -> frozenset[dt.date]:
+    misdated = pa.array([ROW_RULES[code].name == "misdated" for code in codes.tolist()], pa.bool_())
+    stamps_ns = rows[dataset.timestamp].filter(misdated)
+    # Zones of these feeds differ from UTC by whole hours, so an hour lies within one day.
+    hours = np.unique(stamps_ns.to_numpy(zero_copy_only=False) // _HOUR_NS)
+    zone = ZoneInfo(dataset.timezone)
+    return frozenset((EPOCH + dt.timedelta(hours=hour)).astimezone(zone).date() for hour in hours.tolist())
+
+
+_HOUR_NS = 3600 * 10**9
+
+
+def quarantine_rows(
+    file: FileIdentity,
+    *,
+    row_numbers: list[int],
+    rules: list[str],
+    reasons: list[str],
+    rows: list[dict[str, Any]],
+) -> pa.RecordBatch:
+    """Rejected rows as they are stored, with `QUARANTINE_SCHEMA`; the lists run in parallel."""
+    return _quarantine(
+        file, row_numbers, rules, reasons, [row["ticker"] or "" for row in rows], [_json(row) for row in rows]
+    )
+
+
+def quarantine_unparsable(file: FileIdentity, rows: Iterable[tuple[int, UnparsableRow]]) -> pa.RecordBatch:
+    """Lines that could not be read, each with its row number, with `QUARANTINE_SCHEMA`."""
+    found = list(rows)
+    return _quarantine(
+        file,
+        [number for number, _ in found],
+        ["unparsable"] * len(found),
+        [row.reason for _, row in found],
+        [""] * len(found),
+        [json.dumps(row.text, ensure_ascii=False) for _, row in found],
+    )
+
+
+def _quarantine(
+    file: FileIdentity,
+    row_numbers: list[int],
+    rules: list[str],
+    reasons: list[str],
+    tickers: list[str],
+    rows: list[str],
+) -> pa.RecordBatch:
+    count = len(row_numbers)
+    columns = [
+        [file.session] * count,
+        [file.dataset.name] * count,
+        [file.key] * count,
+        row_numbers,
+        rules,
+        reasons,
+        tickers,
+        rows,
+    ]
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, QUARANTINE_SCHEMA, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=QUARANTINE_SCHEMA)
+
+
+_EMPTY_QUARANTINE = pa.RecordBatch.from_pylist([], schema=QUARANTINE_SCHEMA)
+
+
+def _json(row: Mapping[str, Any]) -> str:
+    # JSON has no infinities; as text they survive any reader.
+    values = {
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
+    return json.dumps(values, ensure_ascii=False)

@@ -1,0 +1,166 @@
+"""The rules that look at one row: how each finds its rows, and how it explains them.
+
+A rule looks at whole columns at once and applies only to columns that the feed has. The order is
+that of precedence. What becomes of the rows that are found is decided in `quality.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flatfiles_assets.calendars import day_bounds_ns
+from flatfiles_assets.datasets import Dataset
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileIdentity:
+    """Which file the rows at hand belong to.
+
+    Attributes:
+        dataset: The feed.
+        key: Key of the file in the bucket.
+        session: The session that the key names.
+    """
+
+    dataset: Dataset
+    key: str
+    session: dt.date
+
+
+@dataclasses.dataclass(frozen=True)
+class RowRule:
+    """One rule.
+
+    Attributes:
+        name: As it stands in the quarantine table.
+        find: From the rows, their file and the test tickers to a boolean array, True (or null: not
+            known, so not broken) where a row breaks the rule; None where none can.
+        explain: From one row that breaks the rule, and its file, to the values that do.
+    """
+
+    name: str
+    find: Callable[[pa.RecordBatch, FileIdentity, AbstractSet[str]], pa.Array | None]
+    explain: Callable[[Mapping[str, Any], FileIdentity], str]
+
+
+def _any_of(masks: Iterable[pa.Array]) -> pa.Array | None:
+    # Kleene's logic: true whatever the unknown, as where one of two prices is missing.
+    found = list(masks)
+    return functools.reduce(pc.or_kleene, found) if found else None
+
+
+def _names(dataset: Dataset, *types: pa.DataType) -> list[str]:
+    return [column.name for column in dataset.columns if column.type in types]
+
+
+# --- each rule: find, then explain
+
+
+def _find_misdated(batch: pa.RecordBatch, file: FileIdentity, _: AbstractSet[str]) -> pa.Array | None:
+    start_ns, end_ns = day_bounds_ns(file.session, file.dataset.timezone)
+    stamps = batch[file.dataset.timestamp]
+    return pc.or_(pc.less(stamps, start_ns), pc.greater_equal(stamps, end_ns))
+
+
+def _explain_misdated(row: Mapping[str, Any], file: FileIdentity) -> str:
+    name = file.dataset.timestamp
+    stamp_ns = row[name]
+    moment = EPOCH + dt.timedelta(microseconds=stamp_ns // 1000)
+    return f"{name} {stamp_ns} = {moment:%Y-%m-%dT%H:%M:%S}Z is not in session {file.session}"
+
+
+def _find_empty_ticker(batch: pa.RecordBatch, _: FileIdentity, __: AbstractSet[str]) -> pa.Array | None:
+    tickers = batch["ticker"]
+    return pc.or_(pc.equal(tickers, ""), pc.utf8_is_space(tickers))
+
+
+def _explain_empty_ticker(row: Mapping[str, Any], _: FileIdentity) -> str:
+    return f"ticker is {row['ticker']!r}"
+
+
+def _find_missing(batch: pa.RecordBatch, file: FileIdentity, _: AbstractSet[str]) -> pa.Array | None:
+    required = (column.name for column in file.dataset.columns if not column.optional)
+    return _any_of(pc.is_null(batch[name]) for name in required if batch[name].null_count)
+
+
+def _explain_missing(row: Mapping[str, Any], file: FileIdentity) -> str:
+    columns = file.dataset.columns
+    empty = [column.name for column in columns if not column.optional and row[column.name] is None]
+    return f"{', '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty"
+
+
+def _find_not_finite(batch: pa.RecordBatch, file: FileIdentity, _: AbstractSet[str]) -> pa.Array | None:
+    return _any_of(pc.invert(pc.is_finite(batch[name])) for name in _names(file.dataset, pa.float64()))
+
+
+def _explain_not_finite(row: Mapping[str, Any], file: FileIdentity) -> str:
+    found = {name: row[name] for name in _names(file.dataset, pa.float64())}
+    return ", ".join(
+        f"{name} is {value}"
+        for name, value in found.items()
+        if value is not None and not math.isfinite(value)
+    )
+
+
+def _find_negative(batch: pa.RecordBatch, file: FileIdentity, _: AbstractSet[str]) -> pa.Array | None:
+    return _any_of(pc.less(batch[name], 0) for name in _names(file.dataset, pa.float64(), pa.int64()))
+
+
+def _explain_negative(row: Mapping[str, Any], file: FileIdentity) -> str:
+    found = {name: row[name] for name in _names(file.dataset, pa.float64(), pa.int64())}
+    return ", ".join(
+        f"{name} {value} < 0" for name, value in found.items() if value is not None and value < 0
+    )
+
+
+# Each pair must stand in this order: the first at least as high as the second.
+_BAR_ORDER = (("high", "low"), ("high", "open"), ("high", "close"), ("open", "low"), ("close", "low"))
+
+
+def _find_ohlc(batch: pa.RecordBatch, file: FileIdentity, _: AbstractSet[str]) -> pa.Array | None:
+    names = set(_names(file.dataset, pa.float64()))
+    return _any_of(
+        pc.less(batch[upper], batch[lower]) for upper, lower in _BAR_ORDER if {upper, lower} <= names
+    )
+
+
+def _explain_ohlc(row: Mapping[str, Any], _: FileIdentity) -> str:
+    return ", ".join(
+        f"{upper} {row[upper]} < {lower} {row[lower]}"
+        for upper, lower in _BAR_ORDER
+        if row[upper] < row[lower]
+    )
+
+
+def _find_test_ticker(
+    batch: pa.RecordBatch, _: FileIdentity, test_tickers: AbstractSet[str]
+) -> pa.Array | None:
+    if not test_tickers:
+        return None
+    return pc.is_in(batch["ticker"], value_set=pa.array(sorted(test_tickers), pa.string()))
+
+
+def _explain_test_ticker(row: Mapping[str, Any], _: FileIdentity) -> str:
+    return f"{row['ticker']} is an exchange's test symbol"
+
+
+ROW_RULES: tuple[RowRule, ...] = (
+    RowRule("misdated", _find_misdated, _explain_misdated),
+    RowRule("empty_ticker", _find_empty_ticker, _explain_empty_ticker),
+    RowRule("missing_value", _find_missing, _explain_missing),
+    RowRule("not_finite", _find_not_finite, _explain_not_finite),
+    RowRule("negative", _find_negative, _explain_negative),
+    RowRule("ohlc", _find_ohlc, _explain_ohlc),
+    RowRule("test_ticker", _find_test_ticker, _explain_test_ticker),
+)
