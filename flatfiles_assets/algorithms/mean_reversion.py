@@ -174,7 +174,8 @@ def _block_features(block: Block, parameters: MeanReversionParameters) -> dict[s
 def half_life_sessions(phi: FloatArray) -> FloatArray:
     """Half-life of an AR(1) process with coefficient phi; NaN unless 0 < phi < 1."""
     reverts = (phi > 0) & (phi < 1)
-    return -np.log(2.0) / np.log(phi, out=np.full_like(phi, np.nan), where=reverts)
+    half_life: FloatArray = -np.log(2.0) / np.log(phi, out=np.full_like(phi, np.nan), where=reverts)
+    return half_life
 
 
 def _rsi(close: FloatArray) -> FloatArray:

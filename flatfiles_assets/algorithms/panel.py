@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,14 +28,14 @@ from flatfiles_assets.errors import InvalidArgument
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
 Adjustment = Literal["none", "splits", "total_return"]
 
 #: Longest run of sessions without a bar over which a close is carried. A longer one is a halt or a
 #: ticker given to another company, over which returns mean nothing. It also bounds how far back a
 #: value reaches, which makes a session computed alone equal to the same session of a long run.
 MAX_GAP_SESSIONS = 10
-
-_PRICES = ("open", "high", "low", "close")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -115,9 +115,9 @@ class PricePanel:
             return out
 
         present = set(table.column_names)
-        optional = {name: matrix(name) for name in _PRICES[:3] if name in present}
+        opens, highs, lows = (matrix(name) if name in present else None for name in ("open", "high", "low"))
         filled = np.zeros(shape, dtype=np.bool_)
-        return cls(days, names, matrix("close"), matrix("volume"), filled, **optional)
+        return cls(days, names, matrix("close"), matrix("volume"), filled, opens, highs, lows)
 
     def rows_between(self, first_session: dt.date, last_session: dt.date) -> slice:
         """The rows from first to last, both included.
@@ -264,7 +264,7 @@ def blocks(panel: PricePanel, rows: slice, lookback: int) -> Iterator[Block]:
         yield Block(columns, close, seen, dollars)
 
 
-def _padded(values: npt.NDArray[np.generic], rows: int, value: float) -> npt.NDArray[np.generic]:
+def _padded(values: npt.NDArray[_Scalar], rows: int, value: float) -> npt.NDArray[_Scalar]:
     if rows == 0:
         return values
     return np.concatenate([np.full((rows, values.shape[1]), value, dtype=values.dtype), values])

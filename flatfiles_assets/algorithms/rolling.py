@@ -33,7 +33,8 @@ _Merge = Callable[[_State, int, _State, int], _State]
 def _fold(rows: _State, window: int, merge: _Merge) -> _State:
     n = len(rows[0])
     power, size = rows, 1
-    result, covered = (), 0
+    result: _State = ()
+    covered = 0
     remaining = window
     while True:
         if remaining & 1:
@@ -98,5 +99,6 @@ def rolling_exponential_sums(
         weight = decay**n * continues
         return older[0] * weight + newer[0], older[1] * weight + newer[1], older[2] * continues
 
-    sums = _fold((first, second, 1.0 - starts), window, merge)
+    continues = np.where(starts, 0.0, 1.0)
+    sums = _fold((first, second, continues), window, merge)
     return sums[0], sums[1]

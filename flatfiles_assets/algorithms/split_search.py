@@ -1,0 +1,114 @@
+"""Splits that no record explains, found in the prices.
+
+Here: `suspected_splits`. It looks for what a missing record leaves behind, so it works on published
+prices and is a check of the data, never an input of a feature.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from flatfiles_assets.algorithms.panel import FloatArray, PricePanel, carry_closes
+
+#: Shares after and before of the splits that are looked for; each also the other way round. Smaller
+#: ones (5:4) cannot be told from a bad day.
+_FRACTIONS = np.array(
+    [(3, 2), (5, 2), *((n, 1) for n in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100))]
+)
+# How far the opening price may be from the exact fraction, as a log ratio, and the close.
+_OPEN_TOLERANCE, _CLOSE_TOLERANCE = 0.03, 0.10
+# A crash brings many times the usual dollar volume, a split about the same.
+_DOLLAR_VOLUME_TOLERANCE = np.log(3.0)
+_USUAL_SESSIONS = 20
+
+SUSPECTED_SPLITS_SCHEMA = pa.schema(
+    [
+        ("trade_date", pa.date32()),
+        ("ticker", pa.string()),
+        ("split_from", pa.float64()),
+        ("split_to", pa.float64()),
+        ("price_ratio", pa.float64()),
+        ("volume_ratio", pa.float64()),
+    ]
+)
+
+
+def suspected_splits(panel: PricePanel, splits: pa.Table) -> pa.Table:
+    """Sessions on which the price moved by a simple fraction and the volume by its inverse.
+
+    A session is suspected when, against the last bar before it, the open (the close, where the panel
+    has no opens) is within 3 % of a simple fraction and the close within 10 %, and the dollar volume
+    is within a factor 3 of the median of the 20 sessions before, and no split of that ticker was
+    executed since that last bar.
+
+    Args:
+        panel: Published prices.
+        splits: The known splits: ``ticker``, ``execution_date``.
+
+    Returns:
+        `SUSPECTED_SPLITS_SCHEMA`, by session and ticker: the split that would explain the move, and
+        the ratios of price and of volume to what they were before.
+    """
+    has_bar = panel.has_bar
+    close = np.where(has_bar, panel.close, np.nan)
+    previous = np.full_like(close, np.nan)
+    previous[1:] = carry_closes(close, limit=len(close))[:-1]
+    first_price = close if panel.open is None else np.where(has_bar, panel.open, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        at_open, at_close = np.log(first_price / previous), np.log(close / previous)
+    # Most sessions do not move; only those that do are compared with every fraction.
+    rows, columns = np.nonzero(np.abs(at_open) > np.log(1.5) - _OPEN_TOLERANCE)
+    at_open, at_close = at_open[rows, columns], at_close[rows, columns]
+    pairs = np.concatenate([_FRACTIONS, _FRACTIONS[:, ::-1]])
+    expected = np.log(pairs[:, 1] / pairs[:, 0])
+    nearest = np.argmin(np.abs(at_open[:, None] - expected), axis=1)
+    volume_ratio = _volume_ratio(panel, rows, columns)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        dollars = np.log(volume_ratio) + at_close
+    suspected = (
+        (np.abs(at_open - expected[nearest]) <= _OPEN_TOLERANCE)
+        & (np.abs(at_close - expected[nearest]) <= _CLOSE_TOLERANCE)
+        & (np.abs(dollars) <= _DOLLAR_VOLUME_TOLERANCE)
+        & ~_explained(panel, splits, rows, columns)
+    )
+    rows, columns = rows[suspected], columns[suspected]
+    days = panel.sessions[rows].astype(np.int32)
+    return pa.table(
+        [
+            pa.array(days, pa.int32()).cast(pa.date32()),
+            pa.array([panel.symbols[column] for column in columns], pa.string()),
+            pairs[nearest[suspected], 1].astype(np.float64),
+            pairs[nearest[suspected], 0].astype(np.float64),
+            np.exp(at_open[suspected]),
+            volume_ratio[suspected],
+        ],
+        schema=SUSPECTED_SPLITS_SCHEMA,
+    )
+
+
+def _volume_ratio(panel: PricePanel, rows: np.ndarray, columns: np.ndarray) -> FloatArray:
+    """Volume against the median of the sessions before; NaN where there were none."""
+    ratios = np.full(len(rows), np.nan)
+    for number, (row, column) in enumerate(zip(rows, columns, strict=True)):
+        before = panel.volume[max(row - _USUAL_SESSIONS, 0) : row, column]
+        before = before[before > 0]
+        if len(before):
+            ratios[number] = panel.volume[row, column] / np.median(before)
+    return ratios
+
+
+def _explained(panel: PricePanel, splits: pa.Table, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Whether a known split was executed after the bar before and not after this session."""
+    known: dict[str, list[np.datetime64]] = {}
+    for ticker, day in zip(
+        *(splits.column(n).to_pylist() for n in ("ticker", "execution_date")), strict=True
+    ):
+        known.setdefault(ticker, []).append(np.datetime64(day))
+    explained = np.zeros(len(rows), dtype=np.bool_)
+    for number, (row, column) in enumerate(zip(rows, columns, strict=True)):
+        days = known.get(panel.symbols[column])
+        if days:
+            last_bar = np.flatnonzero(panel.has_bar[:row, column])[-1]
+            explained[number] = any(panel.sessions[last_bar] < day <= panel.sessions[row] for day in days)
+    return explained
