@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from flatfiles_assets.errors import MissingCredentials
+from flatfiles_assets.errors import InvalidArgument, MissingCredentials
 
 
 def _setting(default: Any, *names: str) -> Any:
@@ -28,7 +28,12 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", populate_by_name=True, frozen=True
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        populate_by_name=True,
+        frozen=True,
+        hide_input_in_errors=True,  # A refused value may be a secret.
     )
 
     endpoint_url: str = _setting(
@@ -152,5 +157,17 @@ def _require(
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """The settings as they stand now in the environment and `.env`, with overrides by field name."""
-    return Settings(**overrides)
+    """The settings as they stand now in the environment and `.env`, with overrides by field name.
+
+    Raises:
+        InvalidArgument: A value is not usable; the message names each such setting, never the value.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        refused = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
+        raise InvalidArgument(
+            "a setting is not usable",
+            why="; ".join(refused),
+            next_step="correct it in the environment or in the .env file",
+        ) from None

@@ -1,0 +1,125 @@
+"""Settings: read when asked for, from the names people already use, with secrets that stay secret."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pydantic
+import pytest
+
+from flatfiles_assets.errors import InvalidArgument, MissingCredentials
+from flatfiles_assets.settings import Settings, load_settings
+
+ALIASES = {
+    name: field.validation_alias.choices
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.validation_alias, pydantic.AliasChoices)
+}
+SECRETS = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path):
+    """No setting of the machine the tests run on, and no .env of the folder they run in."""
+    for names in ALIASES.values():
+        for name in names:
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_defaults_are_the_documented_ones():
+    settings = load_settings()
+    assert settings.endpoint_url == "https://files.polygon.io"
+    assert settings.bucket == "flatfiles"
+    assert settings.options_prefix == "us_options_opra"
+    assert settings.max_concurrent == 8
+    assert settings.data_dir == Path("data")
+    assert settings.flatfiles_cache_dir == Path("data/flatfiles_cache")
+    assert settings.minio_cache_dir == Path("data/minio_cache")
+    assert settings.warehouse_path == Path("data/warehouse/market.duckdb")
+
+
+@pytest.mark.parametrize("alias", ALIASES["access_key_id"])
+def test_every_vendor_style_name_of_the_key_is_understood(monkeypatch, alias):
+    monkeypatch.setenv(alias, "the-key")
+    monkeypatch.setenv("MASSIVE_SECRET_ACCESS_KEY", "the-secret")
+    assert load_settings().flatfiles_credentials() == ("the-key", "the-secret")
+
+
+@pytest.mark.parametrize("names", ALIASES.values(), ids=ALIASES)
+def test_our_own_name_wins_over_an_alias(monkeypatch, names):
+    field = next(name for name, choices in ALIASES.items() if choices is names)
+    for value, name in enumerate(reversed(names), start=1):
+        monkeypatch.setenv(name, str(value))
+    found = getattr(load_settings(), field)
+    found = found.get_secret_value() if isinstance(found, pydantic.SecretStr) else found
+    assert float(str(found)) == len(names)
+
+
+def test_a_dotenv_file_is_read_and_the_environment_wins_over_it(monkeypatch, tmp_path):
+    (tmp_path / ".env").write_text(
+        "POLYGON_S3_ACCESS_KEY=from-file\nPOLYGON_S3_SECRET_KEY=secret-from-file\nSOMETHING_ELSE=1\n"
+    )
+    assert load_settings().flatfiles_credentials() == ("from-file", "secret-from-file")
+    monkeypatch.setenv("POLYGON_S3_ACCESS_KEY", "from-environment")
+    assert load_settings().flatfiles_credentials()[0] == "from-environment"
+
+
+def test_settings_are_read_when_asked_for_and_never_at_import(tmp_path):
+    program = (
+        "import os; import flatfiles_assets.settings as s;"
+        "os.environ['FLATFILES_BUCKET'] = 'later'; print(s.load_settings().bucket)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "FLATFILES_MAX_CONCURRENT": "8"},
+    )
+    assert done.stdout.strip() == "later"
+
+
+def test_overrides_go_by_field_name():
+    settings = load_settings(data_dir=Path("/elsewhere"), max_concurrent=4)
+    assert settings.warehouse_path == Path("/elsewhere/warehouse/market.duckdb")
+    assert settings.max_concurrent == 4
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_no_secret_appears_in_any_representation(secret):
+    settings = load_settings(**{secret: "dont-show-me"})
+    shown = [repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()]
+    assert not [text for text in shown if "dont-show-me" in text]
+
+
+def test_a_refused_secret_is_named_but_not_shown():
+    with pytest.raises(InvalidArgument, match="access_key_id") as caught:
+        load_settings(access_key_id=["dont-show-me"])
+    assert "dont-show-me" not in str(caught.value)
+    with pytest.raises(pydantic.ValidationError) as direct:
+        Settings(access_key_id=["dont-show-me"])
+    assert "dont-show-me" not in str(direct.value)
+
+
+def test_missing_credentials_are_named_and_an_empty_one_is_missing():
+    with pytest.raises(MissingCredentials, match="FLATFILES_ACCESS_KEY_ID and FLATFILES_SECRET_ACCESS_KEY"):
+        load_settings().flatfiles_credentials()
+    with pytest.raises(MissingCredentials) as caught:
+        load_settings(minio_access_key="present", minio_secret_key="").minio_credentials()
+    assert "MINIO_SECRET_KEY" in str(caught.value)
+    assert "MINIO_ACCESS_KEY" not in str(caught.value)
+    assert "present" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("max_concurrent", 0), ("max_retries", -1), ("timeout_seconds", 0)]
+)
+def test_limits_that_make_no_sense_are_refused(name, value):
+    with pytest.raises(InvalidArgument, match=f"{name}.*greater than"):
+        load_settings(**{name: value})
