@@ -41,7 +41,7 @@ def take_out_duplicates(
     Returns:
         How many there were.
     """
-    in_memory = accepted.waiting(file_id)
+    in_memory = accepted.waiting_of(file_id)
     if in_memory is not None and _is_unique(in_memory, key):
         return 0
     accepted.flush()

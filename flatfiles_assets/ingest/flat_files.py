@@ -62,7 +62,8 @@ class RowBlock:
     def row_numbers(self) -> npt.NDArray[np.int64]:
         """Number in the file of each row of `batch`, int64, counted from 1."""
         numbers = np.arange(self.first_row, self.first_row + self.row_count, dtype=np.int64)
-        return np.delete(numbers, [row.index for row in self.parsed.unparsable])
+        missing = [row.index for row in self.parsed.unparsable]
+        return np.delete(numbers, missing) if missing else numbers
 
     def unparsable(self) -> Iterator[tuple[int, UnparsableRow]]:
         """The rows that cannot be read, each after its number in the file."""

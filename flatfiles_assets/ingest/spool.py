@@ -1,7 +1,7 @@
-"""A table that grows by Arrow batches, in memory or, when that is full, on disk.
+"""A table that grows by Arrow batches: in memory first, in DuckDB when it is large, on disk beyond.
 
-Batches wait in Python until they are worth an insert: DuckDB takes a million rows in one go in less
-time than a hundred thousand in ten.
+Batches wait as they are, because most of the time they are all that is ever collected, and need no
+copy. Past a limit they move to DuckDB, which spills what its own memory limit does not hold.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import duckdb
 import pyarrow as pa
 
-FLUSH_ROWS = 1_000_000
+WAITING_BYTES = 256 * 2**20
 
 
 class Spool:
@@ -19,14 +19,22 @@ class Spool:
         connection: The database that holds the table.
         name: Name of the table.
         schema: Arrow schema of the batches. The table has these columns after ``file_id``.
+        waiting_bytes: Arrow memory at which rows move to DuckDB.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema) -> None:
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        name: str,
+        schema: pa.Schema,
+        waiting_bytes: int = WAITING_BYTES,
+    ) -> None:
         self.name = name
         self.schema = pa.schema([pa.field("file_id", pa.int32()), *schema])
         self._connection = connection
+        self._limit_bytes = waiting_bytes
+        self._waiting_bytes = 0
         self._waiting: list[pa.RecordBatch] = []
-        self._waiting_rows = 0
         self._waiting_file_ids: list[int] = []
         self._flushed_file_ids: set[int] = set()
         self._create()
@@ -36,13 +44,23 @@ class Spool:
         if not batch.num_rows:
             return
         ids = pa.repeat(pa.scalar(file_id, pa.int32()), batch.num_rows)
-        self._waiting.append(pa.RecordBatch.from_arrays([ids, *batch.columns], schema=self.schema))
+        rows = pa.RecordBatch.from_arrays([ids, *batch.columns], schema=self.schema)
+        self._waiting.append(rows)
         self._waiting_file_ids.append(file_id)
-        self._waiting_rows += batch.num_rows
-        if self._waiting_rows >= FLUSH_ROWS:
+        self._waiting_bytes += rows.nbytes
+        if self._waiting_bytes >= self._limit_bytes:
             self.flush()
 
-    def waiting(self, file_id: int) -> pa.Table | None:
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether no row has been inserted yet."""
+        return not self._flushed_file_ids
+
+    def waiting(self) -> pa.Table:
+        """The rows that have not been inserted, in the order in which they came."""
+        return pa.Table.from_batches(self._waiting, schema=self.schema)
+
+    def waiting_of(self, file_id: int) -> pa.Table | None:
         """All rows of a file, or None where some of them have been inserted already."""
         if file_id in self._flushed_file_ids:
             return None
@@ -57,7 +75,7 @@ class Spool:
         """Inserts what waits, so that SQL on the table sees every row."""
         if not self._waiting:
             return
-        self._connection.register("waiting_rows", pa.Table.from_batches(self._waiting, schema=self.schema))
+        self._connection.register("waiting_rows", self.waiting())
         try:
             self._connection.execute(f"INSERT INTO {self.name} SELECT * FROM waiting_rows")  # noqa: S608
         finally:
@@ -74,7 +92,7 @@ class Spool:
         ]
         self._waiting = [batch for batch, _ in kept]
         self._waiting_file_ids = [owner for _, owner in kept]
-        self._waiting_rows = sum(batch.num_rows for batch in self._waiting)
+        self._waiting_bytes = sum(batch.nbytes for batch in self._waiting)
         if file_id in self._flushed_file_ids:
             self._connection.execute(f"DELETE FROM {self.name} WHERE file_id = ?", [file_id])  # noqa: S608
             self._flushed_file_ids.discard(file_id)
@@ -86,7 +104,7 @@ class Spool:
         self._create()
 
     def _forget_waiting(self) -> None:
-        self._waiting, self._waiting_file_ids, self._waiting_rows = [], [], 0
+        self._waiting, self._waiting_file_ids, self._waiting_bytes = [], [], 0
 
     def _create(self) -> None:
         # DuckDB itself maps Arrow types to its own, so no type is written down twice.

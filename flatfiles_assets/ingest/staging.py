@@ -13,14 +13,14 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from types import TracebackType
 
 import duckdb
 import pyarrow as pa
 
-from flatfiles_assets.datasets import Column, Dataset
+from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument, MisdatedFile
 from flatfiles_assets.ingest.duplicates import stored_key, take_out_duplicates
 from flatfiles_assets.ingest.flat_files import read_row_blocks
@@ -179,12 +179,9 @@ class Stage:
         Returns:
             ``dataset.table_schema``, sorted by ``trade_date`` and ``dataset.sort_columns``.
         """
-        self._accepted.flush()
-        order = "" if self._is_sorted else f"ORDER BY {', '.join(self._sort_terms())}"
-        columns = ", ".join(_stored_expression(column) for column in self.dataset.table_columns)
-        rows = self._read(f"SELECT {columns} FROM {self._accepted.name} {order}")  # noqa: S608
         schema = self.dataset.table_schema
-        return pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in rows))
+        rows = self._accepted_rows()
+        return pa.RecordBatchReader.from_batches(schema, (_as_stored(batch, schema) for batch in rows))
 
     def rejected(self) -> pa.Table:
         """The rejected rows of every staged file and of those that had no acceptable row.
@@ -207,6 +204,16 @@ class Stage:
         self._last_session = dt.date.min
         self._is_sorted = True
 
+    def _accepted_rows(self) -> Iterable[pa.RecordBatch]:
+        if self._is_sorted and self._accepted.is_in_memory:
+            waiting: list[pa.RecordBatch] = self._accepted.waiting().to_batches()
+            return waiting
+        self._accepted.flush()
+        # DuckDB keeps the order of insertion where it is not told another.
+        order = "" if self._is_sorted else f"ORDER BY {', '.join(self._sort_terms())}"
+        rows: Iterable[pa.RecordBatch] = self._read(f"SELECT * FROM {self._accepted.name} {order}")  # noqa: S608
+        return rows
+
     def _sort_terms(self) -> Iterator[str]:
         yield "trade_date"
         yield from (f'"{name}"' for name in self.dataset.sort_columns)
@@ -217,10 +224,17 @@ class Stage:
         return self._connection.cursor().sql(query).to_arrow_reader(_READ_ROWS)
 
 
-def _stored_expression(column: Column) -> str:
-    if pa.types.is_timestamp(column.table_type):
-        return f'"{column.name}" // 1000 AS "{column.name}"'  # nanoseconds in the file, micro in the table
-    return f'"{column.name}"'
+def _as_stored(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays(
+        [_stored_values(rows[field.name], field.type) for field in schema], schema=schema
+    )
+
+
+def _stored_values(values: pa.Array, type_: pa.DataType) -> pa.Array:
+    if not pa.types.is_timestamp(type_):
+        return values.cast(type_)
+    # Files have nanoseconds; the table's unit is coarser, and bars start on whole minutes.
+    return values.cast(pa.timestamp("ns", tz=type_.tz)).cast(type_, safe=False)
 
 
 class _FileWork:
@@ -249,8 +263,9 @@ class _FileWork:
     def run(self, path: str | os.PathLike[str], connection: duckdb.DuckDBPyConnection) -> None:
         for block in read_row_blocks(path, self._file.dataset, key=self._file.key):
             self.rows_read += block.row_count
-            unparsable = quarantine_unparsable(self._file, block.unparsable())
-            self._reject(unparsable, {"unparsable": unparsable.num_rows})
+            if block.parsed.unparsable:
+                unparsable = quarantine_unparsable(self._file, block.unparsable())
+                self._reject(unparsable, {"unparsable": unparsable.num_rows})
             checked = check_rows(block.batch, block.row_numbers(), self._file, self._test_tickers)
             self._reject(checked.rejected, checked.rejected_counts)
             self._misdated_days |= checked.misdated_days
