@@ -95,8 +95,11 @@ def minute_bars(
     ) * np.exp(0.4 * rng.standard_normal(prices.shape[1]))
     units = _allocate(round(bar.volume / bar.volume_unit), weights)
     return MinuteBars(
-        np.concatenate([before, regular, after]),
-        *prices,
+        minute=np.concatenate([before, regular, after]),
+        open=prices[0],
+        high=prices[1],
+        low=prices[2],
+        close=prices[3],
         # Dividing by the count of units per share, not multiplying by 1e-6, keeps the decimals short.
         volume=units / round(1 / bar.volume_unit),
         transactions=_allocate(bar.transactions, weights),
@@ -150,4 +153,5 @@ def _allocate(total: int, weights: Floats) -> Integers:
         return np.empty(0, dtype=np.int64)
     shares = 1 + np.floor((total - len(weights)) * weights / weights.sum()).astype(np.int64)
     shares[np.argmax(shares)] += total - shares.sum()
-    return shares
+    allocated: Integers = shares
+    return allocated

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,36 +27,23 @@ from flatfiles_assets.demo.corporate_actions import (
     split_multipliers,
     split_records,
 )
+from flatfiles_assets.demo.cross_section import CrossSection, cross_section
 from flatfiles_assets.demo.financial_statements import quarterly_statements
-from flatfiles_assets.demo.intraday import DayBar, TradingHours
+from flatfiles_assets.demo.intraday import TradingHours
 from flatfiles_assets.demo.price_paths import log_prices
 from flatfiles_assets.demo.universe import TEST_TICKERS, Company, companies
 from flatfiles_assets.errors import InvalidArgument
 
 FIRST_SESSION, LAST_DAY = dt.date(2002, 1, 2), dt.date(2027, 12, 31)
-FIRST_FRACTIONAL_SESSION = dt.date(2026, 2, 23)
 DEFAULT_SYMBOLS = 600
 DEFAULT_SEED = 20240102
 
 PAIRS = (("KO", "PEP"), ("XOM", "CVX"), ("V", "MA"), ("HD", "LOW"))
 
-_SESSION_STREAM, _FRACTION_STREAM, _MINUTE_STREAM, _OPTION_STREAM = 2, 3, 4, 5
+_MINUTE_STREAM, _OPTION_STREAM = 4, 5
 _OPTION_UNDERLYINGS = ("AAPL", "MSFT", "SPY", "NVDA", "JPM", "XOM", "KO", "BRK.B")
-_MICRO_SHARE = 1e-6
 _MINUTE_NS = 60 * 10**9
-
-
-class _CrossSection(NamedTuple):
-    """Bars of one session, one element per company that has one."""
-
-    cast: list[Company]
-    open: npt.NDArray[np.float64]
-    high: npt.NDArray[np.float64]
-    low: npt.NDArray[np.float64]
-    close: npt.NDArray[np.float64]
-    volume: npt.NDArray[np.float64]
-    transactions: npt.NDArray[np.int64]
-    decimals: npt.NDArray[np.int64]
+_REGULAR_CLOSE_MINUTE = 16 * 60
 
 
 class SyntheticMarket:
@@ -116,13 +103,11 @@ class SyntheticMarket:
         """
         bars = self._cross_section(session)
         hours = trading_hours(session)
-        unit = _MICRO_SHARE if session >= FIRST_FRACTIONAL_SESSION else 1.0
         parts = []
         for position in _positions(bars.cast, symbols):
             company = bars.cast[position]
             rng = np.random.default_rng([self.seed, _MINUTE_STREAM, session.toordinal(), company.index])
-            day_bar = _day_bar(bars, position, unit)
-            parts.append((company.ticker, intraday.minute_bars(day_bar, hours, rng)))
+            parts.append((company.ticker, intraday.minute_bars(bars.day_bar(position), hours, rng)))
         return _minute_table("stocks_minute", session, parts)
 
     def option_day_bars(self, session: dt.date, underlyings: Sequence[str] | None = None) -> pa.Table:
@@ -208,55 +193,17 @@ class SyntheticMarket:
         closes: npt.NDArray[np.float64] = np.exp(self._log_prices) * self._split_multipliers
         return closes
 
-    def _cross_section(self, session: dt.date) -> _CrossSection:
+    def _cross_section(self, session: dt.date) -> CrossSection:
         position = _session_position(session)
-        logs, multipliers = self._log_prices, self._split_multipliers[position]
-        volatility = np.array([company.volatility for company in self.companies])
-        # One row of draws per company, so that further companies leave the earlier ones' draws alone.
-        rng = np.random.default_rng([self.seed, _SESSION_STREAM, session.toordinal()])
-        gap, up, down, size, presence, trades = rng.standard_normal((len(self.companies), 6)).T
-
-        before = logs[max(position - 1, 0)]
-        move = logs[position] - before
-        start = np.exp(before + 0.35 * move + 0.3 * volatility * gap) * multipliers
-        end = self._published_closes[position]
-        decimals = np.where(end >= 1, 2, 4)
-        tick = 10.0**decimals
-        opens, closes = np.rint(start * tick) / tick, np.rint(end * tick) / tick
-        highs = np.rint(np.maximum(opens, closes) * np.exp(0.4 * volatility * np.abs(up)) * tick) / tick
-        lows = np.rint(np.minimum(opens, closes) * np.exp(-0.4 * volatility * np.abs(down)) * tick) / tick
-
-        dollars = np.array([company.daily_dollar_volume for company in self.companies])
-        shortened = 0.45 if trading_hours(session).close_minute < _REGULAR_CLOSE_MINUTE else 1.0
-        volumes = np.rint(dollars / end * np.exp(0.35 * size) * (1 + 8 * np.abs(move)) * shortened)
-        volumes = np.maximum(volumes, 1.0)
-        transactions = np.maximum(1, volumes / (120 * np.exp(0.2 * trades))).astype(np.int64)
-
-        illiquid = np.array([company.illiquid for company in self.companies])
-        untraded = illiquid & (size < -1.5)
-        volumes[untraded], transactions[untraded] = 0.0, 0
-        quiet = np.rint(np.exp(before) * multipliers * tick) / tick
-        opens, highs, lows, closes = (
-            np.where(untraded, quiet, prices) for prices in (opens, highs, lows, closes)
+        return cross_section(
+            self.companies,
+            session,
+            before=self._log_prices[max(position - 1, 0)],
+            now=self._log_prices[position],
+            multipliers=self._split_multipliers[position],
+            seed=self.seed,
+            shortened=trading_hours(session).close_minute < _REGULAR_CLOSE_MINUTE,
         )
-        if session >= FIRST_FRACTIONAL_SESSION:
-            volumes = np.where(untraded, 0.0, self._with_fractions(volumes, session))
-
-        listed = np.array([company.is_listed(session) for company in self.companies])
-        keep = np.flatnonzero(listed & ~(illiquid & (presence < -1.3)))
-        return _CrossSection(
-            [self.companies[column] for column in keep.tolist()],
-            *(values[keep] for values in (opens, highs, lows, closes, volumes)),
-            transactions[keep],
-            decimals[keep],
-        )
-
-    def _with_fractions(self, volumes: npt.NDArray[np.float64], session: dt.date) -> npt.NDArray[np.float64]:
-        rng = np.random.default_rng([self.seed, _FRACTION_STREAM, session.toordinal()])
-        fraction, whole = rng.random((len(volumes), 2)).T
-        millionths = np.rint((volumes + np.where(whole < 0.3, 0.0, fraction)) * 10**6)
-        fractional: npt.NDArray[np.float64] = millionths / 10**6
-        return fractional
 
     def _contracts(
         self, session: dt.date, underlyings: Sequence[str] | None
@@ -265,11 +212,7 @@ class SyntheticMarket:
         for position in _positions(bars.cast, underlyings or _OPTION_UNDERLYINGS):
             company = bars.cast[position]
             rng = np.random.default_rng([self.seed, _OPTION_STREAM, session.toordinal(), company.index])
-            stock = _day_bar(bars, position, 1.0)
-            yield from option_chain.traded_contracts(company.ticker, stock, session, rng)
-
-
-_REGULAR_CLOSE_MINUTE = 16 * 60
+            yield from option_chain.traded_contracts(company.ticker, bars.day_bar(position), session, rng)
 
 
 def vendor_schema(feed: str) -> pa.Schema:
@@ -319,19 +262,6 @@ def _midnight_ns(session: dt.date) -> int:
 def _positions(cast: Sequence[Company], symbols: Iterable[str] | None) -> list[int]:
     wanted = None if symbols is None else set(symbols)
     return [position for position, company in enumerate(cast) if wanted is None or company.ticker in wanted]
-
-
-def _day_bar(bars: _CrossSection, position: int, volume_unit: float) -> DayBar:
-    return DayBar(
-        open=float(bars.open[position]),
-        high=float(bars.high[position]),
-        low=float(bars.low[position]),
-        close=float(bars.close[position]),
-        volume=float(bars.volume[position]),
-        transactions=int(bars.transactions[position]),
-        decimals=int(bars.decimals[position]),
-        volume_unit=volume_unit,
-    )
 
 
 def _minute_table(feed: str, session: dt.date, parts: Sequence[tuple[str, intraday.MinuteBars]]) -> pa.Table:

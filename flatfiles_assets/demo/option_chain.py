@@ -57,8 +57,7 @@ def strikes(price: float) -> Floats:
     )
     first = math.ceil(price * (1 - _STRIKE_REACH) / step)
     last = math.floor(price * (1 + _STRIKE_REACH) / step)
-    grid: Floats = np.arange(first, last + 1) * step
-    return grid
+    return np.array([position * step for position in range(first, last + 1)])
 
 
 def traded_contracts(
@@ -78,18 +77,18 @@ def traded_contracts(
             )
             if kind == "P":
                 lows, highs = highs, lows
-            for strike, volume, *prices in zip(
-                grid.tolist(),
-                volumes.tolist(),
-                opens.tolist(),
-                highs.tolist(),
-                lows.tolist(),
-                closes.tolist(),
-                strict=True,
-            ):
-                if volume > 0:
-                    bar = DayBar(*prices, volume=volume, transactions=max(1, volume // 6))
-                    found.append(Contract(contract_ticker(underlying, expiry, kind, strike), bar))
+            for position in np.flatnonzero(volumes).tolist():
+                volume = int(volumes[position])
+                bar = DayBar(
+                    open=float(opens[position]),
+                    high=float(highs[position]),
+                    low=float(lows[position]),
+                    close=float(closes[position]),
+                    volume=volume,
+                    transactions=max(1, volume // 6),
+                )
+                strike = float(grid[position])
+                found.append(Contract(contract_ticker(underlying, expiry, kind, strike), bar))
     return found
 
 

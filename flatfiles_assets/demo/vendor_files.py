@@ -77,10 +77,11 @@ def vendor_file(table: pa.Table, fault: str | None = None) -> bytes:
         table: Rows in the vendor's columns.
         fault: A name in `TABLE_FAULTS` or `BYTE_FAULTS`.
     """
+    if fault is None:
+        return to_csv_gz(table)
     if fault in TABLE_FAULTS:
         return to_csv_gz(TABLE_FAULTS[fault](table))
-    whole = to_csv_gz(table)
-    return whole if fault is None else BYTE_FAULTS[fault](whole)
+    return BYTE_FAULTS[fault](to_csv_gz(table))
 
 
 def _misdated(table: pa.Table) -> pa.Table:
