@@ -150,8 +150,8 @@ def _cumulative_factor(panel: PricePanel, events: Iterable[_Events], anchor: Anc
     for each in events:
         np.multiply.at(steps, (each.rows, each.columns), each.factors)
     if anchor == "first":
-        since_first: FloatArray = 1.0 / np.cumprod(steps, axis=0)
-        return since_first
+        steps = np.cumprod(steps, axis=0)
+        return np.reciprocal(steps, out=steps)
     factor = np.ones_like(steps)
     # A row is changed by the events after it, not by those that fall on it.
     factor[:-1] = np.cumprod(steps[:0:-1], axis=0)[::-1]
