@@ -143,15 +143,13 @@ def table_not_found(name: str, known: list[str]) -> TableNotFound:
         "there is no such table",
         where=name,
         why=f"the warehouse has {', '.join([*similar, *others])}" if known else "the warehouse is empty",
-        next_step=f"did you mean {' or '.join(similar)}?"
-        if similar
-        else "load it first: `flatfiles backfill …`",
+        next_step=f"use {' or '.join(similar)}" if similar else "load it first: `flatfiles backfill …`",
     )
 
 
 def first_line(error: Exception) -> str:
     """The first line of an error's message."""
-    return str(error).split("\n", 1)[0]
+    return str(error).split("\n", 1)[0].rstrip("!")
 
 
 def _failed(statement: str, error: duckdb.Error) -> QueryFailed:

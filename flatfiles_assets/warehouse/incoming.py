@@ -230,8 +230,18 @@ def as_scope(table: TableSchema, where: Mapping[str, Sequence[Any]]) -> dict[str
             raise InvalidArgument(
                 f"{name} needs a list of values", where=table.sql_name, why=f"got {values!r}"
             )
-        scope[name] = [_as_date(value) for value in values] if pa.types.is_date(types[name]) else list(values)
+        scope[name] = [_as_value(value, types[name]) for value in values]
     return scope
+
+
+def _as_value(value: Any, type_: pa.DataType) -> Any:
+    """A partition key as a value of its column: keys are often text where the column is not."""
+    if pa.types.is_date(type_):
+        return _as_date(value)
+    try:
+        return pa.scalar(value).cast(type_).as_py()
+    except pa.ArrowException:
+        raise InvalidArgument(f"{value!r} is not a {type_}") from None
 
 
 def _as_date(value: Any) -> dt.date:

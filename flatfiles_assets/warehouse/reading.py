@@ -18,6 +18,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 
+from flatfiles_assets.datasets import TRADE_DATE
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.database import attached, explained, table_names, table_not_found
@@ -184,7 +185,8 @@ class WarehouseSession:
         registered = TABLES.get(key)
         if registered and set(registered.column_names) == set(stored.column_names):
             return registered
-        return schema_from_arrow(key, stored.schema, registered.partition_column if registered else None)
+        partition_column = TRADE_DATE.name if TRADE_DATE.name in stored.column_names else None
+        return schema_from_arrow(key, stored.schema, partition_column)
 
 
 def open_warehouse(

@@ -62,8 +62,7 @@ class TableSchema:
     @property
     def sql_name(self) -> str:
         """The table's name in SQL, e.g. ``market.stocks_daily``."""
-        schema = storage_schema(self.key)
-        return f"{CATALOG if schema == _MAIN else schema}.{self.key[-1]}"
+        return sql_name(self.key)
 
     @property
     def stored_name(self) -> str:
@@ -117,6 +116,12 @@ def storage_schema(key: TableKey) -> str:
     """The schema within the file that holds the table of that key."""
     prefix = "_".join(key[:-1])
     return _MAIN if prefix in ("", CATALOG) else prefix
+
+
+def sql_name(key: TableKey) -> str:
+    """The name that people use in SQL for the table of that key."""
+    schema = storage_schema(key)
+    return f"{CATALOG if schema == _MAIN else schema}.{key[-1]}"
 
 
 def stored_name(key: TableKey) -> str:
@@ -205,8 +210,17 @@ def is_text(arrow_type: pa.DataType) -> bool:
 def schema_from_arrow(
     key: TableKey, arrow_schema: pa.Schema, partition_column: str | None = None
 ) -> TableSchema:
-    """The schema of a table that the registry does not know, from the first rows written to it."""
-    columns = tuple(Column(field.name, plain_type(field.type), "") for field in arrow_schema)
+    """The schema of a table that the registry does not know, from the first rows written to it.
+
+    A partition column of timestamps, as pandas makes of dates, becomes one of dates.
+    """
+
+    def stored_type(field: pa.Field) -> pa.DataType:
+        if field.name == partition_column and pa.types.is_timestamp(field.type):
+            return pa.date32()
+        return plain_type(field.type)
+
+    columns = tuple(Column(field.name, stored_type(field), "") for field in arrow_schema)
     return TableSchema(key, columns, partition_column)
 
 
