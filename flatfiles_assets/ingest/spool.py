@@ -9,8 +9,6 @@ from __future__ import annotations
 import duckdb
 import pyarrow as pa
 
-WAITING_BYTES = 256 * 2**20
-
 
 class Spool:
     """An append-only table in a DuckDB connection, whose newest rows can be taken back file by file.
@@ -19,7 +17,7 @@ class Spool:
         connection: The database that holds the table.
         name: Name of the table.
         schema: Arrow schema of the batches. The table has these columns after ``file_id``.
-        waiting_bytes: Arrow memory at which rows move to DuckDB.
+        limit_bytes: Arrow memory at which rows move to DuckDB.
     """
 
     def __init__(
@@ -27,12 +25,12 @@ class Spool:
         connection: duckdb.DuckDBPyConnection,
         name: str,
         schema: pa.Schema,
-        waiting_bytes: int = WAITING_BYTES,
+        limit_bytes: int,
     ) -> None:
         self.name = name
         self.schema = pa.schema([pa.field("file_id", pa.int32()), *schema])
         self._connection = connection
-        self._limit_bytes = waiting_bytes
+        self._limit_bytes = limit_bytes
         self._waiting_bytes = 0
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_file_ids: list[int] = []

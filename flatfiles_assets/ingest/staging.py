@@ -69,7 +69,8 @@ class Stage:
         dataset: The feed.
         test_tickers: Symbols that go to quarantine as the exchanges' own tests; None for
             `DEFAULT_TEST_TICKERS`.
-        memory_limit: How much rows may take before they are spilled, in DuckDB's notation.
+        arrow_limit_bytes: How much rows may take as they are; past it they move to DuckDB.
+        memory_limit: How much they may take there before they are spilled, in DuckDB's notation.
         temp_directory: Where they are spilled; by default a directory of the system's, removed at
             the end.
     """
@@ -79,6 +80,7 @@ class Stage:
         dataset: Dataset,
         *,
         test_tickers: AbstractSet[str] | None = None,
+        arrow_limit_bytes: int = 256 * 2**20,
         memory_limit: str = "1GB",
         temp_directory: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -96,8 +98,8 @@ class Stage:
             pa.field("trade_date", pa.date32()),
             *(pa.field(column.name, column.type) for column in dataset.columns),
         ]
-        self._accepted = Spool(self._connection, "accepted_rows", pa.schema(checked))
-        self._rejected = Spool(self._connection, "rejected_rows", QUARANTINE_SCHEMA)
+        self._accepted = Spool(self._connection, "accepted_rows", pa.schema(checked), arrow_limit_bytes)
+        self._rejected = Spool(self._connection, "rejected_rows", QUARANTINE_SCHEMA, arrow_limit_bytes)
         self._next_file_id = 0
         self._rows_by_session: dict[dt.date, int] = {}
         self._last_session = dt.date.min
