@@ -146,11 +146,11 @@ class _Events:
 
 
 def _cumulative_factor(panel: PricePanel, events: Iterable[_Events], anchor: Anchor) -> FloatArray:
-    steps = np.ones(panel.close.shape)
+    steps: FloatArray = np.ones(panel.close.shape)
     for each in events:
         np.multiply.at(steps, (each.rows, each.columns), each.factors)
     if anchor == "first":
-        steps = np.cumprod(steps, axis=0)
+        np.cumprod(steps, axis=0, out=steps)
         return np.reciprocal(steps, out=steps)
     factor = np.ones_like(steps)
     # A row is changed by the events after it, not by those that fall on it.
