@@ -90,14 +90,14 @@ def _company(ticker: str, sector: str, base_price: float, dollars: float, **trai
 
 
 def _follower(ticker: str, leader: str, ratio: float, dollars: float, persistence: float) -> Company:
-    """A company whose price is a multiple of the leader's but for a spread of 1.5 % that reverts."""
+    """A company whose price is a multiple of the leader's but for a spread of 1 % that reverts."""
     return Company(
         -1,
         ticker,
         0,
         ratio,
         dollars,
-        volatility=0.015 * (1 - persistence**2) ** 0.5,
+        volatility=0.01 * (1 - persistence**2) ** 0.5,
         persistence=persistence,
         leader=leader,
     )
@@ -107,7 +107,7 @@ _CAST = (
     _company("AAPL", "Technology", 24, 5e9, pays_dividends=True, trend_amplitude=0.25),
     _company("MSFT", "Technology", 66, 4e9, pays_dividends=True),
     _company("KO", "Consumer Staples", 42, 8e8, market_beta=0.6, pays_dividends=True),
-    _follower("PEP", "KO", 1.4, 7e8, 0.45),
+    _follower("PEP", "KO", 1.4, 7e8, 0.3),
     _company("NA", "Financials", 12, 2e6),
     _company("TRUE", "Communications", 9, 3e6, trend_amplitude=0.3),
     _company("NULL", "Industrials", 15, 1e6),
