@@ -99,8 +99,8 @@ def _rejected_rows(batch: pa.RecordBatch, file: FileIdentity) -> pa.RecordBatch:
     ]
     return quarantine_rows(
         file,
-        row_numbers=batch["row_number"].to_pylist(),
+        row_numbers=batch["row_number"].to_numpy(),
         rules=["duplicate"] * batch.num_rows,
         reasons=reasons,
-        rows=batch.select(names).to_pylist(),
+        rows=batch.select(names),
     )

@@ -10,10 +10,8 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -105,16 +103,10 @@ def check_rows(
         return CheckedRows(batch, row_numbers, _EMPTY_QUARANTINE, {})
 
     bad = broken >= 0
-    bad_codes, bad_numbers = broken[bad], row_numbers[bad]
-    bad_rows = batch.filter(pa.array(bad))
-    rules = [ROW_RULES[code] for code in bad_codes.tolist()]
-    records = bad_rows.to_pylist()
+    bad_codes, bad_rows = broken[bad], batch.filter(pa.array(bad))
+    names, reasons = _explanations(bad_rows, bad_codes, file)
     rejected = quarantine_rows(
-        file,
-        row_numbers=bad_numbers.tolist(),
-        rules=[rule.name for rule in rules],
-        reasons=[rule.explain(row, file) for rule, row in zip(rules, records, strict=True)],
-        rows=records,
+        file, row_numbers=row_numbers[bad], rules=names, reasons=reasons, rows=bad_rows
     )
     counts = {
         rule.name: count
@@ -130,9 +122,21 @@ def check_rows(
     )
 
 
+def _explanations(
+    rows: pa.RecordBatch, codes: npt.NDArray[np.int8], file: FileIdentity
+) -> tuple[list[str], list[str]]:
+    """Name of the rule that each row breaks, and the reason."""
+    reasons = [""] * len(codes)
+    for code in np.unique(codes).tolist():
+        places = np.flatnonzero(codes == code)
+        texts = ROW_RULES[code].explain(rows.take(pa.array(places)), file)
+        for place, text in zip(places.tolist(), texts, strict=True):
+            reasons[place] = text
+    return [ROW_RULES[code].name for code in codes.tolist()], reasons
+
+
 def _misdated_days(rows: pa.RecordBatch, codes: npt.NDArray[np.int8], dataset: Dataset) -> frozenset[dt.date]:
-    misdated = pa.array([ROW_RULES[code].name == "misdated" for code in codes.tolist()], pa.bool_())
-    stamps_ns = rows[dataset.timestamp].filter(misdated)
+    stamps_ns = rows[dataset.timestamp].filter(pa.array(codes == _MISDATED))
     # Zones of these feeds differ from UTC by whole hours, so an hour lies within one day.
     hours = np.unique(stamps_ns.to_numpy(zero_copy_only=False) // _HOUR_NS)
     zone = ZoneInfo(dataset.timezone)
@@ -140,20 +144,19 @@ def _misdated_days(rows: pa.RecordBatch, codes: npt.NDArray[np.int8], dataset: D
 
 
 _HOUR_NS = 3600 * 10**9
+_MISDATED = [rule.name for rule in ROW_RULES].index("misdated")
 
 
 def quarantine_rows(
     file: FileIdentity,
     *,
-    row_numbers: list[int],
-    rules: list[str],
-    reasons: list[str],
-    rows: list[dict[str, Any]],
+    row_numbers: npt.NDArray[np.int64],
+    rules: Sequence[str],
+    reasons: Sequence[str],
+    rows: pa.RecordBatch,
 ) -> pa.RecordBatch:
-    """Rejected rows as they are stored, with `QUARANTINE_SCHEMA`; the lists run in parallel."""
-    return _quarantine(
-        file, row_numbers, rules, reasons, [row["ticker"] or "" for row in rows], [_json(row) for row in rows]
-    )
+    """Rejected rows as they are stored, with `QUARANTINE_SCHEMA`; the arguments run in parallel."""
+    return _quarantine(file, row_numbers, rules, reasons, rows["ticker"], rows_as_json(rows))
 
 
 def quarantine_unparsable(file: FileIdentity, rows: Iterable[tuple[int, UnparsableRow]]) -> pa.RecordBatch:
@@ -171,17 +174,17 @@ def quarantine_unparsable(file: FileIdentity, rows: Iterable[tuple[int, Unparsab
 
 def _quarantine(
     file: FileIdentity,
-    row_numbers: list[int],
-    rules: list[str],
-    reasons: list[str],
-    tickers: list[str],
-    rows: list[str],
+    row_numbers: npt.NDArray[np.int64] | list[int],
+    rules: Sequence[str],
+    reasons: Sequence[str],
+    tickers: Sequence[str] | pa.Array,
+    rows: Sequence[str] | pa.Array,
 ) -> pa.RecordBatch:
     count = len(row_numbers)
     columns = [
-        [file.session] * count,
-        [file.dataset.name] * count,
-        [file.key] * count,
+        pa.repeat(pa.scalar(file.session, pa.date32()), count),
+        pa.repeat(file.dataset.name, count),
+        pa.repeat(file.key, count),
         row_numbers,
         rules,
         reasons,
@@ -195,10 +198,24 @@ def _quarantine(
 _EMPTY_QUARANTINE = pa.RecordBatch.from_pylist([], schema=QUARANTINE_SCHEMA)
 
 
-def _json(row: Mapping[str, Any]) -> str:
-    # JSON has no infinities; as text they survive any reader.
-    values = {
-        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in row.items()
-    }
-    return json.dumps(values, ensure_ascii=False)
+def rows_as_json(rows: pa.RecordBatch) -> pa.Array:
+    """Each row as a JSON object, with text for what JSON has no number for (nan, inf, -inf)."""
+    parts: list[pa.Array | str] = []
+    opening = "{"
+    for name, values in zip(rows.schema.names, rows.columns, strict=True):
+        parts += [f"{opening}{json.dumps(name)}: ", _values_as_json(values)]
+        opening = ", "
+    return pc.binary_join_element_wise(*parts, "}", "")
+
+
+def _values_as_json(values: pa.Array) -> pa.Array:
+    if pa.types.is_string(values.type):
+        encoded = values.dictionary_encode()
+        texts = [json.dumps(text, ensure_ascii=False) for text in encoded.dictionary.to_pylist()]
+        as_text = pa.array(texts, pa.string()).take(encoded.indices)
+    else:
+        as_text = values.cast(pa.string())
+    if pa.types.is_floating(values.type):
+        quoted = pc.binary_join_element_wise('"', as_text, '"', "")
+        as_text = pc.if_else(pc.is_finite(values), as_text, quoted)
+    return pc.fill_null(as_text, "null")

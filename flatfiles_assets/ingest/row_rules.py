@@ -46,12 +46,12 @@ class RowRule:
         name: As it stands in the quarantine table.
         find: From the rows, their file and the test tickers to a boolean array, True (or null: not
             known, so not broken) where a row breaks the rule; None where none can.
-        explain: From one row that breaks the rule, and its file, to the values that do.
+        explain: From the rows that break the rule, and their file, to the values that do, row by row.
     """
 
     name: str
     find: Callable[[pa.RecordBatch, FileIdentity, AbstractSet[str]], pa.Array | None]
-    explain: Callable[[Mapping[str, Any], FileIdentity], str]
+    explain: Callable[[pa.RecordBatch, FileIdentity], list[str]]
 
 
 def _any_of(masks: Iterable[pa.Array]) -> pa.Array | None:
@@ -64,6 +64,22 @@ def _names(dataset: Dataset, *types: pa.DataType) -> list[str]:
     return [column.name for column in dataset.columns if column.type in types]
 
 
+def _explain_values(values: pa.Array, explain: Callable[[Any], str]) -> list[str]:
+    # A file may break a rule in a million rows with few different values: a whole misdated file.
+    encoded = values.dictionary_encode()
+    texts = [explain(value) for value in encoded.dictionary.to_pylist()]
+    return [texts[place] for place in encoded.indices.to_pylist()]
+
+
+def _row_by_row(
+    explain: Callable[[Mapping[str, Any], FileIdentity], str],
+) -> Callable[[pa.RecordBatch, FileIdentity], list[str]]:
+    def explain_rows(rows: pa.RecordBatch, file: FileIdentity) -> list[str]:
+        return [explain(row, file) for row in rows.to_pylist()]
+
+    return explain_rows
+
+
 # --- each rule: find, then explain
 
 
@@ -73,11 +89,14 @@ def _find_misdated(batch: pa.RecordBatch, file: FileIdentity, _: AbstractSet[str
     return pc.or_(pc.less(stamps, start_ns), pc.greater_equal(stamps, end_ns))
 
 
-def _explain_misdated(row: Mapping[str, Any], file: FileIdentity) -> str:
+def _explain_misdated(rows: pa.RecordBatch, file: FileIdentity) -> list[str]:
     name = file.dataset.timestamp
-    stamp_ns = row[name]
-    moment = EPOCH + dt.timedelta(microseconds=stamp_ns // 1000)
-    return f"{name} {stamp_ns} = {moment:%Y-%m-%dT%H:%M:%S}Z is not in session {file.session}"
+
+    def explain(stamp_ns: int) -> str:
+        moment = EPOCH + dt.timedelta(microseconds=stamp_ns // 1000)
+        return f"{name} {stamp_ns} = {moment:%Y-%m-%dT%H:%M:%S}Z is not in session {file.session}"
+
+    return _explain_values(rows[name], explain)
 
 
 def _find_empty_ticker(batch: pa.RecordBatch, _: FileIdentity, __: AbstractSet[str]) -> pa.Array | None:
@@ -85,8 +104,8 @@ def _find_empty_ticker(batch: pa.RecordBatch, _: FileIdentity, __: AbstractSet[s
     return pc.or_(pc.equal(tickers, ""), pc.utf8_is_space(tickers))
 
 
-def _explain_empty_ticker(row: Mapping[str, Any], _: FileIdentity) -> str:
-    return f"ticker is {row['ticker']!r}"
+def _explain_empty_ticker(rows: pa.RecordBatch, _: FileIdentity) -> list[str]:
+    return _explain_values(rows["ticker"], lambda ticker: f"ticker is {ticker!r}")
 
 
 def _find_missing(batch: pa.RecordBatch, file: FileIdentity, _: AbstractSet[str]) -> pa.Array | None:
@@ -151,16 +170,16 @@ def _find_test_ticker(
     return pc.is_in(batch["ticker"], value_set=pa.array(sorted(test_tickers), pa.string()))
 
 
-def _explain_test_ticker(row: Mapping[str, Any], _: FileIdentity) -> str:
-    return f"{row['ticker']} is an exchange's test symbol"
+def _explain_test_ticker(rows: pa.RecordBatch, _: FileIdentity) -> list[str]:
+    return _explain_values(rows["ticker"], lambda ticker: f"{ticker} is an exchange's test symbol")
 
 
 ROW_RULES: tuple[RowRule, ...] = (
     RowRule("misdated", _find_misdated, _explain_misdated),
     RowRule("empty_ticker", _find_empty_ticker, _explain_empty_ticker),
-    RowRule("missing_value", _find_missing, _explain_missing),
-    RowRule("not_finite", _find_not_finite, _explain_not_finite),
-    RowRule("negative", _find_negative, _explain_negative),
-    RowRule("ohlc", _find_ohlc, _explain_ohlc),
+    RowRule("missing_value", _find_missing, _row_by_row(_explain_missing)),
+    RowRule("not_finite", _find_not_finite, _row_by_row(_explain_not_finite)),
+    RowRule("negative", _find_negative, _row_by_row(_explain_negative)),
+    RowRule("ohlc", _find_ohlc, _row_by_row(_explain_ohlc)),
     RowRule("test_ticker", _find_test_ticker, _explain_test_ticker),
 )

@@ -186,7 +186,14 @@ class Stage:
         return pa.RecordBatchReader.from_batches(schema, (_as_stored(batch, schema) for batch in rows))
 
     def rejected(self) -> pa.Table:
+        """What `rejected_reader` reads, as one table."""
+        return self.rejected_reader().read_all()
+
+    def rejected_reader(self) -> pa.RecordBatchReader:
         """The rejected rows of every staged file and of those that had no acceptable row.
+
+        Read it to the end or drop it before adding files. One misdated minute file has millions of
+        rejected rows.
 
         Returns:
             `QUARANTINE_SCHEMA`, sorted by ``trade_date``, ``file`` and ``row_number``.
@@ -196,7 +203,9 @@ class Stage:
         rows = self._read(
             f"SELECT {columns} FROM {self._rejected.name} ORDER BY trade_date, file, row_number"  # noqa: S608
         )
-        return rows.read_all().cast(QUARANTINE_SCHEMA)
+        return pa.RecordBatchReader.from_batches(
+            QUARANTINE_SCHEMA, (batch.cast(QUARANTINE_SCHEMA) for batch in rows)
+        )
 
     def clear(self) -> None:
         """Forgets every file, so that the stage can take others."""
