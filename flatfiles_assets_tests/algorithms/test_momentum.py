@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flatfiles_assets.algorithms.adjustments import Split, adjust_panel, dividends_table, splits_table
 from flatfiles_assets.algorithms.momentum import (
     COLUMNS,
     LOOKBACK_SESSIONS,
@@ -12,7 +13,7 @@ from flatfiles_assets.algorithms.momentum import (
     rank_rows,
 )
 from flatfiles_assets.algorithms.panel import MAX_GAP_SESSIONS
-from flatfiles_assets_tests.algorithms.panels import column_matrix, day, panel_of, random_panel
+from flatfiles_assets_tests.algorithms.panels import column_matrix, day, panel_of, random_panel, rows_of
 
 EVERYONE = MomentumParameters(min_price=0, min_dollar_volume=0, min_history_bars=0)
 
@@ -115,8 +116,6 @@ def test_equal_values_share_their_rank_and_a_row_without_members_has_none():
 
 
 def test_price_floor_and_dollar_volume_are_judged_by_published_prices():
-    from flatfiles_assets.algorithms.adjustments import Split, adjust_panel, dividends_table, splits_table
-
     panel = panel_of(np.full((300, 1), 8.0) * np.linspace(1, 1.1, 300)[:, None])
     reverse = splits_table([Split("S0000", day(panel, 290), 10, 1)])
     adjusted = adjust_panel(panel, reverse, dividends_table([]), "splits")
@@ -151,7 +150,5 @@ def test_a_panel_without_symbols_has_no_rows(panel):
 
 def test_more_history_than_the_look_back_changes_nothing():
     panel = random_panel(LOOKBACK_SESSIONS + 40, 6, seed=4)
-    from flatfiles_assets_tests.algorithms.panels import rows_of
-
     last = {"first_session": day(panel, -1), "last_session": day(panel, -1), "parameters": EVERYONE}
     assert compute(panel, **last).equals(compute(rows_of(panel, slice(39, None)), **last))
