@@ -18,7 +18,7 @@ from flatfiles_assets.datasets import NEW_YORK, Dataset
 from flatfiles_assets.download.ledger import Ledger, LedgerEntry
 from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.errors import TableNotFound
+from flatfiles_assets.warehouse.errors import TableNotFound, WarehouseMissing
 
 State = Literal[
     "present",
@@ -136,6 +136,6 @@ def _stored_files(warehouse: Warehouse, dataset: Dataset) -> dict[dt.date, _Stor
                 """,
                 {"feed": dataset.name},
             ).fetchall()
-        except TableNotFound:
+        except (TableNotFound, WarehouseMissing):
             return {}
     return {row[0]: _StoredFile(*row[1:]) for row in rows}

@@ -14,7 +14,7 @@ import dataclasses
 import datetime as dt
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -24,7 +24,7 @@ from flatfiles_assets.errors import CorruptFile, FlatFilesError, MisdatedFile, U
 from flatfiles_assets.ingest.quality import AllRowsRejected
 from flatfiles_assets.ingest.staging import Stage, StagedFile
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.errors import TableNotFound
+from flatfiles_assets.warehouse.errors import TableNotFound, WarehouseMissing
 from flatfiles_assets.warehouse.schema import FILES, QUARANTINE, get_table
 
 # Raise it when the rules or the decoding change the rows of an unchanged file.
@@ -33,6 +33,9 @@ RULES_VERSION = "1"
 # One transaction holds the file for about a second and costs tens of milliseconds to open.
 _MOST_ROWS = 1_500_000
 _MOST_FILES = 64
+
+# The file is whole, but none of its rows can be stored.
+_REFUSALS = (MisdatedFile, AllRowsRejected, UnexpectedColumns)
 
 
 class RawFileMissing(FlatFilesError):
@@ -77,21 +80,20 @@ def cached_files(cache: FileCache, keys: Mapping[dt.date, str]) -> Iterator[Sess
     entries = cache.ledger.get_many(list(keys.values()))
     for session, key in keys.items():
         entry = entries.get(key)
-        found = cache.current(entry) if entry else None
-        if found is None:
-            why = f"its last download ended as {entry.state}: {entry.message}" if entry else None
-            yield (
-                session,
-                key,
-                RawFileMissing(
-                    "the file is not in the cache",
-                    where=key,
-                    why=why,
-                    next_step="materialise the raw asset of this session first, or both together",
-                ),
-            )
-        else:
-            yield session, key, found
+        path = cache.stored(entry) if entry else None
+        if entry is not None and path is not None:
+            yield session, key, FetchedFile.stored(entry, path)
+            continue
+        yield (
+            session,
+            key,
+            RawFileMissing(
+                "the file is not in the cache",
+                where=key,
+                why=f"its last download ended as {entry.state}: {entry.message}" if entry else None,
+                next_step="materialise the raw asset of this session first, or both together",
+            ),
+        )
 
 
 def load_sessions(
@@ -159,7 +161,7 @@ class _Loader:
             return
         try:
             staged = stage.add(file.path, key, session)
-        except (CorruptFile, UnexpectedColumns) as error:
+        except CorruptFile as error:
             self._cache.ledger.mark(key, "corrupt", str(error))
             self.waiting.append(SessionResult(session, key, file, "failed", error=error))
         except FlatFilesError as error:
@@ -192,9 +194,9 @@ class _Loader:
                     get_table(("market", self._dataset.name)),
                     stage.accepted(),
                     where={"trade_date": loaded},
-                    is_sorted=True,
+                    presorted=True,
                 )
-            scope = {"trade_date": touched, "feed": [feed]}
+            scope: dict[str, Sequence[Any]] = {"trade_date": touched, "feed": [feed]}
             transaction.replace(QUARANTINE, stage.rejected(), where=scope)
             transaction.replace(FILES, _file_rows(feed, written), where=scope)
 
@@ -218,7 +220,7 @@ def _is_written(result: SessionResult) -> bool:
     A refused file leaves the session's earlier rows as they are: its own rows go to the quarantine
     and its line in ``market.files`` says why.
     """
-    return result.outcome == "loaded" or isinstance(result.error, MisdatedFile | AllRowsRejected)
+    return result.outcome == "loaded" or isinstance(result.error, _REFUSALS)
 
 
 def _file_rows(feed: str, results: Sequence[SessionResult]) -> pa.Table:
@@ -276,7 +278,7 @@ def loaded_checksums(warehouse: Warehouse, dataset: Dataset) -> dict[dt.date, Lo
                 """,
                 {"feed": dataset.name, "rules_version": RULES_VERSION},
             ).fetchall()
-        except TableNotFound:
+        except (TableNotFound, WarehouseMissing):
             return {}
     return {
         trade_date: LoadedFile(sha256, read, accepted, dict(zip(rules or (), counts or (), strict=True)))

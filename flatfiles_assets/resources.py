@@ -17,7 +17,8 @@ from pydantic import Field
 
 from flatfiles_assets.download.cache import FetchedFile, FileCache
 from flatfiles_assets.download.connection import S3Connection
-from flatfiles_assets.download.fetch import RemoteObject, fetch_files, list_remote
+from flatfiles_assets.download.fetch import fetch_files
+from flatfiles_assets.download.listing import RemoteObject, list_remote
 from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.settings import Settings, load_settings
@@ -71,7 +72,7 @@ class _CachedS3Resource(S3Resource):
 
     def get_client(self) -> Any:
         """A boto3 client for the same endpoint, path style, checksums only when required."""
-        return self.connection().boto3_client()
+        return self.connection().boto3()
 
     def cache(self) -> FileCache:
         """The local mirror and its ledger."""

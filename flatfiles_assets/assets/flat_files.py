@@ -6,8 +6,6 @@ As two steps, one missing file would keep a whole year out of the warehouse. Eit
 materialised alone.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import time
 from collections.abc import Iterator, Mapping
@@ -164,17 +162,19 @@ def _load(
 
 def raw_metadata(file: FetchedFile) -> dict[str, Any]:
     """What the UI shows of a file."""
-    return {
+    metadata: dict[str, Any] = {
         "key": file.key,
         "path": dg.MetadataValue.path(str(file.path)),
         "size_bytes": file.size_bytes,
         "sha256": file.sha256,
-        "etag": file.etag,
-        "last_modified": dg.MetadataValue.timestamp(file.last_modified),
+        "etag": file.etag or "",
         "outcome": file.outcome,
         "attempts": file.attempts,
         "duration_seconds": round(file.seconds, 4),
     }
+    if file.last_modified:
+        metadata["last_modified"] = dg.MetadataValue.timestamp(file.last_modified)
+    return metadata
 
 
 def market_metadata(result: SessionResult) -> dict[str, Any]:

@@ -4,8 +4,6 @@ The rows themselves are written with the accepted ones, in the same transaction,
 loads a feed. Materialising this asset counts them, so that the UI shows the figures over time.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Sequence
 from typing import Any

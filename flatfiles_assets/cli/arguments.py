@@ -11,7 +11,7 @@ from flatfiles_assets.datasets import DATASETS
 from flatfiles_assets.errors import InvalidArgument
 
 
-class IsoDate(click.ParamType):
+class IsoDate(click.ParamType[dt.date]):
     """A calendar date written YYYY-MM-DD."""
 
     name = "YYYY-MM-DD"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+from collections.abc import Sequence
 
 import click
 from rich.console import Console
@@ -39,22 +40,23 @@ def backfill(feed: str, start: dt.date, end: dt.date | None, everything: bool, r
     last = end or inventory.last_published_session(dataset, dt.datetime.now(dt.timezone.utc))
     parse_range(start, last)
     console = Console(stderr=True)
-    before = _inventory(dataset, settings, start, last)
+    before = feed_inventory(dataset, settings, start, last)
     wanted = [status.session for status in before] if everything or reload else inventory.incomplete(before)
     if not wanted:
         console.print(f"{feed}: all {len(before)} sessions from {start} to {last} are present.")
         return
     console.print(f"{feed}: {len(wanted)} of {len(before)} sessions from {start} to {last} to do.")
-    runs = _run(dataset, settings, wanted, reload, console)
-    after = _inventory(dataset, settings, start, last)
+    runs = backfill_sessions(dataset, settings, wanted, reload=reload, console=console)
+    after = feed_inventory(dataset, settings, start, last)
     _summarise(console, feed, after, runs)
     if inventory.incomplete(after) or not all(run.succeeded for run in runs):
         sys.exit(1)
 
 
-def _inventory(
+def feed_inventory(
     dataset: Dataset, settings: Settings, start: dt.date, end: dt.date
 ) -> list[inventory.SessionStatus]:
+    """The status of each session of a range, by the cache and warehouse of the settings."""
     catalog = S3Catalog(settings.bucket, settings.options_prefix)
     with FileCache(settings.flatfiles_cache_dir) as cache:
         return inventory.feed_inventory(
@@ -62,9 +64,15 @@ def _inventory(
         )
 
 
-def _run(
-    dataset: Dataset, settings: Settings, wanted: list[dt.date], reload: bool, console: Console
+def backfill_sessions(
+    dataset: Dataset,
+    settings: Settings,
+    wanted: Sequence[dt.date],
+    *,
+    reload: bool = False,
+    console: Console,
 ) -> list[RangeRun]:
+    """Run the feed's job over some sessions, with a progress bar on a terminal."""
     # Dagster is imported with the definitions, which takes seconds: only now, when it is needed.
     from flatfiles_assets.definitions import build_defs
 

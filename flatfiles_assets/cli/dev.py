@@ -15,13 +15,18 @@ from flatfiles_assets.settings import load_settings
 @click.option("--port", default=3000, show_default=True, help="Port to listen on.")
 def dev(host: str, port: int) -> None:
     """Start the UI and the daemon; runs, schedules and sensors are kept under the data directory."""
+    command, environment = dev_command(host, port)
+    sys.stdout.flush()
+    os.execve(sys.executable, command, environment)  # noqa: S606
+
+
+def dev_command(host: str, port: int) -> tuple[list[str], dict[str, str]]:
+    """The command that runs UI and daemon, and its environment; the instance is made ready."""
     from flatfiles_assets.instance.home import instance_environment, open_instance
 
     home = load_settings().dagster_home
     # Opening it once writes dagster.yaml and the pool limits before the daemon looks for them.
     with open_instance(home):
         pass
-    environment = {**os.environ, **instance_environment(home)}
     arguments = ["dev", "-m", "flatfiles_assets.definitions", "-h", host, "-p", str(port)]
-    sys.stdout.flush()
-    os.execve(sys.executable, [sys.executable, "-m", "dagster", *arguments], environment)  # noqa: S606
+    return [sys.executable, "-m", "dagster", *arguments], {**os.environ, **instance_environment(home)}

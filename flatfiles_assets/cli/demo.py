@@ -1,0 +1,196 @@
+"""`flatfiles demo`: the whole way on a store of our own, with faults planted and found.
+
+Here: the order of the demonstration and what it prints. The store, the market and the planted
+faults are in `demo/`; the work is done by the verbs that a user has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from flatfiles_assets import inventory
+from flatfiles_assets.calendars import sessions
+from flatfiles_assets.cli.backfill import backfill_sessions, feed_inventory
+from flatfiles_assets.cli.dev import dev_command
+from flatfiles_assets.cli.status import calendar_picture, reasons_table, summary_table
+from flatfiles_assets.datasets import get_dataset
+from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets.inventory import SessionStatus
+from flatfiles_assets.settings import Settings, load_settings
+from flatfiles_assets.warehouse.reading import open_warehouse
+
+BUCKET = "flatfiles"
+_MARKER = ".made-by-flatfiles-demo"
+
+_QUARANTINE = """
+    SELECT feed, rule, count(*) AS "rows", min(reason) AS example
+    FROM market.quarantine GROUP BY ALL ORDER BY ALL
+"""
+_SPLIT_VOLUMES = """
+    SELECT trade_date, count(*) AS tickers, sum(volume) AS volume, count_if(volume % 1 <> 0) AS fractional
+    FROM market.stocks_daily WHERE trade_date BETWEEN '2026-02-19' AND '2026-02-24' GROUP BY ALL ORDER BY ALL
+"""
+
+
+@click.command()
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Default: demo/ in the data directory.")
+@click.option("--ui", is_flag=True, help="Keep the store running afterwards and open the Dagster UI on it.")
+@click.option("--port", default=3000, show_default=True, help="Port of the UI.")
+def demo(data_dir: Path | None, ui: bool, port: int) -> None:
+    """Run the main job on an embedded S3 store with a synthetic market in the vendor's format."""
+    console = Console()
+    started = time.perf_counter()
+    folder = _fresh_folder(data_dir or load_settings().data_dir / "demo")
+    with _seeded_store(folder, console):
+        settings = load_settings()
+        _backfill_feeds(settings, console)
+        _replace_a_file(settings, console)
+        _show_what_was_refused(console)
+        _say_what_next(console, folder, time.perf_counter() - started)
+        if ui:
+            console.print(f"\nThe UI: http://127.0.0.1:{port} (Ctrl-C ends it and the store)")
+            with contextlib.suppress(KeyboardInterrupt):
+                command, environment = dev_command("127.0.0.1", port)
+                subprocess.run(command, env=environment, check=False)  # noqa: S603
+    sys.exit(0)
+
+
+def _fresh_folder(folder: Path) -> Path:
+    """An empty folder; a demo's earlier one is removed, anything else is left alone."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / _MARKER).exists():
+            raise InvalidArgument(
+                "the folder holds something that no demo made",
+                where=str(folder),
+                next_step="name another one with --data-dir",
+            )
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _MARKER).touch()
+    return folder
+
+
+@contextlib.contextmanager
+def _seeded_store(folder: Path, console: Console) -> Iterator[None]:
+    from flatfiles_assets.demo.embedded_s3 import EmbeddedS3
+    from flatfiles_assets.demo.seed import seed_flatfiles_bucket
+
+    with EmbeddedS3() as store:
+        store.create_bucket(BUCKET)
+        with console.status("seeding an S3 store with a synthetic market"):
+            manifest = seed_flatfiles_bucket(store.client(), BUCKET)
+        size_mib = sum(manifest.sizes_bytes.values()) / 2**20
+        console.print(
+            f"An S3 store on {store.endpoint_url}: {len(manifest.sizes_bytes)} files, {size_mib:.0f} MiB, "
+            f"{len(manifest.planted)} faults planted."
+        )
+        os.environ.update(
+            {
+                "FLATFILES_ENDPOINT_URL": store.endpoint_url,
+                "FLATFILES_ACCESS_KEY_ID": store.access_key_id,
+                "FLATFILES_SECRET_ACCESS_KEY": store.secret_access_key,
+                "FLATFILES_BUCKET": BUCKET,
+                "FLATFILES_DATA_DIR": str(folder),
+            }
+        )
+        yield
+
+
+def _backfill_feeds(settings: Settings, console: Console) -> None:
+    from flatfiles_assets.demo.seed import SEEDED_RANGES
+
+    console.rule("Backfill: S3 to DuckDB through Dagster, a range of sessions a run")
+    for feed, ranges in SEEDED_RANGES.items():
+        dataset = get_dataset(feed)
+        wanted = [day for start, end in ranges for day in sessions(dataset.calendar, start, end)]
+        started = time.perf_counter()
+        runs = backfill_sessions(dataset, settings, wanted, console=console)
+        seconds = time.perf_counter() - started
+        failed = sum(not run.succeeded for run in runs)
+        console.print(
+            f"{feed}: {len(wanted)} sessions in {len(runs)} runs, {seconds:.1f} s"
+            + (f", {failed} run(s) with sessions that could not be had" if failed else "")
+        )
+    inventories = {get_dataset(feed): _seeded_inventory(feed, settings) for feed in SEEDED_RANGES}
+    console.print(summary_table(inventories))
+    stocks = inventories[get_dataset("stocks_daily")]
+    console.print(calendar_picture(stocks))
+    console.print(reasons_table(stocks, title="What was refused, and what to do"))
+
+
+def _seeded_inventory(feed: str, settings: Settings) -> list[SessionStatus]:
+    from flatfiles_assets.demo.seed import SEEDED_RANGES
+
+    dataset = get_dataset(feed)
+    return [
+        status
+        for start, end in SEEDED_RANGES[feed]
+        for status in feed_inventory(dataset, settings, start, end)
+    ]
+
+
+def _replace_a_file(settings: Settings, console: Console) -> None:
+    from flatfiles_assets.demo.embedded_s3 import s3_client
+    from flatfiles_assets.demo.seed import REPLACED_SESSION, replace_one
+
+    console.rule("The vendor replaces a published file")
+    dataset = get_dataset("stocks_daily")
+    (before,) = feed_inventory(dataset, settings, REPLACED_SESSION, REPLACED_SESSION)
+    access_key_id, secret_access_key = settings.flatfiles_credentials()
+    replace_one(s3_client(settings.endpoint_url, access_key_id, secret_access_key), BUCKET)
+    backfill_sessions(dataset, settings, [REPLACED_SESSION], console=console)
+    (after,) = feed_inventory(dataset, settings, REPLACED_SESSION, REPLACED_SESSION)
+    console.print(
+        f"{REPLACED_SESSION}: {before.rows} rows before, {after.rows} after: the new ETag was noticed, "
+        "the file fetched again, the partition rewritten in one transaction."
+    )
+
+
+def _show_what_was_refused(console: Console) -> None:
+    console.rule("Rows set aside: nothing is dropped in silence")
+    with open_warehouse() as warehouse:
+        _print_query(console, warehouse.sql(_QUARANTINE).fetchall(), ("feed", "rule", "rows", "for example"))
+        console.rule("Volumes are fractional since 2026-02-23, in the same column")
+        _print_query(
+            console, warehouse.sql(_SPLIT_VOLUMES).fetchall(), ("session", "tickers", "volume", "fractional")
+        )
+
+
+def _print_query(console: Console, rows: list[tuple[object, ...]], names: tuple[str, ...]) -> None:
+    table = Table(*names, box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*(f"{value:,.2f}" if isinstance(value, float) else str(value) for value in row))
+    console.print(table)
+
+
+def _say_what_next(console: Console, folder: Path, seconds: float) -> None:
+    console.rule(f"Done in {seconds:.0f} s")
+    present = "SELECT ticker, close, volume FROM market.stocks_daily WHERE trade_date = '2024-03-28' LIMIT 5"
+    console.print(
+        "Look around:\n"
+        f"  export FLATFILES_DATA_DIR={folder}\n"
+        "  .venv/bin/flatfiles status stocks_daily\n"
+        f'  .venv/bin/flatfiles sql "{present}"\n'
+        "  .venv/bin/flatfiles demo --ui      # the same in Dagster's UI, with the store kept running\n"
+        "Your own data: put FLATFILES_ACCESS_KEY_ID and FLATFILES_SECRET_ACCESS_KEY into .env, then\n"
+        f"  .venv/bin/flatfiles backfill stocks_daily --start {_a_month_ago()}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _a_month_ago() -> dt.date:
+    a_month_ago = dt.datetime.now(dt.timezone.utc) - dt.timedelta(days=30)
+    return inventory.last_published_session(get_dataset("stocks_daily"), a_month_ago)
