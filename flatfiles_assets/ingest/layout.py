@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from flatfiles_assets.ingest.column_aliases import DATE, IGNORED, SYMBOL, TIME
+from flatfiles_assets.ingest.column_aliases import IGNORED, TIME
 
 BarSize = Literal["daily", "intraday"]
 BarLabel = Literal["start", "end"]
@@ -50,6 +50,7 @@ class FileLayout:
         lines_before_data: Lines before the first row: preamble and header.
         symbol: The symbol of every row, where an override states it.
         name_decorations: Words before and after the symbol in the names of all the file's siblings.
+        other_readings: Date formats that the file's shape allowed and the evidence ruled out.
         evidence: What settled the questions that had more than one answer, in sentences.
     """
 
@@ -68,6 +69,7 @@ class FileLayout:
     lines_before_data: int = 0
     symbol: str | None = None
     name_decorations: tuple[str, str] = ("", "")
+    other_readings: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
 
     def position(self, meaning: str) -> int | None:
@@ -107,8 +109,3 @@ class FileLayout:
 def missing_columns(columns: tuple[str, ...], required: tuple[str, ...]) -> list[str]:
     """The meanings that a layout needs and does not have."""
     return [meaning for meaning in required if meaning not in columns]
-
-
-def needs_file_name(columns: tuple[str, ...]) -> tuple[bool, bool]:
-    """Whether the date and the symbol have to come from the file's name."""
-    return DATE not in columns, SYMBOL not in columns

@@ -86,26 +86,35 @@ def settle_decimal(price_cells: Iterable[str], other_cells: Iterable[str] = ()) 
 
 
 def _proofs(cells: Iterable[str]) -> tuple[set[str], bool]:
+    """Marks that some cell proves to be decimal, and whether a comma is in doubt."""
     proofs: set[str] = set()
-    doubtful = False
-    for cell in cells:
+    doubtful_comma = point_before_three = False
+    for cell in map(str.strip, cells):
         marks = re.sub(r"[^.,]", "", cell)
-        if not marks:
+        if not marks or not is_number(cell):
             continue
-        last = marks[-1]
         if len(set(marks)) == 2:
-            proofs.add(last)
+            proofs.add(marks[-1])
         elif len(marks) > 1:
-            proofs.add("," if last == "." else ".")
-        elif re.fullmatch(r"\s*[+-]?[1-9]\d{0,2}[.,]\d{3}\s*", cell):
-            # Three digits may be a group after a comma; after a point, fractions are the custom.
-            doubtful = doubtful or last == ","
-            if last == ".":
-                proofs.add("?")
-        elif re.fullmatch(r"\s*[+-]?\d*[.,]\d*(?:[eE][+-]?\d+)?\s*", cell):
-            proofs.add(last)
-    if "?" in proofs:
-        proofs.discard("?")
-        if not proofs:
-            proofs.add(".")
-    return proofs, doubtful
+            # A mark that repeats groups thousands, so the decimal one is the other.
+            proofs.add("," if marks[0] == "." else ".")
+        elif not re.fullmatch(r"[+-]?\$?[1-9]\d{0,2}[.,]\d{3}", cell):
+            proofs.add(marks)
+        elif marks == ",":
+            doubtful_comma = True
+        else:
+            point_before_three = True
+    if not proofs and point_before_three:
+        # Three decimals after a point are common; thousands points stand only beside decimal commas.
+        proofs.add(".")
+    return proofs, doubtful_comma
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number under some decimal mark."""
+    return bool(_ANY_NUMBER.fullmatch(cell.strip()))
+
+
+_ANY_NUMBER = re.compile(
+    r"[+-]?\$?(?:\d+|\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+)?(?:[.,]\d*)?(?:[eE][+-]?\d{1,3})?(?<=[\d.,])"
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
+import gzip
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from flatfiles_assets.ingest.layout import NotUnderstood
 
 HEAD_BYTES = 16 * 1024
 _GZIP = b"\x1f\x8b"
+# isal's stub declares its exception class as an instance.
+_DAMAGE = (gzip.BadGzipFile, cast("type[Exception]", isal_zlib.error))
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -38,6 +41,7 @@ _MAGIC = {
     b"BZh": "a bzip2 file",
     b"SQLite format 3": "a database",
 }
+_CONTROLS = bytes((*range(1, 9), *range(14, 26)))
 _BLANK_LINES = re.compile(rb"(?m)^[ \t]*\n")
 
 
@@ -72,8 +76,8 @@ def read_head(path: Path, encoding: str | None = None) -> Head | NotUnderstood:
             compression: Literal["gzip"] | None = "gzip" if raw.startswith(_GZIP) else None
             if compression:
                 file.seek(0)
-                raw = igzip.IGzipFile(fileobj=file, mode="rb").read(HEAD_BYTES)
-    except (EOFError, igzip.BadGzipFile, isal_zlib.error) as error:
+                raw = _unzipped(file).read(HEAD_BYTES)
+    except (EOFError, *_DAMAGE) as error:
         return NotUnderstood(f"the gzip is damaged: {error}")
     is_whole = len(raw) < HEAD_BYTES
     if not raw.strip():
@@ -94,6 +98,10 @@ def read_head(path: Path, encoding: str | None = None) -> Head | NotUnderstood:
     return Head(tuple(lines), encoding, compression, is_whole)
 
 
+def _unzipped(file: BinaryIO) -> BinaryIO:
+    return cast("BinaryIO", igzip.open(file, "rb"))  # type: ignore[no-untyped-call]
+
+
 def _encoding_of(raw: bytes) -> str | None:
     for bom, encoding in _BOMS:
         if raw.startswith(bom):
@@ -104,9 +112,10 @@ def _encoding_of(raw: bytes) -> str | None:
         if odd > 0.4 * len(raw) and not even:
             return "utf-16-le"
         return "utf-16-be" if even > 0.4 * len(raw) and not odd else None
-    control = sum(raw.count(bytes([code])) for code in (*range(1, 9), *range(14, 26)))
-    if control > len(raw) // 100:
+    if len(raw) - len(raw.translate(None, _CONTROLS)) > len(raw) // 100:
         return None
+    if raw.isascii():
+        return "utf-8"
     try:
         # A character may be cut at the end of the head.
         codecs.getincrementaldecoder("utf-8")().decode(raw)
@@ -131,7 +140,7 @@ def iter_text_blocks(path: Path, encoding: str, compression: str | None, block_b
         CorruptFile: The gzip is cut short or damaged, or the text is not of that encoding.
     """
     with path.open("rb") as file:
-        content = cast(BinaryIO, igzip.IGzipFile(fileobj=file, mode="rb")) if compression else file
+        content = _unzipped(file) if compression else file
         yield from _blocks(content, path, encoding, block_bytes)
 
 
@@ -144,7 +153,7 @@ def _blocks(content: BinaryIO, path: Path, encoding: str, block_bytes: int) -> I
         try:
             raw = content.read(block_bytes)
             chunk = decoder.decode(raw, final=not raw).encode() if decoder else raw
-        except (EOFError, igzip.BadGzipFile, isal_zlib.error, UnicodeDecodeError) as error:
+        except (EOFError, UnicodeDecodeError, *_DAMAGE) as error:
             raise CorruptFile(
                 "the file cannot be read to its end",
                 where=str(path),

@@ -1,0 +1,114 @@
+"""Bars on their way into order: spilled to disk by month, sorted and made unique a month at a time.
+
+A bar's key begins with its date, so months can be finished one after another: memory holds a month,
+whatever the year's size and whatever order the files come in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flatfiles_assets.ingest.bars import STAGED_SCHEMA
+from flatfiles_assets.ingest.intraday import aggregate
+
+
+class BarBuckets:
+    """Takes bars in any order and gives them back by (trade_date, ticker).
+
+    Args:
+        directory: An empty directory for the months' files.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._writers: dict[int, pa.RecordBatchStreamWriter] = {}
+        self._months: list[int] = []
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Takes bars with `STAGED_SCHEMA`; intraday ones as `aggregate` leaves them."""
+        if not batch.num_rows:
+            return
+        days = batch.column("trade_date").cast(pa.int32()).to_numpy()
+        months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int32)
+        order = np.argsort(months, kind="stable")
+        found, starts = np.unique(months[order], return_index=True)
+        in_order = batch if (np.diff(order) == 1).all() else batch.take(pa.array(order))
+        for month, start, end in zip(found.tolist(), starts, [*starts[1:], len(order)], strict=True):
+            self._writer(month).write_batch(in_order.slice(start, end - start))
+
+    def _writer(self, month: int) -> pa.RecordBatchStreamWriter:
+        if month not in self._writers:
+            self._writers[month] = pa.ipc.new_stream(str(self._path(month)), STAGED_SCHEMA)
+        return self._writers[month]
+
+    def _path(self, month: int) -> Path:
+        return self._directory / f"month-{month}.arrows"
+
+    def finish(self, dropped_files: AbstractSet[int]) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """Sorts every month in place; no bars can be added after it.
+
+        Args:
+            dropped_files: Files whose bars do not count.
+
+        Yields:
+            Per month its bars, and those left out because an earlier file, or row, has their key.
+        """
+        for writer in self._writers.values():
+            writer.close()
+        self._months = sorted(self._writers)
+        self._writers.clear()
+        for month in self._months:
+            table = _read(self._path(month))
+            if dropped_files:
+                gone = pa.array(sorted(dropped_files), pa.int32())
+                table = table.filter(pc.invert(pc.is_in(table.column("file_id"), gone)))
+            table = _sorted(aggregate(table))
+            repeated = _repeats_previous(table)
+            kept = table
+            duplicates = table.slice(0, 0)
+            if repeated.any():
+                kept, duplicates = table.filter(pa.array(~repeated)), table.filter(pa.array(repeated))
+            with pa.ipc.new_stream(str(self._path(month)), STAGED_SCHEMA) as writer:
+                writer.write_table(kept, max_chunksize=65536)
+            yield kept, duplicates
+
+    def read(self) -> Iterator[pa.RecordBatch]:
+        """The bars in order, after `finish`."""
+        for month in self._months:
+            with pa.ipc.open_stream(str(self._path(month))) as reader:
+                yield from reader
+
+
+def _read(path: Path) -> pa.Table:
+    with pa.ipc.open_stream(str(path)) as reader:
+        return reader.read_all()
+
+
+def _sorted(table: pa.Table) -> pa.Table:
+    """By date, ticker (by its bytes), file and row."""
+    days = table.column("trade_date").cast(pa.int32()).to_numpy()
+    encoded = table.column("ticker").combine_chunks().dictionary_encode()
+    by_name = pc.sort_indices(encoded.dictionary).to_numpy()
+    ranks = np.empty(len(by_name), dtype=np.int64)
+    ranks[by_name] = np.arange(len(by_name))
+    ticker_ranks = ranks[encoded.indices.to_numpy()] if len(ranks) else np.zeros(0, dtype=np.int64)
+    order = np.lexsort(
+        (table.column("row_number").to_numpy(), table.column("file_id").to_numpy(), ticker_ranks, days)
+    )
+    return table.take(pa.array(order))
+
+
+def _repeats_previous(table: pa.Table) -> npt.NDArray[np.bool_]:
+    """For each row, whether it has the date and ticker of the row before it."""
+    same = np.ones(max(table.num_rows - 1, 0), dtype=bool)
+    for name in ("trade_date", "ticker"):
+        column = table.column(name).combine_chunks()
+        same &= pc.equal(column[1:], column[:-1]).to_numpy(zero_copy_only=False)
+    return np.concatenate([np.zeros(min(table.num_rows, 1), dtype=bool), same])

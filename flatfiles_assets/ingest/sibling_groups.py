@@ -1,0 +1,102 @@
+"""Which files of a directory begin alike, so that one discovery serves them all.
+
+Here: files to groups. Siblings have the same compression, encoding, header and shape of date, or
+without a header the same shape of row; that they really share a layout shows when they are read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+
+from flatfiles_assets.ingest import column_aliases as meaning
+from flatfiles_assets.ingest.delimited import split_line
+from flatfiles_assets.ingest.file_names import date_text
+from flatfiles_assets.ingest.layout import SEPARATORS, NotUnderstood
+from flatfiles_assets.ingest.layout_discovery import SourceFile
+from flatfiles_assets.ingest.layout_overrides import LayoutOverride, LayoutOverrides
+from flatfiles_assets.ingest.number_formats import is_number
+from flatfiles_assets.ingest.text_files import Head, read_head
+
+
+@dataclasses.dataclass
+class Group:
+    """Siblings, in the order of their names.
+
+    Attributes:
+        files: The files.
+        override: What is stated about them.
+    """
+
+    files: list[SourceFile]
+    override: LayoutOverride | None
+
+
+def list_files(directory: Path) -> list[SourceFile]:
+    """Every regular file below a directory, by name; links are not followed."""
+    found = (path for path in directory.rglob("*") if path.is_file() and not path.is_symlink())
+    files = (SourceFile(path, path.relative_to(directory).as_posix()) for path in found)
+    return sorted(files, key=lambda file: file.name)
+
+
+def group_siblings(
+    files: Iterable[SourceFile], overrides: LayoutOverrides, year: int | None
+) -> tuple[list[Group], dict[str, NotUnderstood]]:
+    """Groups of siblings, and by name the files that are no text or are to be ignored."""
+    groups: dict[Hashable, Group] = {}
+    refused: dict[str, NotUnderstood] = {}
+    for file in files:
+        override = overrides.for_file(file.name, year)
+        if override and override.ignore:
+            refused[file.name] = NotUnderstood("ignored by an override", is_table=False)
+            continue
+        head = read_head(file.path, override.encoding if override else None)
+        if isinstance(head, NotUnderstood):
+            refused[file.name] = head
+            continue
+        key = (head.compression, head.encoding, id(override), _shape(head, file.name))
+        groups.setdefault(key, Group([], override)).files.append(file)
+    return list(groups.values()), refused
+
+
+def _shape(head: Head, name: str) -> Hashable:
+    first = head.lines[0]
+    date_in_name = _digits_as_nines(date_text(name) or "")
+    header = _header_of(first)
+    if header is None:
+        separator = _separator_of(first)
+        return (separator, tuple(map(_cell_shape, split_line(first, separator))), date_in_name)
+    separator, date_position = header
+    if date_position is None or len(head.lines) < 2:
+        return (first, date_in_name)
+    cells = split_line(head.lines[1], separator)
+    date = cells[date_position] if date_position < len(cells) else ""
+    return (first, _digits_as_nines(date), len(cells), date_in_name if not date else "")
+
+
+@functools.lru_cache(maxsize=256)
+def _header_of(line: str) -> tuple[str, int | None] | None:
+    """Separator and position of the date of a line that is a header, else None."""
+    for separator in SEPARATORS:
+        cells = split_line(line, separator)
+        if len(cells) >= 4 and meaning.looks_like_header(cells):
+            meanings = meaning.assign_meanings(cells)
+            has_date = not isinstance(meanings, str) and meaning.DATE in meanings
+            return separator, meanings.index(meaning.DATE) if has_date else None
+    return None
+
+
+def _separator_of(line: str) -> str:
+    # A comma may be a decimal mark, so the others come first.
+    return next((separator for separator in ("\t", ";", "|") if line.count(separator) >= 3), ",")
+
+
+def _cell_shape(cell: str) -> str:
+    return "n" if not cell.strip() or is_number(cell) else _digits_as_nines(cell)
+
+
+def _digits_as_nines(text: str) -> str:
+    return re.sub(r"[A-Za-z]+", "a", re.sub(r"\d+", "9", text.strip()))
