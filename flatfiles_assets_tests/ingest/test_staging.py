@@ -293,7 +293,7 @@ def test_files_may_be_added_after_reading(stage_of, tmp_path):
 
 def test_more_rows_than_the_memory_limit_are_spilled_and_come_out_sorted(stage_of, tmp_path):
     spill = tmp_path / "spill"
-    stage = stage_of(MINUTE, 2**20, memory_limit="100MB", temp_directory=spill)
+    stage = stage_of(MINUTE, 2**20, memory_limit="150MB", temp_directory=spill)
     stamps = [start_ns(JAN_2) + minute * MINUTE_NS for minute in range(900, 0, -1)]
     lines = [bar(f"{n:010}{n:030}", stamp) for n in range(900) for stamp in stamps]
     staged = add(stage, tmp_path, JAN_2, lines)
