@@ -1,0 +1,118 @@
+"""Files that appear whole or not at all.
+
+Here: temporary names, their locks, renaming, and what a killed run leaves behind. An open temporary
+file is locked with `flock`, which the kernel releases when its process dies: whoever can lock one
+may remove it. Not here: what the files hold.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import time
+from pathlib import Path
+
+_TEMPORARY = re.compile(r"^\..+\.\d+-[0-9a-f]{8}\.tmp$")
+_PARTIAL = re.compile(r"^\..+\.partial(\.json)?$")
+PARTIAL_LIFETIME_SECONDS = 7 * 24 * 3600
+
+
+def is_reserved_name(name: str) -> bool:
+    """Whether a file's name is one that this module gives to unfinished files."""
+    return bool(_TEMPORARY.match(name) or _PARTIAL.match(name))
+
+
+def lock(descriptor: int) -> bool:
+    """Take the lock of an open file without waiting; False where a live process holds it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames within a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class TemporaryFile:
+    """A new file beside its final place, renamed by `commit`, removed by `discard`."""
+
+    def __init__(self, final_path: Path) -> None:
+        self.final_path = final_path
+        self.path, self.descriptor = _create(final_path)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+
+    def commit(self) -> int:
+        """Flush, rename to the final name and close.
+
+        Returns:
+            The file's modification time, nanoseconds since 1970.
+        """
+        os.fsync(self.descriptor)
+        mtime_ns = os.fstat(self.descriptor).st_mtime_ns
+        self.path.rename(self.final_path)
+        os.close(self.descriptor)
+        return mtime_ns
+
+    def discard(self) -> None:
+        """Remove the file."""
+        self.path.unlink(missing_ok=True)
+        os.close(self.descriptor)
+
+
+def _create(final_path: Path) -> tuple[Path, int]:
+    while True:
+        name = f".{final_path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
+        path = final_path.with_name(name)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        # A cleaner may have found it between its creation and its lock.
+        if lock(descriptor) and os.fstat(descriptor).st_nlink:
+            return path, descriptor
+        os.close(descriptor)
+
+
+def remove_orphans(folder: Path) -> list[Path]:
+    """Remove from one folder the temporary files whose process is dead.
+
+    Partial files of ranged transfers are kept for `PARTIAL_LIFETIME_SECONDS`, for they can be resumed.
+
+    Returns:
+        The files removed.
+    """
+    removed = []
+    for entry in os.scandir(folder):
+        is_partial = bool(_PARTIAL.match(entry.name))
+        if not (is_partial or _TEMPORARY.match(entry.name)):
+            continue
+        try:
+            if is_partial and time.time() - entry.stat().st_mtime < PARTIAL_LIFETIME_SECONDS:
+                continue
+            if _remove_if_dead(entry.path):
+                removed.append(Path(entry.path))
+        except FileNotFoundError:
+            continue
+    return removed
+
+
+def _remove_if_dead(path: str) -> bool:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        if not lock(descriptor):
+            return False
+        Path(path).unlink()
+        return True
+    finally:
+        os.close(descriptor)

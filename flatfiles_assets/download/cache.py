@@ -1,0 +1,215 @@
+"""The local mirror: files under their keys, and beside them the ledger.
+
+Here: where a key's file lies, whether it is still the one that was stored, and what killed runs
+left behind. Not here: requests (`transfer.py`) and which files to fetch (`fetch.py`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Literal
+
+from flatfiles_assets.download.atomic_files import is_reserved_name, remove_orphans
+from flatfiles_assets.download.integrity import Digest, digest_descriptor, is_gzip_name
+from flatfiles_assets.download.ledger import Ledger, LedgerEntry
+from flatfiles_assets.errors import InvalidArgument
+
+METADATA_FOLDER = "metadata"
+
+Outcome = Literal["downloaded", "replaced", "unchanged"]
+FileStatus = Literal["ok", "missing", "changed", "corrupt"]
+
+
+@dataclasses.dataclass(frozen=True)
+class FetchedFile:
+    """A whole, verified file in the cache.
+
+    Attributes:
+        key: Key in the bucket.
+        path: The file.
+        etag: ETag of the object, without quotes; None where the store sends none.
+        size_bytes: Length.
+        sha256: Hexadecimal SHA-256.
+        last_modified: Last change of the object in the bucket, UTC.
+        fetched_at: When this copy was fetched, UTC.
+        attempts: Requests it took; 0 for a file that was there already.
+        seconds: Time it took.
+        outcome: ``downloaded`` for a new file, ``replaced`` where the vendor had replaced the object
+            or the copy was damaged, ``unchanged`` where the copy was current.
+    """
+
+    key: str
+    path: Path
+    etag: str | None
+    size_bytes: int
+    sha256: str
+    last_modified: dt.datetime | None
+    fetched_at: dt.datetime
+    attempts: int
+    seconds: float
+    outcome: Outcome
+
+    @classmethod
+    def stored(cls, entry: LedgerEntry, path: Path) -> FetchedFile:
+        """The copy that is there already, as `FileCache.stored` found it."""
+        if entry.size_bytes is None or entry.sha256 is None or entry.fetched_at is None:
+            raise InvalidArgument("the entry describes no file", where=entry.key)
+        return cls(
+            key=entry.key,
+            path=path,
+            etag=entry.etag,
+            size_bytes=entry.size_bytes,
+            sha256=entry.sha256,
+            last_modified=entry.last_modified,
+            fetched_at=entry.fetched_at,
+            attempts=0,
+            seconds=0.0,
+            outcome="unchanged",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifiedFile:
+    """One file, compared with the ledger.
+
+    Attributes:
+        key: Key in the cache.
+        status: ``ok``; ``missing``; ``changed`` for readable but other bytes; ``corrupt`` for broken gzip.
+        detail: What was expected and what was found; empty when ok.
+    """
+
+    key: str
+    status: FileStatus
+    detail: str
+
+
+class FileCache:
+    """Files under ``root/<key>``, with their ledger in ``root/metadata/ledger.sqlite``."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        self.ledger = Ledger(self.root / METADATA_FOLDER / "ledger.sqlite")
+
+    def __enter__(self) -> FileCache:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.ledger.close()
+
+    def path(self, key: str) -> Path:
+        """Where the file of a key lies, whether it exists or not.
+
+        Raises:
+            InvalidArgument: The key would lie outside of the cache, or among its own files.
+        """
+        parts = PurePosixPath(key).parts
+        if not parts or key.startswith("/") or key.endswith("/") or "\0" in key or "\\" in key:
+            reason = "a key is a relative path of a file"
+        elif ".." in parts or str(PurePosixPath(key)) != key:
+            reason = "a key has no empty, . or .. parts"
+        elif parts[0].lower() == METADATA_FOLDER:
+            reason = f"{METADATA_FOLDER}/ is the cache's own folder"
+        elif is_reserved_name(parts[-1]):
+            reason = "the name is one of an unfinished download"
+        else:
+            return self.root.joinpath(*parts)
+        raise InvalidArgument(
+            "the key has no place in the cache", where=key, why=reason, next_step="use another key"
+        )
+
+    def stored(self, entry: LedgerEntry) -> Path | None:
+        """The good copy that an entry describes; None where the disk does not hold it any more.
+
+        Size and modification time decide; where only the time differs, or a verification found
+        damage, the bytes are hashed.
+        """
+        path = self.path(entry.key)
+        try:
+            status = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not entry.has_file or status.st_size != entry.size_bytes:
+            return None
+        if status.st_mtime_ns == entry.mtime_ns and entry.state != "corrupt":
+            return path
+        if _digest(path, check_gzip=False).sha256 != entry.sha256:
+            return None
+        self.ledger.set_mtime(entry.key, status.st_mtime_ns)
+        return path
+
+    def prepare_folder(self, folder: Path) -> list[Path]:
+        """Create a folder of the cache and remove what dead processes left in it.
+
+        Returns:
+            The temporary files removed; those of live processes stay.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        return remove_orphans(folder)
+
+    def remove_orphans(self) -> list[Path]:
+        """Remove what dead processes left anywhere in the cache; returns the files removed."""
+        return [path for folder, _, _ in os.walk(self.root) for path in remove_orphans(Path(folder))]
+
+    def verify(
+        self,
+        keys: Sequence[str] | None = None,
+        prefix: str | None = None,
+        progress: Callable[[VerifiedFile], None] | None = None,
+    ) -> Iterator[VerifiedFile]:
+        """Recompute the hash of every file that the ledger knows.
+
+        A file that fails is marked ``corrupt`` in the ledger, so that the next fetch replaces it.
+
+        Args:
+            keys: Keys to verify; None for all.
+            prefix: Narrows to keys that begin with it.
+            progress: Called with each result.
+        """
+        if keys is None:
+            entries: Iterator[LedgerEntry] = self.ledger.entries(prefix)
+        else:
+            known = self.ledger.get_many(keys)
+            entries = (known.get(key) or LedgerEntry.failure(key, "failed", None) for key in keys)
+        for entry in entries:
+            if keys is None and not entry.has_file:
+                continue
+            if prefix and not entry.key.startswith(prefix):
+                continue
+            result = self._verify(entry)
+            if result.status != "ok" and entry.has_file:
+                self.ledger.mark(entry.key, "corrupt", result.detail)
+            if progress:
+                progress(result)
+            yield result
+
+    def _verify(self, entry: LedgerEntry) -> VerifiedFile:
+        try:
+            digest = _digest(self.path(entry.key), check_gzip=is_gzip_name(entry.key))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return VerifiedFile(entry.key, "missing", "the file is not on disk")
+        if digest.sha256 == entry.sha256:
+            return VerifiedFile(entry.key, "ok", "")
+        expected = (
+            f"SHA-256 {entry.sha256} and {entry.size_bytes} bytes are expected"
+            if entry.has_file
+            else "the ledger has no download of it"
+        )
+        found = f"SHA-256 {digest.sha256} and {digest.size_bytes} bytes are found"
+        broken = digest.gzip not in (None, "intact")
+        detail = f"{expected}, {found}" + (f"; {digest.gzip_detail}" if broken else "")
+        return VerifiedFile(entry.key, "corrupt" if broken else "changed", detail)
+
+
+def _digest(path: Path, *, check_gzip: bool) -> Digest:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return digest_descriptor(descriptor, check_gzip=check_gzip)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,105 @@
+"""Where a store is and who we are there, and the two clients built from that.
+
+Here: `S3Connection`. Not here: requests. Clients are created where they are used, because neither
+survives a fork.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from obstore.store import S3Store
+
+from flatfiles_assets.errors import MissingCredentials
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_s3 import S3Client
+
+_CONNECT_TIMEOUT_SECONDS = 10.0
+_NO_TOTAL_TIMEOUT = dt.timedelta(days=7)
+
+
+@dataclasses.dataclass(frozen=True)
+class S3Connection:
+    """An S3-compatible store: path style, signature v4, plain HTTP allowed.
+
+    Attributes:
+        endpoint_url: Scheme, host and port.
+        access_key_id: Access key id.
+        secret_access_key: Secret; in no representation.
+        region: Region that requests are signed for.
+    """
+
+    endpoint_url: str
+    access_key_id: str = dataclasses.field(repr=False)
+    secret_access_key: str = dataclasses.field(repr=False)
+    region: str = "us-east-1"
+
+    @classmethod
+    def from_credentials(cls, credentials: Mapping[str, str], endpoint_url: str) -> S3Connection:
+        """A connection from a mapping with ``access_key_id`` and ``secret_access_key``.
+
+        Raises:
+            MissingCredentials: One of them is absent or empty.
+        """
+        names = ("access_key_id", "secret_access_key")
+        missing = [name for name in names if not credentials.get(name)]
+        if missing:
+            raise MissingCredentials(
+                f"{' and '.join(missing)} missing from the credentials",
+                next_step=f"pass a dict with {' and '.join(names)}",
+            )
+        return cls(endpoint_url, credentials["access_key_id"], credentials["secret_access_key"])
+
+    def obstore(self, bucket: str, *, timeout_seconds: float = 60, max_pool_connections: int = 50) -> S3Store:
+        """An obstore client of one bucket, without retries of its own.
+
+        Args:
+            bucket: Bucket's name.
+            timeout_seconds: Longest silence in a transfer; the transfer as a whole has no limit.
+            max_pool_connections: Idle connections that are kept open.
+        """
+        return S3Store(
+            bucket,
+            endpoint=self.endpoint_url.rstrip("/"),
+            access_key_id=self.access_key_id,
+            secret_access_key=self.secret_access_key,
+            region=self.region,
+            virtual_hosted_style_request=False,
+            client_options={
+                "allow_http": True,
+                "timeout": _NO_TOTAL_TIMEOUT,
+                "connect_timeout": dt.timedelta(seconds=min(timeout_seconds, _CONNECT_TIMEOUT_SECONDS)),
+                "read_timeout": dt.timedelta(seconds=timeout_seconds),
+                "pool_max_idle_per_host": str(max_pool_connections),
+            },
+            retry_config={"max_retries": 0, "retry_timeout": _NO_TOTAL_TIMEOUT},
+        )
+
+    def boto3(self, *, timeout_seconds: float = 60, max_pool_connections: int = 10) -> S3Client:
+        """A boto3 client, without retries and without checksum headers that S3 gateways refuse."""
+        options: dict[str, Any] = {
+            "request_checksum_calculation": "when_required",
+            "response_checksum_validation": "when_required",
+        }
+        config = Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            connect_timeout=min(timeout_seconds, _CONNECT_TIMEOUT_SECONDS),
+            read_timeout=timeout_seconds,
+            max_pool_connections=max_pool_connections,
+            **options,
+        )
+        session = boto3.Session(
+            aws_access_key_id=self.access_key_id,
+            aws_secret_access_key=self.secret_access_key,
+            region_name=self.region,
+        )
+        return session.client("s3", endpoint_url=self.endpoint_url, config=config)

@@ -1,0 +1,254 @@
+"""What happens to each key of a fetch: is the copy current, or which object replaces it?
+
+Here: workers over keys, one listing for each folder that is rechecked, and the ledger's records.
+Not here: the thread they run in (`fetch.py`), how one object is received (`transfer.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime as dt
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from flatfiles_assets.download.atomic_files import sync_folder
+from flatfiles_assets.download.cache import FetchedFile, FileCache, Outcome
+from flatfiles_assets.download.errors import CorruptFile, DownloadError, state_of
+from flatfiles_assets.download.faults import NotModified
+from flatfiles_assets.download.ledger import LedgerEntry
+from flatfiles_assets.download.listing import RemoteObject
+from flatfiles_assets.download.retries import Attempts
+from flatfiles_assets.download.transfer import ObjectTransfer, StoredFile, storage_failed
+from flatfiles_assets.errors import InvalidArgument
+
+FetchResult = FetchedFile | DownloadError | CorruptFile | InvalidArgument
+"""A file in the cache, or why it could not be had (with a key that is no path: `InvalidArgument`)."""
+
+_EPOCH = dt.datetime.fromtimestamp(0, dt.timezone.utc)
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a key's file belongs.
+
+    Attributes:
+        key: Key in the bucket.
+        local_key: Key in cache and ledger.
+        path: Its file; None for a key that has no place in the cache, for the reason `error`.
+        error: That reason.
+    """
+
+    key: str
+    local_key: str
+    path: Path | None
+    error: InvalidArgument | None = None
+
+    @classmethod
+    def of(cls, key: str, local_key: str, cache: FileCache) -> Place:
+        """The place of a key in a cache."""
+        try:
+            return cls(key, local_key, cache.path(local_key))
+        except InvalidArgument as error:
+            return cls(key, local_key, None, error)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Finished:
+    """A key that was dealt with, on its way to the ledger and the consumer."""
+
+    place: Place
+    result: FetchResult
+    attempts: int
+    mtime_ns: int | None = None
+
+
+class Fetcher:
+    """Workers over the keys of one call, in one event loop."""
+
+    def __init__(
+        self,
+        cache: FileCache,
+        transfer: ObjectTransfer,
+        *,
+        recheck: bool,
+        deliver: Callable[[list[tuple[str, FetchResult]]], None],
+        on_file: Callable[[FetchResult], None],
+    ) -> None:
+        self._cache = cache
+        self._transfer = transfer
+        self._recheck = recheck
+        self._deliver = deliver
+        self._on_file = on_file
+        self._good: dict[str, LedgerEntry] = {}
+        self._had_file: set[str] = set()
+        self._listings: dict[str, asyncio.Task[dict[str, RemoteObject] | None]] = {}
+        self._folders: set[Path] = set()
+        self._unrecorded: list[_Finished] = []
+        self._recording = asyncio.Lock()
+
+    async def run(self, places: Sequence[Place], max_concurrent: int) -> None:
+        """Fetch all; deliver results in batches, each recorded in the ledger before."""
+        await self._transfer.in_thread(self._read_ledger, places)
+        waiting = iter(places)
+
+        async def worker() -> None:
+            for place in waiting:
+                finished = await self._fetch(place)
+                self._unrecorded.append(finished)
+                await self._record()
+
+        workers = [asyncio.create_task(worker()) for _ in range(min(max_concurrent, len(places)))]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            running = [*workers, *self._listings.values()]
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            await self._record()
+            for folder in self._folders:
+                await self._transfer.in_thread(sync_folder, folder)
+
+    def _read_ledger(self, places: Sequence[Place]) -> None:
+        entries = self._cache.ledger.get_many({place.local_key for place in places if place.path})
+        self._had_file = {key for key, entry in entries.items() if entry.has_file}
+        self._good = {key: entry for key, entry in entries.items() if self._cache.stored(entry)}
+
+    async def _fetch(self, place: Place) -> _Finished:
+        started = time.monotonic()
+        attempts = Attempts()
+        try:
+            if place.path is None:
+                raise place.error or AssertionError(place)
+            return await self._fetch_or_raise(place, place.path, attempts, started)
+        except (DownloadError, CorruptFile, InvalidArgument) as error:
+            return _Finished(place, error, attempts.count)
+
+    async def _fetch_or_raise(
+        self, place: Place, path: Path, attempts: Attempts, started: float
+    ) -> _Finished:
+        good = self._good.get(place.local_key)
+        known_etag: str | None = None
+        if good:
+            unchanged = _Finished(place, _unchanged(place.key, path, good, started), 0)
+            if not self._recheck:
+                return unchanged
+            listing = await self._list_folder(place.key)
+            remote = listing.get(place.key) if listing else None
+            if remote and _is_same(good, remote):
+                return unchanged
+            # Not listed, or no listing to be had: the object itself has the last word.
+            known_etag = None if remote else good.etag
+        self._prepare_folder(path.parent)
+        try:
+            stored = await self._transfer.to_file(place.key, path, attempts, if_none_match=known_etag)
+        except NotModified:
+            return unchanged
+        outcome: Outcome = "replaced" if place.local_key in self._had_file else "downloaded"
+        fetched = _fetched(place.key, path, stored, attempts, started, outcome)
+        return _Finished(place, fetched, attempts.count, stored.mtime_ns)
+
+    def _prepare_folder(self, folder: Path) -> None:
+        if folder not in self._folders:
+            try:
+                self._cache.prepare_folder(folder)
+            except OSError as error:
+                raise storage_failed(error, folder) from error
+            self._folders.add(folder)
+
+    async def _list_folder(self, key: str) -> dict[str, RemoteObject] | None:
+        folder = key.rpartition("/")[0]
+        if folder not in self._listings:
+            self._listings[folder] = asyncio.create_task(self._list(folder))
+        return await asyncio.shield(self._listings[folder])
+
+    async def _list(self, folder: str) -> dict[str, RemoteObject] | None:
+        try:
+            return await self._transfer.folder(folder, Attempts())
+        except DownloadError:
+            return None
+
+    async def _record(self) -> None:
+        # While one batch is written the next one gathers, so that a fast store costs few commits.
+        async with self._recording:
+            batch, self._unrecorded = self._unrecorded, []
+            if not batch:
+                return
+            await self._transfer.in_thread(self._write_ledger, batch)
+            self._deliver([(finished.place.key, finished.result) for finished in batch])
+            for finished in batch:
+                self._on_file(finished.result)
+
+    def _write_ledger(self, batch: Sequence[_Finished]) -> None:
+        attempted, recovered = [], []
+        for finished in batch:
+            key, result = finished.place.local_key, finished.result
+            if not isinstance(result, FetchedFile):
+                if finished.place.path:
+                    attempted.append(
+                        LedgerEntry.failure(key, state_of(result), str(result), finished.attempts)
+                    )
+            elif result.outcome != "unchanged":
+                attempted.append(_entry(key, result, finished.mtime_ns))
+            elif self._recheck and self._good[key].state != "downloaded":
+                recovered.append(key)
+        if attempted:
+            self._cache.ledger.record_many(attempted)
+        if recovered:
+            self._cache.ledger.mark_many(recovered, "downloaded")
+
+
+def _is_same(entry: LedgerEntry, remote: RemoteObject) -> bool:
+    if entry.size_bytes != remote.size_bytes:
+        return False
+    if entry.etag and remote.etag:
+        return entry.etag == remote.etag
+    return entry.last_modified == remote.last_modified
+
+
+def _unchanged(key: str, path: Path, good: LedgerEntry, started: float) -> FetchedFile:
+    return FetchedFile(
+        key=key,
+        path=path,
+        etag=good.etag,
+        size_bytes=good.size_bytes or 0,
+        sha256=good.sha256 or "",
+        last_modified=good.last_modified,
+        fetched_at=good.fetched_at or _EPOCH,
+        attempts=0,
+        seconds=time.monotonic() - started,
+        outcome="unchanged",
+    )
+
+
+def _fetched(
+    key: str, path: Path, stored: StoredFile, attempts: Attempts, started: float, outcome: Outcome
+) -> FetchedFile:
+    return FetchedFile(
+        key=key,
+        path=path,
+        etag=stored.remote.etag,
+        size_bytes=stored.remote.size_bytes,
+        sha256=stored.sha256,
+        last_modified=stored.remote.last_modified,
+        fetched_at=dt.datetime.now(dt.timezone.utc),
+        attempts=attempts.count,
+        seconds=time.monotonic() - started,
+        outcome=outcome,
+    )
+
+
+def _entry(local_key: str, fetched: FetchedFile, mtime_ns: int | None) -> LedgerEntry:
+    return LedgerEntry(
+        key=local_key,
+        etag=fetched.etag,
+        size_bytes=fetched.size_bytes,
+        sha256=fetched.sha256,
+        last_modified=fetched.last_modified,
+        fetched_at=fetched.fetched_at,
+        attempts=fetched.attempts,
+        state="downloaded",
+        mtime_ns=mtime_ns,
+    )

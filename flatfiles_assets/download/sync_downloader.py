@@ -1,0 +1,321 @@
+"""`SyncS3Downloader`: the blocking twin of `AsyncS3Downloader`, on boto3.
+
+Here: the class that the documentation names. Not here: concurrency (`async_downloader.py`) and the
+cache (`fetch.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from flatfiles_assets.download.atomic_files import TemporaryFile, sync_folder
+from flatfiles_assets.download.connection import S3Connection
+from flatfiles_assets.download.decoded_file import decode_file
+from flatfiles_assets.download.errors import CorruptFile, DamagedTransfer, NotPublished, ObjectChanged
+from flatfiles_assets.download.faults import location, translate
+from flatfiles_assets.download.gzip_stream import BrokenGzip, is_gzip
+from flatfiles_assets.download.integrity import clean_etag, is_gzip_name, is_md5
+from flatfiles_assets.download.listing import list_with
+from flatfiles_assets.download.retries import Attempts, RetryPolicy, retry_sync
+from flatfiles_assets.download.statistics import DownloadCounter, DownloadStatistics
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef
+
+_CHUNK_BYTES = 1024 * 1024
+
+
+class SyncS3Downloader:
+    """Downloads one object at a time; a body that is cut is resumed where it broke off.
+
+    Args:
+        credentials: With ``access_key_id`` and ``secret_access_key``.
+        endpoint_url: Endpoint of the store; plain HTTP is allowed.
+        max_retries: Further attempts for each object after its first.
+        timeout: Longest silence within a transfer, seconds.
+        max_pool_connections: Connections that are kept open.
+        retry_policy: Number and spacing of the retries; overrides `max_retries`.
+
+    Raises:
+        MissingCredentials: A credential is absent.
+    """
+
+    def __init__(
+        self,
+        credentials: Mapping[str, str],
+        endpoint_url: str = "https://files.polygon.io",
+        max_retries: int = 5,
+        timeout: float = 60,
+        max_pool_connections: int = 10,
+        *,
+        retry_policy: RetryPolicy | None = None,
+    ) -> None:
+        self._connection = S3Connection.from_credentials(credentials, endpoint_url)
+        self._policy = retry_policy or RetryPolicy(max_retries)
+        self._client = self._connection.boto3(
+            timeout_seconds=timeout, max_pool_connections=max_pool_connections
+        )
+        self._counter = DownloadCounter()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._connection.endpoint_url!r})"
+
+    def __enter__(self) -> SyncS3Downloader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def download(self, bucket: str, key: str, decompress: bool = True) -> BytesIO:
+        """One object's bytes.
+
+        Args:
+            bucket: Bucket's name.
+            key: Key.
+            decompress: Whether to decompress gzip where the key ends in ``.gz``; objects that are not
+                gzip despite their name, and empty ones, come as they are.
+
+        Raises:
+            NotPublished: The object does not exist (404).
+            NotEntitled: The account may not read it (403).
+            CorruptFile: It is truncated or damaged gzip.
+            DownloadError: It could not be had; the subclass says why.
+        """
+        decode = decompress and is_gzip_name(key)
+        attempts = Attempts()
+        succeeded = False
+        try:
+            buffer = BytesIO()
+            self._receive(bucket, key, buffer, attempts)
+            if decode and is_gzip(buffer.getbuffer()):
+                with _blamed_on(bucket, key):
+                    buffer = BytesIO(gzip_stream.decompress(buffer.getbuffer()))
+            buffer.seek(0)
+            succeeded = True
+            return buffer
+        finally:
+            self._counter.add(succeeded=succeeded, retries=attempts.retries)
+
+    def download_to_file(
+        self, bucket: str, key: str, local_path: str | os.PathLike[str], decompress: bool = True
+    ) -> None:
+        """One object into a file, which appears whole or not at all; folders are created.
+
+        Raises:
+            CorruptFile: It is truncated or damaged gzip.
+            DownloadError: It could not be had.
+        """
+        path = Path(local_path)
+        decode = decompress and is_gzip_name(key)
+        attempts = Attempts()
+        succeeded = False
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            target = path.with_name(f".{path.name}.{os.getpid()}.compressed") if decode else path
+            file = TemporaryFile(target)
+            try:
+                with open(file.descriptor, "r+b", buffering=0, closefd=False) as sink:
+                    self._receive(bucket, key, sink, attempts)
+                file.commit()
+            except BaseException:
+                file.discard()
+                raise
+            if decode:
+                with _blamed_on(bucket, key):
+                    decode_file(target, path)
+            sync_folder(path.parent)
+            succeeded = True
+        finally:
+            self._counter.add(succeeded=succeeded, retries=attempts.retries)
+
+    def list_objects(self, bucket: str, prefix: str, max_keys: int | None = 1000) -> list[str]:
+        """The keys that begin with a prefix, in order, over all pages.
+
+        Args:
+            bucket: Bucket's name.
+            prefix: Any text, not necessarily a whole folder.
+            max_keys: Most keys to return; None for all.
+
+        Raises:
+            DownloadError: The bucket could not be listed.
+        """
+        attempts = Attempts()
+        try:
+            listed = list_with(
+                self._client, bucket, prefix, max_keys=max_keys, policy=self._policy, attempts=attempts
+            )
+            return [item.key for item in listed]
+        finally:
+            self._counter.add_retries(attempts.count)
+
+    def check_exists(self, bucket: str, key: str) -> bool:
+        """Whether an object exists.
+
+        Raises:
+            NotEntitled: The store answers 403, which says neither yes nor no.
+            DownloadError: The store could not be asked.
+        """
+        attempts = Attempts()
+        try:
+            retry_sync(lambda: self._head(bucket, key), self._policy, attempts)
+        except NotPublished:
+            return False
+        finally:
+            self._counter.add_retries(attempts.retries)
+        return True
+
+    def get_statistics(self) -> DownloadStatistics:
+        """Counts since creation or the last reset; `success_rate` is a fraction, 0.0 to 1.0."""
+        return self._counter.snapshot()
+
+    def reset_statistics(self) -> None:
+        """Set all counts to zero."""
+        self._counter.reset()
+
+    def _head(self, bucket: str, key: str) -> HeadObjectOutputTypeDef:
+        with _translated(bucket, key):
+            return self._client.head_object(Bucket=bucket, Key=key)
+
+    def _receive(self, bucket: str, key: str, sink: _Sink, attempts: Attempts) -> None:
+        """Write a verified body into an empty sink."""
+        reception = _Reception(sink)
+
+        def attempt() -> None:
+            try:
+                with _translated(bucket, key):
+                    request = {"Bucket": bucket, "Key": key, **reception.resume_request()}
+                    response = self._client.get_object(**request)
+                reception.begin(response)
+                for chunk in _chunks(response, bucket, key):
+                    reception.take(chunk)
+                self._verify(reception, bucket, key)
+            except (ObjectChanged, DamagedTransfer):
+                reception.forget()
+                raise
+
+        retry_sync(attempt, self._policy, attempts)
+
+    def _verify(self, reception: _Reception, bucket: str, key: str) -> None:
+        where = location(bucket, key)
+        expected, found = reception.size_bytes, reception.position
+        if not reception.etag_is_md5:
+            expected = self._head(bucket, key)["ContentLength"]
+        if found != expected:
+            raise DamagedTransfer(
+                "the data arrived incomplete",
+                where=where,
+                why=f"{found} bytes where {expected} are expected",
+                next_step="check the network and run again",
+            )
+        if reception.etag_is_md5 and reception.md5.hexdigest() != reception.etag:
+            raise DamagedTransfer(
+                "the data arrived damaged",
+                where=where,
+                why=f"MD5 {reception.md5.hexdigest()} where the ETag is {reception.etag}",
+                next_step="check the network and run again",
+            )
+
+
+class _Sink(Protocol):
+    """What a body is written into: memory, or a file without buffer."""
+
+    def write(self, data: bytes, /) -> int | None: ...
+    def seek(self, offset: int, /) -> int: ...
+    def truncate(self, size: int, /) -> int: ...
+
+
+class _Reception:
+    """A body as far as it has arrived, over all attempts."""
+
+    def __init__(self, sink: _Sink) -> None:
+        self._sink = sink
+        self.position = 0
+        self.size_bytes = 0
+        self.etag: str | None = None
+        self.etag_is_md5 = False
+        self.md5 = hashlib.md5(usedforsecurity=False)
+
+    def resume_request(self) -> dict[str, Any]:
+        """Parameters that ask for what is missing, of the same object."""
+        if not (self.position and self.etag):
+            return {}
+        return {"Range": f"bytes={self.position}-", "IfMatch": f'"{self.etag}"'}
+
+    def begin(self, response: GetObjectOutputTypeDef) -> None:
+        """Start from zero, unless the answer continues what is there."""
+        if self.position and response["ResponseMetadata"]["HTTPStatusCode"] == 206:
+            return
+        self.forget()
+        self.size_bytes = response["ContentLength"]
+        self.etag = clean_etag(response.get("ETag"))
+        is_encrypted = "kms" in response.get("ServerSideEncryption", "") or bool(
+            response.get("SSECustomerAlgorithm")
+        )
+        self.etag_is_md5 = is_md5(self.etag) and not is_encrypted
+
+    def take(self, chunk: bytes) -> None:
+        """Keep the next bytes."""
+        view = memoryview(chunk)
+        while view:
+            view = view[self._sink.write(bytes(view)) or 0 :]
+        self.md5.update(chunk)
+        self.position += len(chunk)
+
+    def forget(self) -> None:
+        """Drop what has arrived."""
+        self._sink.seek(0)
+        self._sink.truncate(0)
+        self.position = 0
+        self.md5 = hashlib.md5(usedforsecurity=False)
+
+
+def _chunks(response: GetObjectOutputTypeDef, bucket: str, key: str) -> Iterator[bytes]:
+    body = response["Body"]
+    try:
+        while True:
+            with _translated(bucket, key):
+                chunk = body.read(_CHUNK_BYTES)
+            if not chunk:
+                return
+            yield chunk
+    finally:
+        body.close()
+
+
+@contextlib.contextmanager
+def _translated(bucket: str, key: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if (typed := translate(error, bucket, key)) is None:
+            raise
+        raise typed from None
+
+
+@contextlib.contextmanager
+def _blamed_on(bucket: str, key: str) -> Iterator[None]:
+    try:
+        yield
+    except BrokenGzip as error:
+        raise CorruptFile(
+            "the file is not complete gzip",
+            where=location(bucket, key),
+            why=str(error),
+            next_step="wait for the vendor to replace it, then run again",
+        ) from None

@@ -1,0 +1,477 @@
+"""One object, from the bucket to memory or to a verified file.
+
+Here: requests through obstore, the three ways to receive a body (at once, streamed, in parallel
+ranges) and what must hold before a file gets its name. Not here: which files are needed
+(`fetch.py`), where they lie (`cache.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import obstore
+
+from flatfiles_assets.download.atomic_files import TemporaryFile
+from flatfiles_assets.download.connection import S3Connection
+from flatfiles_assets.download.errors import (
+    CorruptFile,
+    DamagedTransfer,
+    ObjectChanged,
+    StorageFailed,
+)
+from flatfiles_assets.download.faults import RangesNotSupported, location, raise_control_flow, translate
+from flatfiles_assets.download.gzip_stream import BrokenGzip, decompress, is_gzip
+from flatfiles_assets.download.integrity import (
+    Digest,
+    Digester,
+    clean_etag,
+    digest_bytes,
+    digest_descriptor,
+    is_gzip_name,
+    is_md5,
+)
+from flatfiles_assets.download.listing import RemoteObject
+from flatfiles_assets.download.partial_file import Part, PartialFile
+from flatfiles_assets.download.retries import Attempts, RetryPolicy, retry_async
+
+if TYPE_CHECKING:
+    from obstore import GetOptions, GetResult, ObjectMeta
+    from typing_extensions import Buffer
+
+T = TypeVar("T")
+_MIB = 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferLimits:
+    """From which sizes on an object is received differently.
+
+    Attributes:
+        stream_above_bytes: Larger objects are streamed to disk instead of held in memory.
+        ranges_above_bytes: Larger objects are fetched in parallel ranges, and resume after a cut.
+        part_bytes: Size of a range.
+        parts_at_once: Ranges of one object in flight.
+        chunk_bytes: Least size of a streamed chunk.
+    """
+
+    stream_above_bytes: int = 4 * _MIB
+    ranges_above_bytes: int = 64 * _MIB
+    part_bytes: int = 16 * _MIB
+    parts_at_once: int = 4
+    chunk_bytes: int = _MIB
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredFile:
+    """A file that was verified and has its final name.
+
+    Attributes:
+        remote: The object it is a copy of.
+        sha256: Hexadecimal SHA-256 of its bytes.
+        mtime_ns: Its modification time, nanoseconds since 1970.
+    """
+
+    remote: RemoteObject
+    sha256: str
+    mtime_ns: int
+
+
+class SuspectGzip(DamagedTransfer):
+    """The gzip is broken, and whether in the bucket or on the way is not known yet."""
+
+
+class ObjectTransfer:
+    """Receives objects of one bucket; belongs to one event loop.
+
+    Args:
+        connection: The store.
+        bucket: Bucket's name.
+        executor: Threads for hashing, checking and writing.
+        max_concurrent: Requests in flight, over all objects.
+        policy: Retries of each object.
+        timeout: Longest silence in a transfer, seconds.
+        limits: Sizes that decide how an object is received.
+        max_pool_connections: Idle connections that are kept open.
+        on_bytes: Called with the number of bytes as they arrive.
+    """
+
+    def __init__(
+        self,
+        connection: S3Connection,
+        bucket: str,
+        *,
+        executor: concurrent.futures.Executor,
+        max_concurrent: int,
+        policy: RetryPolicy,
+        timeout: float,
+        limits: TransferLimits,
+        max_pool_connections: int = 50,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        self._connection = connection
+        self._bucket = bucket
+        self._executor = executor
+        self._slots = asyncio.Semaphore(max_concurrent)
+        self._policy = policy
+        self._timeout = timeout
+        self._limits = limits
+        self._on_bytes = on_bytes or (lambda _: None)
+        self._server_has_ranges = True
+        self._store = connection.obstore(
+            bucket, timeout_seconds=timeout, max_pool_connections=max_pool_connections
+        )
+
+    async def to_memory(self, key: str, attempts: Attempts, *, decode: bool) -> Buffer:
+        """An object's bytes, verified; decompressed where that is asked for and they are gzip.
+
+        Raises:
+            CorruptFile: It is truncated or damaged gzip.
+            DownloadError: It could not be had.
+        """
+        suspects: set[str] = set()
+
+        async def attempt() -> Buffer:
+            async with self._slots:
+                result = await self._get(key)
+                data = await self._body(result, key)
+            digest, decoded = await self.in_thread(_examine_memory, data, decode)
+            await self._settle(digest, _remote(key, result.meta), suspects)
+            return decoded
+
+        with _gzip_blamed_on_the_bucket():
+            return await retry_async(attempt, self._policy, attempts)
+
+    async def to_file(
+        self,
+        key: str,
+        path: Path,
+        attempts: Attempts,
+        *,
+        if_none_match: str | None = None,
+        allow_empty: bool = False,
+    ) -> StoredFile:
+        """An object's bytes as they are, in a file whose folder exists.
+
+        A ``.gz`` object must be whole gzip, or proven by its checksum to be something else.
+
+        Args:
+            key: Key in the bucket.
+            path: Final path; replaced in one step, only by a verified file.
+            attempts: Counts the requests.
+            if_none_match: ETag (without quotes) that is not to be fetched again.
+            allow_empty: Whether a ``.gz`` object without bytes is acceptable.
+
+        Raises:
+            CorruptFile: The object is truncated or damaged gzip, or empty.
+            DownloadError: It could not be had.
+            NotModified: The object still has the ETag `if_none_match`.
+        """
+        suspects: set[str] = set()
+        check_gzip = is_gzip_name(key)
+        options: GetOptions | None = {"if_none_match": f'"{if_none_match}"'} if if_none_match else None
+
+        async def attempt() -> StoredFile:
+            async with self._slots:
+                result = await self._get(key, options)
+                remote = _remote(key, result.meta)
+                small = remote.size_bytes <= self._limits.stream_above_bytes
+                in_ranges = remote.size_bytes > self._limits.ranges_above_bytes and bool(remote.etag)
+                if small:
+                    data = await self._body(result, key)
+                elif not (in_ranges and self._server_has_ranges):
+                    return await self._streamed(result, remote, path, check_gzip, suspects)
+            if not small:
+                del result  # closes the connection: its body is fetched in ranges instead
+                return await self._in_ranges(remote, path, check_gzip, suspects, attempts)
+            check = check_gzip and not (allow_empty and remote.size_bytes == 0)
+            digest, stored = await self.in_thread(_land, data, remote, path, check)
+            if stored is None:
+                await self._settle(digest, remote, suspects)
+                stored = await self.in_thread(_write, data, remote, path, digest)
+            return stored
+
+        with _gzip_blamed_on_the_bucket():
+            return await retry_async(attempt, self._policy, attempts)
+
+    async def folder(self, folder: str, attempts: Attempts) -> dict[str, RemoteObject]:
+        """The objects directly in a folder, by key."""
+
+        async def attempt() -> dict[str, RemoteObject]:
+            async with self._slots:
+                with self._translated(folder):
+                    listed = await obstore.list_with_delimiter_async(self._store, folder or None)
+            return {meta["path"]: _remote(meta["path"], meta) for meta in listed["objects"]}
+
+        return await retry_async(attempt, self._policy, attempts)
+
+    async def _streamed(
+        self, result: GetResult, remote: RemoteObject, path: Path, check_gzip: bool, suspects: set[str]
+    ) -> StoredFile:
+        digester = Digester(check_gzip=check_gzip)
+        with _storage(path):
+            file = TemporaryFile(path)
+        try:
+            async for chunk in self._chunks(result, remote.key):
+                await self.in_thread(_take, file, digester, chunk)
+            digest = digester.digest()
+            await self._settle(digest, remote, suspects)
+            return StoredFile(remote, digest.sha256, await self.in_thread(file.commit))
+        except BaseException:
+            file.discard()
+            raise
+
+    async def _in_ranges(
+        self, remote: RemoteObject, path: Path, check_gzip: bool, suspects: set[str], attempts: Attempts
+    ) -> StoredFile:
+        with _storage(path):
+            partial = PartialFile.open(
+                path,
+                etag=remote.etag or "",
+                size_bytes=remote.size_bytes,
+                part_bytes=self._limits.part_bytes,
+            )
+        if partial is None:  # another process is fetching it: be independent of its fate
+            async with self._slots:
+                result = await self._get(remote.key)
+                meta = _remote(remote.key, result.meta)
+                return await self._streamed(result, meta, path, check_gzip, suspects)
+        try:
+            await self._fetch_parts(remote, partial, attempts)
+            digest = await self.in_thread(_digest_partial, partial, check_gzip)
+            await self._settle(digest, remote, suspects)
+            return StoredFile(remote, digest.sha256, await self.in_thread(partial.commit))
+        except RangesNotSupported:
+            self._server_has_ranges = False
+            partial.discard()
+        except (DamagedTransfer, CorruptFile):
+            partial.discard()
+            raise
+        except BaseException:
+            partial.suspend()
+            raise
+        async with self._slots:
+            result = await self._get(remote.key)
+            return await self._streamed(result, _remote(remote.key, result.meta), path, check_gzip, suspects)
+
+    async def _fetch_parts(self, remote: RemoteObject, partial: PartialFile, attempts: Attempts) -> None:
+        waiting = iter(partial.missing_parts())
+
+        async def worker() -> None:
+            for part in waiting:
+                await self._fetch_part(remote, partial, part, attempts)
+
+        tasks = [asyncio.create_task(worker()) for _ in range(self._limits.parts_at_once)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _fetch_part(
+        self, remote: RemoteObject, partial: PartialFile, part: Part, attempts: Attempts
+    ) -> None:
+        position = part.start
+
+        async def attempt() -> None:
+            nonlocal position
+            options: GetOptions = {"range": (position, part.end), "if_match": f'"{remote.etag}"'}
+            async with self._slots:
+                result = await self._get(remote.key, options)
+                if clean_etag(result.meta["e_tag"]) != remote.etag:
+                    raise ObjectChanged(
+                        "the object was replaced while it was read", where=self._where(remote.key)
+                    )
+                async for chunk in self._chunks(result, remote.key):
+                    await self.in_thread(partial.write, chunk, position)
+                    position += len(chunk)
+            if position != part.end:
+                raise self._short(remote.key, part.end - part.start, position - part.start)
+
+        counter = Attempts()
+        try:
+            if position < part.end:
+                await retry_async(attempt, self._policy, counter, restart_changed=False)
+        finally:
+            attempts.count += counter.retries
+        await self.in_thread(partial.finish_part, part)
+
+    async def _settle(self, digest: Digest, remote: RemoteObject, suspects: set[str]) -> None:
+        """Raise unless the bytes are proven, or at least nothing speaks against them."""
+        if digest.size_bytes != remote.size_bytes:
+            raise self._short(remote.key, remote.size_bytes, digest.size_bytes)
+        proven = digest.md5 == remote.etag
+        if not proven:
+            if is_md5(remote.etag) and not await self.in_thread(self._etag_is_encrypted, remote.key):
+                raise DamagedTransfer(
+                    "the data arrived damaged",
+                    where=self._where(remote.key),
+                    why=f"MD5 {digest.md5} where the ETag is {remote.etag}",
+                    next_step="check the network and run again",
+                )
+            await self._confirm_size(remote)
+        if digest.gzip in (None, "intact") or (proven and digest.gzip == "plain"):
+            return
+        broken = {
+            "what": "the file is not complete gzip",
+            "where": self._where(remote.key),
+            "why": digest.gzip_detail,
+            "next_step": "wait for the vendor to replace it, then run again",
+        }
+        if proven or digest.sha256 in suspects:
+            raise CorruptFile(**broken)
+        suspects.add(digest.sha256)
+        raise SuspectGzip(**broken)
+
+    async def _confirm_size(self, remote: RemoteObject) -> None:
+        """Compare with HEAD, where no checksum can tell a short body with a rewritten length."""
+        async with self._slots:
+            with self._translated(remote.key):
+                meta = await obstore.head_async(self._store, remote.key)
+        if clean_etag(meta["e_tag"]) != remote.etag:
+            raise ObjectChanged("the object was replaced while it was read", where=self._where(remote.key))
+        if meta["size"] != remote.size_bytes:
+            raise self._short(remote.key, meta["size"], remote.size_bytes)
+
+    def _etag_is_encrypted(self, key: str) -> bool:
+        """Whether the store encrypts with a key service, so that the ETag is no MD5 of the object."""
+        client = self._connection.boto3(timeout_seconds=self._timeout)
+        try:
+            head = client.head_object(Bucket=self._bucket, Key=key)
+        except Exception as error:
+            if (typed := translate(error, self._bucket, key)) is None:
+                raise
+            raise typed from None
+        finally:
+            client.close()
+        return "kms" in head.get("ServerSideEncryption", "") or bool(head.get("SSECustomerAlgorithm"))
+
+    def _short(self, key: str, expected_bytes: int, found_bytes: int) -> DamagedTransfer:
+        return DamagedTransfer(
+            "the data arrived incomplete",
+            where=self._where(key),
+            why=f"{found_bytes} bytes where {expected_bytes} are expected",
+            next_step="check the network and run again",
+        )
+
+    def _where(self, key: str) -> str:
+        return location(self._bucket, key)
+
+    async def _get(self, key: str, options: GetOptions | None = None) -> GetResult:
+        with self._translated(key):
+            return await obstore.get_async(self._store, key, options=options)
+
+    async def _body(self, result: GetResult, key: str) -> Buffer:
+        with self._translated(key):
+            data = await result.bytes_async()
+        self._on_bytes(len(data))
+        return data
+
+    async def _chunks(self, result: GetResult, key: str) -> AsyncIterator[bytes]:
+        stream = result.stream(min_chunk_size=self._limits.chunk_bytes)
+        while True:
+            with self._translated(key):
+                try:
+                    chunk = await stream.__anext__()
+                except StopAsyncIteration:
+                    return
+            self._on_bytes(len(chunk))
+            yield chunk
+
+    @contextlib.contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            raise_control_flow(error)
+            if (typed := translate(error, self._bucket, key)) is None:
+                raise
+            raise typed from None
+
+    async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
+        """Run in a thread; when cancelled, wait for it first, so that nothing it uses is closed."""
+        future = asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+        except OSError as error:
+            raise storage_failed(error) from error
+
+
+@contextlib.contextmanager
+def _storage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise storage_failed(error, path) from error
+
+
+def storage_failed(error: OSError, path: Path | None = None) -> StorageFailed:
+    """The typed error for a failure of the local disk."""
+    return StorageFailed(
+        "the file could not be written",
+        where=str(path or error.filename or "local disk"),
+        why=error.strerror or type(error).__name__,
+        next_step="check free space and permissions of the data directory",
+    )
+
+
+@contextlib.contextmanager
+def _gzip_blamed_on_the_bucket() -> Iterator[None]:
+    """A gzip that stayed broken in every attempt is the object's fault."""
+    try:
+        yield
+    except SuspectGzip as error:
+        raise CorruptFile(error.what, where=error.where, why=error.why, next_step=error.next_step) from None
+
+
+def _remote(key: str, meta: ObjectMeta) -> RemoteObject:
+    return RemoteObject(key, clean_etag(meta["e_tag"]), meta["size"], meta["last_modified"])
+
+
+def _examine_memory(data: Buffer, decode: bool) -> tuple[Digest, Buffer]:
+    digest = digest_bytes(data, check_gzip=False)
+    if not (decode and is_gzip(data)):
+        return digest, data
+    try:
+        return digest, decompress(data)
+    except BrokenGzip as error:
+        return dataclasses.replace(digest, gzip="broken", gzip_detail=str(error)), b""
+
+
+def _land(
+    data: Buffer, remote: RemoteObject, path: Path, check_gzip: bool
+) -> tuple[Digest, StoredFile | None]:
+    """Hash and, where the checksum proves them, write bytes: one hop to a thread for most files."""
+    digest = digest_bytes(data, check_gzip=check_gzip)
+    proven = digest.md5 == remote.etag and digest.size_bytes == remote.size_bytes
+    if proven and digest.gzip in (None, "intact", "plain"):
+        return digest, _write(data, remote, path, digest)
+    return digest, None
+
+
+def _write(data: Buffer, remote: RemoteObject, path: Path, digest: Digest) -> StoredFile:
+    file = TemporaryFile(path)
+    try:
+        file.write(memoryview(data))
+        return StoredFile(remote, digest.sha256, file.commit())
+    except BaseException:
+        file.discard()
+        raise
+
+
+def _take(file: TemporaryFile, digester: Digester, chunk: bytes) -> None:
+    digester.update(chunk)
+    file.write(chunk)
+
+
+def _digest_partial(partial: PartialFile, check_gzip: bool) -> Digest:
+    return digest_descriptor(partial.descriptor, check_gzip=check_gzip)
