@@ -19,7 +19,7 @@ from flatfiles_assets.download.retries import Attempts, RetryPolicy, retry_sync
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
+    from mypy_boto3_s3.type_defs import ListObjectsV2OutputTypeDef, ObjectTypeDef
 
 _PAGE_KEYS = 1000
 
@@ -90,20 +90,17 @@ def list_with(
         finally:
             if attempts:
                 attempts.count += counter.retries
-        objects = [
-            RemoteObject(
-                item["Key"],
-                clean_etag(item.get("ETag")),
-                item["Size"],
-                item["LastModified"].astimezone(dt.timezone.utc),
-            )
-            for item in page.get("Contents", [])
-        ][:remaining]
+        objects = [_described(item) for item in page.get("Contents", [])][:remaining]
         yield from objects
         remaining = None if remaining is None else remaining - len(objects)
         token = page.get("NextContinuationToken")
         if not page.get("IsTruncated") or not token:
             return
+
+
+def _described(item: ObjectTypeDef) -> RemoteObject:
+    modified_at = item["LastModified"].astimezone(dt.timezone.utc)
+    return RemoteObject(item["Key"], clean_etag(item.get("ETag")), item["Size"], modified_at)
 
 
 def _page(

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from flatfiles_assets.download import gzip_stream
 from flatfiles_assets.download.atomic_files import TemporaryFile, sync_folder
 from flatfiles_assets.download.connection import S3Connection
 from flatfiles_assets.download.decoded_file import decode_file
