@@ -1,7 +1,7 @@
-"""Bars on their way into order: spilled to disk by month, sorted and made unique a month at a time.
+"""Bars on their way into order: spilled to disk by date, sorted and made unique a few days at a time.
 
-A bar's key begins with its date, so months can be finished one after another: memory holds a month,
-whatever the year's size and whatever order the files come in.
+A bar's key begins with its date, so the dates can be finished one after another: memory holds the
+bars of ten days, whatever the year's size and whatever order the files come in.
 """
 
 from __future__ import annotations
@@ -18,54 +18,58 @@ import pyarrow.compute as pc
 from flatfiles_assets.ingest.bars import STAGED_SCHEMA
 from flatfiles_assets.ingest.intraday import aggregate
 
+# Some fifty thousand bars of a whole market.
+_DAYS_PER_BUCKET = 10
+
 
 class BarBuckets:
     """Takes bars in any order and gives them back by (trade_date, ticker).
 
     Args:
-        directory: An empty directory for the months' files.
+        directory: An empty directory for the buckets' files.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._writers: dict[int, pa.RecordBatchStreamWriter] = {}
-        self._months: list[int] = []
+        self._spans: list[int] = []
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Takes bars with `STAGED_SCHEMA`; intraday ones as `aggregate` leaves them."""
         if not batch.num_rows:
             return
         days = batch.column("trade_date").cast(pa.int32()).to_numpy()
-        months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int32)
-        order = np.argsort(months, kind="stable")
-        found, starts = np.unique(months[order], return_index=True)
+        spans = days // _DAYS_PER_BUCKET
+        order = np.argsort(spans, kind="stable")
+        found, starts = np.unique(spans[order], return_index=True)
         in_order = batch if (np.diff(order) == 1).all() else batch.take(pa.array(order))
-        for month, start, end in zip(found.tolist(), starts, [*starts[1:], len(order)], strict=True):
-            self._writer(month).write_batch(in_order.slice(start, end - start))
+        for span, start, end in zip(found.tolist(), starts, [*starts[1:], len(order)], strict=True):
+            self._writer(span).write_batch(in_order.slice(start, end - start))
 
-    def _writer(self, month: int) -> pa.RecordBatchStreamWriter:
-        if month not in self._writers:
-            self._writers[month] = pa.ipc.new_stream(str(self._path(month)), STAGED_SCHEMA)
-        return self._writers[month]
+    def _writer(self, span: int) -> pa.RecordBatchStreamWriter:
+        if span not in self._writers:
+            self._writers[span] = pa.ipc.new_stream(str(self._path(span)), STAGED_SCHEMA)
+        return self._writers[span]
 
-    def _path(self, month: int) -> Path:
-        return self._directory / f"month-{month}.arrows"
+    def _path(self, span: int) -> Path:
+        return self._directory / f"days-{span}.arrows"
 
-    def finish(self, dropped_files: AbstractSet[int]) -> Iterator[tuple[pa.Table, pa.Table]]:
-        """Sorts every month in place; no bars can be added after it.
+    def finish(self, dropped_files: AbstractSet[int]) -> Iterator[tuple[int, pa.Table]]:
+        """Sorts every bucket in place; no bars can be added after it.
 
         Args:
             dropped_files: Files whose bars do not count.
 
         Yields:
-            Per month its bars, and those left out because an earlier file, or row, has their key.
+            Per bucket the number of its bars, and those left out because an earlier file or row has
+            their key.
         """
         for writer in self._writers.values():
             writer.close()
-        self._months = sorted(self._writers)
+        self._spans = sorted(self._writers)
         self._writers.clear()
-        for month in self._months:
-            table = _read(self._path(month))
+        for span in self._spans:
+            table = _read(self._path(span))
             if dropped_files:
                 gone = pa.array(sorted(dropped_files), pa.int32())
                 table = table.filter(pc.invert(pc.is_in(table.column("file_id"), gone)))
@@ -75,14 +79,16 @@ class BarBuckets:
             duplicates = table.slice(0, 0)
             if repeated.any():
                 kept, duplicates = table.filter(pa.array(~repeated)), table.filter(pa.array(repeated))
-            with pa.ipc.new_stream(str(self._path(month)), STAGED_SCHEMA) as writer:
+            with pa.ipc.new_stream(str(self._path(span)), STAGED_SCHEMA) as writer:
                 writer.write_table(kept, max_chunksize=65536)
-            yield kept, duplicates
+            row_count = kept.num_rows
+            del table, kept  # or two buckets would be in memory while the next one is read
+            yield row_count, duplicates
 
     def read(self) -> Iterator[pa.RecordBatch]:
         """The bars in order, after `finish`."""
-        for month in self._months:
-            with pa.ipc.open_stream(str(self._path(month))) as reader:
+        for span in self._spans:
+            with pa.ipc.open_stream(str(self._path(span))) as reader:
                 yield from reader
 
 

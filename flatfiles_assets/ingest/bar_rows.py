@@ -8,9 +8,7 @@ its date may not be a session of the archive's year.
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import functools
-import json
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 
@@ -21,25 +19,30 @@ import pyarrow.compute as pc
 
 from flatfiles_assets.datasets import NEW_YORK
 from flatfiles_assets.ingest import column_aliases as meaning
-from flatfiles_assets.ingest.bars import FEED, HISTORICAL_RULES, STAGED_SCHEMA
+from flatfiles_assets.ingest.bars import STAGED_SCHEMA
 from flatfiles_assets.ingest.date_evidence import is_open
 from flatfiles_assets.ingest.date_formats import parse_stamp, parse_time
-from flatfiles_assets.ingest.delimited import Cells, parse_cells, split_line
+from flatfiles_assets.ingest.delimited import parse_cells
 from flatfiles_assets.ingest.layout import FileLayout
 from flatfiles_assets.ingest.number_formats import to_numbers
-from flatfiles_assets.ingest.quality import QUARANTINE_SCHEMA
-from flatfiles_assets.ingest.row_rules import ROW_RULES, FileIdentity
+from flatfiles_assets.ingest.rejected_rows import IDENTITY, RejectedRows, empty_quarantine
+from flatfiles_assets.ingest.row_rules import ROW_RULES, RowRule
 from flatfiles_assets.ingest.stamp_evidence import utc_offset_seconds
 from flatfiles_assets.ingest.symbols import to_vendor_style
 from flatfiles_assets.ingest.test_tickers import DEFAULT_TEST_TICKERS
 
-_EPOCH = dt.date(1970, 1, 1)
 _ABSENT = np.iinfo(np.int64).min
 _NUMBERS = (*meaning.PRICES, meaning.VOLUME, meaning.TRANSACTIONS, meaning.ADJUSTED_CLOSE)
-_RULES = tuple(rule for rule in ROW_RULES if rule.name != "misdated")
-_UNPARSABLE, _MISDATED, _FIRST_RULE = 0, 1, 2
-_RULE_NAMES = ("unparsable", "misdated", *(rule.name for rule in _RULES), "duplicate")
-_DUPLICATE = len(_RULE_NAMES) - 1
+# In the order of precedence; those of `row_rules` know how to find and explain themselves.
+_RULES: tuple[RowRule | str, ...] = (
+    "unparsable",
+    "misdated",
+    *(rule for rule in ROW_RULES if rule.name != "misdated"),
+    "duplicate",
+)
+_UNPARSABLE = 0
+_DUPLICATE = len(_RULES) - 1
+_OHLC = next(code for code, rule in enumerate(_RULES) if isinstance(rule, RowRule) and rule.name == "ohlc")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,35 +127,39 @@ def convert_rows(
     if stamps is not None:
         broken[_repeated_stamps(batch, broken)] = _DUPLICATE
 
-    bad = np.flatnonzero(broken >= 0)
-    segment_count = len(segments)
     malformed = np.array(sorted(cells.malformed), dtype=np.int64)
     malformed_owner = np.searchsorted(starts, malformed, side="right") - 1
+    rejected, rejected_owner = empty_quarantine(), np.zeros(0, dtype=np.int64)
+    has_bad = bool((broken >= 0).any())
+    if has_bad or len(malformed):
+        files = np.array([segment.name for segment in segments], dtype=object)
+        writer = RejectedRows(block, cells, layout, batch, unread_columns, year)
+        numbers_of_malformed = malformed - starts[malformed_owner] + first_rows[malformed_owner]
+        parts = [writer.malformed(files[malformed_owner].tolist(), numbers_of_malformed.tolist())]
+        owners = [malformed_owner]
+        for code, rule in enumerate(_RULES):
+            places = np.flatnonzero(broken == code)
+            if len(places):
+                parts.append(writer.breaking(rule, places, files[owner[places]].tolist()))
+                owners.append(owner[places])
+        rejected, rejected_owner = _in_file_order(parts, np.concatenate(owners))
     lost = np.concatenate([owner[broken == _UNPARSABLE], malformed_owner])
-    ohlc = _RULE_NAMES.index("ohlc")
-    if not len(bad) and not len(malformed):
-        rejected, rejected_owner = _quarantine([]), np.zeros(0, dtype=np.int64)
-    else:
-        explain = _Explainer(block, cells, layout, batch, unread_columns, year)
-        records = [
-            (int(owner[i]), explain.row(segments[owner[i]], int(i), int(row_numbers[i]), int(broken[i])))
-            for i in bad.tolist()
-        ]
-        for index, place in zip(malformed.tolist(), malformed_owner.tolist(), strict=True):
-            segment = segments[place]
-            number = index - int(starts[place]) + segment.first_row
-            records.append((place, explain.line(segment, index, number)))
-        records.sort(key=lambda record: (record[0], record[1]["row_number"]))
-        rejected = _quarantine([row for _, row in records])
-        rejected_owner = np.array([place for place, _ in records], dtype=np.int64)
     return ConvertedRows(
-        accepted=batch if not len(bad) else batch.filter(pa.array(broken < 0)),
+        accepted=batch.filter(pa.array(broken < 0)) if has_bad else batch,
         rejected=rejected,
         rejected_segments=rejected_owner,
-        unreadable_per_segment=np.bincount(lost, minlength=segment_count),
-        disorderly_per_segment=np.bincount(owner[broken == ohlc], minlength=segment_count),
-        undecided_segments=_undecided(by_meaning.get(meaning.DATE), owner, layout, segment_count),
+        unreadable_per_segment=np.bincount(lost, minlength=len(segments)),
+        disorderly_per_segment=np.bincount(owner[broken == _OHLC], minlength=len(segments)),
+        undecided_segments=_undecided(by_meaning.get(meaning.DATE), owner, layout, len(segments)),
     )
+
+
+def _in_file_order(
+    parts: Sequence[pa.RecordBatch], owners: npt.NDArray[np.int64]
+) -> tuple[pa.RecordBatch, npt.NDArray[np.int64]]:
+    table = pa.Table.from_batches(parts)
+    order = np.lexsort((table.column("row_number").to_numpy(), owners))
+    return table.take(pa.array(order)).combine_chunks().to_batches()[0], owners[order]
 
 
 def _undecided(
@@ -289,7 +296,7 @@ def _broken_rules(
     year: int | None,
     test_tickers: AbstractSet[str],
 ) -> npt.NDArray[np.int8]:
-    """For each row the first rule that it breaks, as a position in `_RULE_NAMES`; -1 for none."""
+    """For each row the first rule that it breaks, as a position in `_RULES`; -1 for none."""
     broken = np.full(len(days), -1, dtype=np.int8)
     distinct, places = np.unique(days, return_inverse=True)
     misdated = ~is_open(distinct)
@@ -297,13 +304,11 @@ def _broken_rules(
         years = np.where(distinct == _ABSENT, 0, distinct).astype("datetime64[D]").astype("datetime64[Y]")
         misdated |= years != np.datetime64(str(year))
     masks: list[npt.NDArray[np.bool_] | None] = [unreadable, misdated[places]]
-    identity = FileIdentity(HISTORICAL_RULES, "", _EPOCH)
     for rule in _RULES:
-        found = rule.find(batch, identity, test_tickers)
-        if found is not None and pc.any(found).as_py():
-            masks.append(pc.fill_null(found, False).to_numpy(zero_copy_only=False))
-        else:
-            masks.append(None)
+        if isinstance(rule, RowRule):
+            found = rule.find(batch, IDENTITY, test_tickers)
+            is_broken = found is not None and pc.any(found).as_py()
+            masks.append(pc.fill_null(found, False).to_numpy(zero_copy_only=False) if is_broken else None)
     for code, mask in enumerate(masks):
         if mask is not None:
             broken[mask & (broken < 0)] = code
@@ -320,85 +325,3 @@ def _repeated_stamps(batch: pa.RecordBatch, broken: npt.NDArray[np.int8]) -> npt
     for values in (files, tickers, stamps):
         repeats &= np.diff(values[order]) == 0
     return good[order[1:][repeats]]
-
-
-class _Explainer:
-    """Writes the quarantine's rows for one block."""
-
-    def __init__(
-        self,
-        block: bytes,
-        cells: Cells,
-        layout: FileLayout,
-        batch: pa.RecordBatch,
-        unread_columns: dict[str, pa.Array],
-        year: int | None,
-    ) -> None:
-        self._lines = block.split(b"\n")
-        self._cells = cells
-        self._layout = layout
-        self._batch = batch
-        self._unread = unread_columns
-        self._year = year
-        width = len(layout.columns)
-        names = layout.headings or layout.columns
-        self._headings = [
-            names[i] if names[i] not in ("", meaning.IGNORED) else f"column {i + 1}" for i in range(width)
-        ]
-
-    def row(self, segment: Segment, index: int, row_number: int, code: int) -> dict[str, object]:
-        """A well-formed row that breaks a rule."""
-        line = self._lines[int(self._cells.row_indices[index])].decode()
-        texts = split_line(line, self._layout.separator)
-        values = {name: self._batch.column(name)[index].as_py() for name in HISTORICAL_SCHEMA_NAMES}
-        day = values["trade_date"]
-        if code == _UNPARSABLE:
-            reason = self._unparsable(index, texts)
-        elif code == _MISDATED:
-            outside = self._year is not None and day.year != self._year
-            reason = f"{day} is not in {self._year}" if outside else f"{day} is no session of XNYS"
-        elif code == _DUPLICATE:
-            reason = f"an earlier row has {values['ticker']} and the same time on {day}"
-        else:
-            reason = _RULES[code - _FIRST_RULE].explain(values, FileIdentity(HISTORICAL_RULES, "", _EPOCH))
-        row = json.dumps(dict(zip(self._headings, texts, strict=False)), ensure_ascii=False)
-        return _record(segment, row_number, _RULE_NAMES[code], reason, day, values["ticker"], row)
-
-    def line(self, segment: Segment, index: int, row_number: int) -> dict[str, object]:
-        """A line that is no row of the layout."""
-        row = json.dumps(self._lines[index].decode(), ensure_ascii=False)
-        return _record(segment, row_number, "unparsable", self._cells.malformed[index], None, "", row)
-
-    def _unparsable(self, index: int, texts: list[str]) -> str:
-        unread = [name for name, mask in self._unread.items() if mask[index].as_py()]
-        parts = [f"{name} {texts[self._layout.columns.index(name)]!r} is not a number" for name in unread]
-        if not self._batch.column("trade_date")[index].is_valid:
-            stamps = [
-                texts[position]
-                for position, name in enumerate(self._layout.columns)
-                if name in (meaning.DATE, meaning.TIME)
-            ]
-            parts.append(f"{' '.join(stamps)!r} is no date under {self._layout.date_format}")
-        return ", ".join(parts)
-
-
-HISTORICAL_SCHEMA_NAMES = ("trade_date", "ticker", "open", "high", "low", "close", "volume", "transactions")
-
-
-def _record(
-    segment: Segment, row_number: int, rule: str, reason: str, day: dt.date | None, ticker: str, row: str
-) -> dict[str, object]:
-    return {
-        "trade_date": day,
-        "feed": FEED,
-        "file": segment.name,
-        "row_number": row_number,
-        "rule": rule,
-        "reason": reason,
-        "ticker": ticker,
-        "row": row,
-    }
-
-
-def _quarantine(records: list[dict[str, object]]) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist(records, schema=QUARANTINE_SCHEMA)

@@ -15,6 +15,8 @@ each other, or nothing settles it, there is no answer here.
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
+import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -25,6 +27,7 @@ from flatfiles_assets.ingest.date_formats import parse_stamp
 
 # A reading under which more than one date in fifty does not exist is refuted, even if it is the best.
 _MOST_INVALID = 0.02
+_EPOCH = dt.date(1970, 1, 1).toordinal()
 _ABSENT = np.iinfo(np.int64).min
 
 
@@ -123,13 +126,18 @@ def _closed(days: npt.NDArray[np.int64]) -> float:
 
 def is_open(days: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Which days (since 1970-01-01) are sessions of XNYS; outside the calendar: which are weekdays."""
-    if not len(days):
-        return np.zeros(0, dtype=bool)
-    epoch = np.datetime64("1970-01-01")
-    first, last = (int((np.datetime64(day) - epoch).astype(int)) for day in (FIRST_DAY, LAST_DAY))
-    known = np.asarray(sessions("XNYS", FIRST_DAY, LAST_DAY), dtype="datetime64[D]").astype(np.int64)
-    inside = (days >= first) & (days <= last)
+    known = _session_days()
+    inside = (days >= _day_number(FIRST_DAY)) & (days <= _day_number(LAST_DAY))
     return np.where(inside, np.isin(days, known), np.is_busday(days.astype("datetime64[D]")))
+
+
+@functools.cache
+def _session_days() -> npt.NDArray[np.int64]:
+    return np.array([_day_number(day) for day in sessions("XNYS", FIRST_DAY, LAST_DAY)], dtype=np.int64)
+
+
+def _day_number(day: dt.date) -> int:
+    return day.toordinal() - _EPOCH
 
 
 def _disorder(days: npt.NDArray[np.int64]) -> float:

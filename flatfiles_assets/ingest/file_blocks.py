@@ -17,7 +17,7 @@ from flatfiles_assets.ingest.layout import FileLayout, NotUnderstood
 from flatfiles_assets.ingest.layout_discovery import SourceFile
 from flatfiles_assets.ingest.text_files import iter_text_blocks
 
-DEFAULT_BLOCK_BYTES = 2 * 2**20
+DEFAULT_BLOCK_BYTES = 2**20
 
 
 @dataclasses.dataclass(frozen=True)

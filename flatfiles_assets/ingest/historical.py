@@ -210,8 +210,8 @@ def read_extracted_year(
 ) -> HistoricalYear:
     """Reads every file of an extracted year.
 
-    Files that begin alike are discovered and read together. Memory holds a few blocks and one
-    month of bars, whatever the year's size; the rest waits in temporary files. Of several rows with one
+    Files that begin alike are discovered and read together. Memory holds a few blocks and the
+    bars of ten days, whatever the year's size; the rest waits in temporary files. Of several rows with one
     (trade_date, ticker), the first stays, by the files' names and then by row, and the others go to
     quarantine as `duplicate`.
 
@@ -253,8 +253,8 @@ def _read_year(
     for group in groups:
         files.read(group)
     bars = 0
-    for kept, duplicates in files.buckets.finish(files.dropped):
-        bars += kept.num_rows
+    for row_count, duplicates in files.buckets.finish(files.dropped):
+        bars += row_count
         for batch in duplicates.to_batches():
             spill.add(_duplicate_rows(batch, files), batch.column("file_id"))
     rejected = spill.finish(files.dropped)
