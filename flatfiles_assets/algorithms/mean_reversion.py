@@ -29,6 +29,7 @@ import datetime as dt
 import numpy as np
 import pyarrow as pa
 
+from flatfiles_assets.algorithms.columns import ADJUSTMENT, TICKER, feature
 from flatfiles_assets.algorithms.panel import (
     MAX_GAP_SESSIONS,
     Block,
@@ -61,24 +62,20 @@ _FILLED_SESSIONS = 63
 LOOKBACK_SESSIONS = _RSI_MEMORY_SESSIONS + RSI_SESSIONS + MAX_GAP_SESSIONS
 
 
-def _number(name: str, description: str) -> Column:
-    return Column(name, pa.float64(), description)
-
-
 COLUMNS: tuple[Column, ...] = (
     TRADE_DATE,
-    Column("ticker", pa.string(), "Symbol as published, case-sensitive"),
-    _number("sma_20", "Mean of the last 20 closes, USD of that session"),
-    _number("std_20", "Population standard deviation of the last 20 closes, USD"),
-    _number("zscore_20", "Distance of the close from sma_20 in std_20"),
-    _number("bollinger_upper", "sma_20 plus 2 std_20, USD"),
-    _number("bollinger_lower", "sma_20 minus 2 std_20, USD"),
-    _number("bollinger_percent_b", "Place of the close between the bands: 0 lower, 1 upper"),
-    _number("rsi_14", "Relative strength index, 14 sessions, Wilder's smoothing, 0 to 100"),
-    *(_number(f"reversal_{k}", f"Minus the return over {k} sessions") for k in REVERSAL_SESSIONS),
-    _number("half_life_sessions", "Half-life of an AR(1) fit over 63 closes; null where it does not revert"),
+    TICKER,
+    feature("sma_20", "Mean of the last 20 closes, USD of that session"),
+    feature("std_20", "Population standard deviation of the last 20 closes, USD"),
+    feature("zscore_20", "Distance of the close from sma_20 in std_20"),
+    feature("bollinger_upper", "sma_20 plus 2 std_20, USD"),
+    feature("bollinger_lower", "sma_20 minus 2 std_20, USD"),
+    feature("bollinger_percent_b", "Place of the close between the bands: 0 lower, 1 upper"),
+    feature("rsi_14", "Relative strength index, 14 sessions, Wilder's smoothing, 0 to 100"),
+    *(feature(f"reversal_{k}", f"Minus the return over {k} sessions") for k in REVERSAL_SESSIONS),
+    feature("half_life_sessions", "Half-life of an AR(1) fit over 63 closes; null where it does not revert"),
     Column("filled_sessions", pa.int32(), "Sessions of the last 63 whose close was carried over a gap"),
-    Column("adjustment", pa.string(), "Corporate actions accounted for: none, splits or total_return"),
+    ADJUSTMENT,
 )
 
 _IN_USD = ("sma_20", "std_20", "bollinger_upper", "bollinger_lower")
@@ -111,7 +108,8 @@ def compute(
     """The rows of `COLUMNS` from first to last session, both included.
 
     Args:
-        panel: Prices, with `LOOKBACK_SESSIONS` sessions before the first where there are any.
+        panel: Prices, with `LOOKBACK_SESSIONS` sessions before the first where there are any;
+            adjusted, if at all, with ``anchor="first"`` (see `adjustments.adjust_panel`).
         first_session: First session of the result.
         last_session: Last session of the result.
         parameters: By default `MeanReversionParameters()`.

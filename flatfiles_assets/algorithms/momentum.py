@@ -28,6 +28,7 @@ import datetime as dt
 import numpy as np
 import pyarrow as pa
 
+from flatfiles_assets.algorithms.columns import ADJUSTMENT, TICKER, feature
 from flatfiles_assets.algorithms.panel import (
     MAX_GAP_SESSIONS,
     Block,
@@ -49,25 +50,21 @@ _MONTH, _YEAR = 21, 252
 LOOKBACK_SESSIONS = _YEAR + MAX_GAP_SESSIONS
 
 
-def _number(name: str, description: str) -> Column:
-    return Column(name, pa.float64(), description)
-
-
 COLUMNS: tuple[Column, ...] = (
     TRADE_DATE,
-    Column("ticker", pa.string(), "Symbol as published, case-sensitive"),
-    *(_number(f"return_{k}", f"Simple return over {k} sessions") for k in RETURN_SESSIONS),
-    _number("momentum_12_1", "Return from 252 to 21 sessions ago"),
+    TICKER,
+    *(feature(f"return_{k}", f"Simple return over {k} sessions") for k in RETURN_SESSIONS),
+    feature("momentum_12_1", "Return from 252 to 21 sessions ago"),
     *(
-        _number(f"volatility_{k}", f"Sample std of {k} daily returns, annualised by sqrt(252)")
+        feature(f"volatility_{k}", f"Sample std of {k} daily returns, annualised by sqrt(252)")
         for k in VOLATILITY_SESSIONS
     ),
-    _number("volatility_scaled_momentum", "momentum_12_1 divided by volatility_63"),
-    _number("dollar_volume_21", "Mean published close times volume over 21 sessions, USD"),
-    _number("momentum_rank", "Rank of momentum_12_1 in the session's universe, 1 the strongest"),
-    _number("momentum_percentile", "Percentile of momentum_12_1 in the universe, 1 the strongest"),
+    feature("volatility_scaled_momentum", "momentum_12_1 divided by volatility_63"),
+    feature("dollar_volume_21", "Mean published close times volume over 21 sessions, USD"),
+    feature("momentum_rank", "Rank of momentum_12_1 in the session's universe, 1 the strongest"),
+    feature("momentum_percentile", "Percentile of momentum_12_1 in the universe, 1 the strongest"),
     Column("filled_sessions", pa.int32(), "Sessions of the last 252 whose close was carried over a gap"),
-    Column("adjustment", pa.string(), "Corporate actions accounted for: none, splits or total_return"),
+    ADJUSTMENT,
 )
 
 _RANKS = ("momentum_rank", "momentum_percentile")
@@ -101,7 +98,8 @@ def compute(
 
     Args:
         panel: Prices of every symbol that may be in the universe, with `LOOKBACK_SESSIONS` sessions
-            before the first where there are any.
+            before the first where there are any;
+            adjusted, if at all, with ``anchor="first"`` (see `adjustments.adjust_panel`).
         first_session: First session of the result.
         last_session: Last session of the result.
         parameters: The universe; by default `MomentumParameters()`.

@@ -25,6 +25,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from flatfiles_assets.algorithms.cointegration import MIN_OBSERVATIONS, engle_granger
+from flatfiles_assets.algorithms.columns import ADJUSTMENT, feature
 from flatfiles_assets.algorithms.panel import FloatArray, PricePanel, blocks, price_level
 from flatfiles_assets.algorithms.rolling import rolling_sum
 from flatfiles_assets.datasets import TRADE_DATE, Column
@@ -37,25 +38,21 @@ _LIQUIDITY_SESSIONS = 21
 LOOKBACK_SESSIONS = WINDOW_SESSIONS
 
 
-def _number(name: str, description: str) -> Column:
-    return Column(name, pa.float64(), description)
-
-
 COLUMNS: tuple[Column, ...] = (
     TRADE_DATE,
     Column("ticker_y", pa.string(), "Symbol whose price is explained"),
     Column("ticker_x", pa.string(), "Symbol whose price explains it"),
-    _number("correlation", "Correlation of daily returns over 252 sessions"),
-    _number("hedge_ratio", "Shares of x that offset one of y"),
-    _number("intercept", "Of the regression of y on x, USD of that session"),
-    _number("adf_statistic", "Engle-Granger statistic; minus infinity if collinear"),
-    _number("p_value", "MacKinnon's p-value of no cointegration"),
-    _number("half_life_sessions", "Half-life of the spread; null where it does not revert"),
-    _number("spread_mean", "Mean of y - hedge_ratio x over the window, USD of that session"),
-    _number("spread_std", "Sample standard deviation of the spread, USD of that session"),
-    _number("zscore", "Distance of the spread from its mean in spread_std"),
+    feature("correlation", "Correlation of daily returns over 252 sessions"),
+    feature("hedge_ratio", "Shares of x that offset one of y"),
+    feature("intercept", "Of the regression of y on x, USD of that session"),
+    feature("adf_statistic", "Engle-Granger statistic; minus infinity if collinear"),
+    feature("p_value", "MacKinnon's p-value of no cointegration"),
+    feature("half_life_sessions", "Half-life of the spread; null where it does not revert"),
+    feature("spread_mean", "Mean of y - hedge_ratio x over the window, USD of that session"),
+    feature("spread_std", "Sample standard deviation of the spread, USD of that session"),
+    feature("zscore", "Distance of the spread from its mean in spread_std"),
     Column("observations", pa.int64(), "Sessions of the window on which both have a close"),
-    Column("adjustment", pa.string(), "Corporate actions accounted for: none, splits or total_return"),
+    ADJUSTMENT,
 )
 
 _STATISTICS = tuple(column.name for column in COLUMNS[4:13])
@@ -94,7 +91,8 @@ def compute(
 
     Args:
         panel: Prices of every symbol that may be in the universe, with `LOOKBACK_SESSIONS` sessions
-            before the first where there are any.
+            before the first where there are any;
+            adjusted, if at all, with ``anchor="first"`` (see `adjustments.adjust_panel`).
         first_session: First session of the result.
         last_session: Last session of the result.
         parameters: By default `PairsTradingParameters()`.

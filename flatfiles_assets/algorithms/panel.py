@@ -160,17 +160,14 @@ def _row_numbers(trade_dates: pa.ChunkedArray, days: npt.NDArray[np.datetime64])
 def _column_numbers(
     tickers: pa.ChunkedArray, symbols: Sequence[str] | None
 ) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
-    encoded = tickers.dictionary_encode().combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):  # an older pyarrow, or no rows
-        encoded = pa.concat_arrays(encoded.chunks) if encoded.num_chunks else pa.array([], pa.string())
-    if not isinstance(encoded, pa.DictionaryArray):
-        encoded = encoded.dictionary_encode()
+    # Views, large strings and dictionaries that differ by chunk all become one dictionary.
+    encoded = tickers.cast(pa.string()).combine_chunks().dictionary_encode()
     found: list[str] = encoded.dictionary.to_pylist()
     names = tuple(sorted(found)) if symbols is None else tuple(symbols)
     position = {name: number for number, name in enumerate(names)}
     column_of_code = np.array([position.get(name, -1) for name in found], dtype=np.int64)
     codes = encoded.indices.to_numpy()
-    return names, column_of_code[codes] if len(codes) else np.zeros(0, dtype=np.int64)
+    return names, column_of_code[codes]
 
 
 def carry_closes(close: FloatArray, limit: int = MAX_GAP_SESSIONS) -> FloatArray:

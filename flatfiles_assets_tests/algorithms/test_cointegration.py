@@ -91,6 +91,19 @@ def test_collinear_pairs_are_minus_infinity_as_in_statsmodels_and_have_no_zscore
     assert np.isnan(ours.half_life_sessions).all()
 
 
+@pytest.mark.parametrize(("unexplained", "collinear"), [(1e-6, True), (1.3e-6, True), (1.7e-6, False)])
+def test_almost_collinear_is_what_statsmodels_takes_for_it(unexplained, collinear):
+    rng = np.random.default_rng(39)
+    x = np.cumsum(rng.normal(0, 1, N_SESSIONS))
+    noise = rng.normal(0, 1, N_SESSIONS)
+    design = sm.add_constant(x)
+    noise -= sm.OLS(noise, design).fit().fittedvalues
+    noise *= np.sqrt(unexplained / (1 - unexplained)) * x.std() / noise.std()
+    prices = np.column_stack([100 + x + noise, 100 + x])
+    _assert_agrees(prices, np.array([0]), np.array([1]))
+    assert np.isneginf(engle_granger(prices, [0], [1]).adf_statistic[0]) == collinear
+
+
 def test_constant_series_have_no_result_on_either_side():
     prices = _market(2, seed=35)
     prices[:, 1] = 12.5

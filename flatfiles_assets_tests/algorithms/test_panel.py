@@ -56,6 +56,21 @@ def test_a_matrix_returns_to_the_long_table_it_came_from():
     assert to_long(again, slice(0, 40), features, columns).equals(table)
 
 
+@pytest.mark.parametrize(
+    "type_", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
+)
+def test_tickers_may_be_any_kind_of_text_in_any_number_of_chunks(type_):
+    days = sessions_before(2)
+    parts = [
+        _long([(days[0], "B", 1.0, 1.0), (days[0], "A", 2.0, 1.0)]),
+        _long([(days[1], "C", 3.0, 1.0), (days[1], "A", 4.0, 1.0)]),
+    ]
+    parts = [part.set_column(1, "ticker", part["ticker"].cast(type_)) for part in parts]
+    panel = PricePanel.from_arrow(pa.concat_tables(parts), days)
+    assert panel.symbols == ("A", "B", "C")
+    np.testing.assert_array_equal(panel.close, [[2, 1, NAN], [4, NAN, 3]])
+
+
 def test_an_empty_table_is_a_panel_without_symbols():
     days = sessions_before(2)
     panel = PricePanel.from_arrow(_long([(days[0], "A", 1.0, 1.0)]).slice(0, 0), days)

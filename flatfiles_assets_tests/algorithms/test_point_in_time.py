@@ -125,6 +125,8 @@ def test_alone_and_in_a_run_are_equal_after_long_stillness_and_after_old_turbule
     close[:100] *= np.exp(rng.normal(0, 1, (100, 4)))
     close[100:, 1] = 10.0
     close[100:-3, 2] = 10.0
+    # Its last moves are the oldest that still count, so nothing newer outweighs them.
+    close[155:, 3] = 10.0
     panel = panel_of(close)
     together = _compute(algorithm, parameters, panel, n - 1, n - 1)
     alone = _compute(algorithm, parameters, rows_of(panel, slice(119, None)), -1, -1)
