@@ -1,0 +1,126 @@
+"""Many at once, and some of them killed: sessions stay whole."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets_tests.warehouse import processes
+from flatfiles_assets_tests.warehouse.bars import STOCKS_DAILY, TUESDAY, WEDNESDAY, day_bars
+from flatfiles_assets_tests.warehouse.processes import CONTEXT, rows_of_version
+
+KILLS = 12
+LONGEST_LIFE_SECONDS = 0.25
+
+
+def test_four_writer_processes_and_two_readers_at_once(warehouse: Warehouse, path: Path):
+    """Every partition is there exactly once, and no reader ever saw a part of one."""
+    with warehouse.writer("an empty table") as transaction:
+        transaction.create(STOCKS_DAILY)
+    first = dt.date(2024, 1, 1)
+    own_days = [[first + dt.timedelta(days=10 * writer + day) for day in range(6)] for writer in range(4)]
+    contested = dt.date(2023, 12, 29)
+    done, written, read = CONTEXT.Event(), CONTEXT.Queue(), CONTEXT.Queue()
+    writers = [
+        CONTEXT.Process(target=processes.write_partitions, args=(path, [*days, contested], written))
+        for days in own_days
+    ]
+    readers = [CONTEXT.Process(target=processes.read_until, args=(path, done, read)) for _ in range(2)]
+    for process in (*readers, *writers):
+        process.start()
+    try:
+        assert [written.get(timeout=120) for _ in writers] == ["written"] * 4
+        done.set()
+        reports = [read.get(timeout=60) for _ in readers]
+    finally:
+        for process in (*readers, *writers):
+            process.join(5)
+            process.kill()
+    assert all(broken == [] for _, broken in reports)
+    assert all(query_count > 1 for query_count, _ in reports)
+    rows = warehouse.session().sql(
+        "SELECT trade_date, count(*), count(DISTINCT ticker), min(volume), max(volume) "
+        "FROM market.stocks_daily GROUP BY ALL ORDER BY ALL"
+    )
+    days = sorted({contested, *(day for days in own_days for day in days)})
+    assert rows.fetchall() == [(day, rows_of_version(2), rows_of_version(2), 2.0, 2.0) for day in days]
+
+
+def test_threads_of_one_process_take_turns_too(warehouse: Warehouse):
+    days = [dt.date(2024, 1, day) for day in range(1, 9)]
+    with warehouse.writer("an empty table") as transaction:
+        transaction.create(STOCKS_DAILY)
+    errors: list[BaseException] = []
+    seen: list[int] = []
+
+    def write(day: dt.date) -> None:
+        with warehouse.writer(str(day)) as transaction:
+            transaction.replace(STOCKS_DAILY, day_bars([day]), {"trade_date": [day]})
+
+    def read(_: dt.date) -> None:
+        seen.extend(
+            count
+            for (count,) in warehouse.session()
+            .sql("SELECT count(*) FROM market.stocks_daily GROUP BY trade_date")
+            .fetchall()
+        )
+
+    def guarded(action, day: dt.date) -> None:
+        try:
+            action(day)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [
+        threading.Thread(target=guarded, args=(action, day)) for day in days for action in (write, read)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == []
+    assert set(seen) <= {3}
+    counts = (
+        warehouse.session().sql("SELECT count(*) FROM market.stocks_daily GROUP BY trade_date").fetchall()
+    )
+    assert counts == [(3,)] * len(days)
+
+
+@pytest.mark.slow
+def test_a_writer_killed_at_any_moment_leaves_whole_partitions_and_no_lock(warehouse: Warehouse, path: Path):
+    """Both sessions are replaced in one transaction: they must always be of one version."""
+    days = [TUESDAY, WEDNESDAY]
+    with warehouse.writer("version 0") as transaction:
+        transaction.replace(
+            STOCKS_DAILY, day_bars(days, row_count=rows_of_version(0), volume=0), {"trade_date": days}
+        )
+    moments = random.Random(20240102)
+    version = 0
+    for _ in range(KILLS):
+        started = CONTEXT.Event()
+        process = CONTEXT.Process(target=processes.write_forever, args=(path, days, version + 1, started))
+        process.start()
+        assert started.wait(60)
+        time.sleep(moments.uniform(0, LONGEST_LIFE_SECONDS))
+        process.kill()
+        process.join(30)
+
+        # A lock left behind would make these wait for ten seconds and fail.
+        stored = warehouse.session(timeout=10).sql(
+            "SELECT trade_date, min(volume)::INT, max(volume)::INT, count(*), count(DISTINCT ticker) "
+            "FROM market.stocks_daily GROUP BY ALL ORDER BY ALL"
+        )
+        found = stored.fetchall()[0][1]
+        assert found >= version
+        version = found
+        rows = rows_of_version(version)
+        assert stored.fetchall() == [(day, version, version, rows, rows) for day in days]
+        with warehouse.writer("after a kill", timeout=10) as transaction:
+            assert transaction.execute("SELECT count(*) FROM market.stocks_daily") == [(2 * rows,)]
+    assert version > 0

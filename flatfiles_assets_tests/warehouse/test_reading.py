@@ -1,0 +1,190 @@
+"""Sessions: what they return, what they refuse, and that they hold nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.errors import (
+    QueryFailed,
+    ReadOnlyViolation,
+    TableNotFound,
+    WarehouseMissing,
+)
+from flatfiles_assets.warehouse.reading import WarehouseSession, open_warehouse
+from flatfiles_assets_tests.warehouse.bars import (
+    STOCKS_DAILY,
+    THURSDAY,
+    TUESDAY,
+    WEDNESDAY,
+    day_bars,
+)
+
+
+@pytest.fixture
+def session(warehouse: Warehouse) -> WarehouseSession:
+    days = [TUESDAY, WEDNESDAY, THURSDAY]
+    for day in (WEDNESDAY, THURSDAY, TUESDAY):
+        with warehouse.writer("test") as transaction:
+            transaction.replace(STOCKS_DAILY, day_bars([day]), {"trade_date": [day]})
+    assert len(days) == 3
+    return warehouse.session()
+
+
+def test_before_anything_is_loaded_the_error_says_what_to_run(warehouse: Warehouse):
+    with pytest.raises(WarehouseMissing, match=r"make demo.*flatfiles backfill"):
+        warehouse.session().sql("SELECT 1")
+    assert not warehouse.path.exists()
+
+
+def test_open_warehouse_reads_the_file_that_the_settings_name(
+    session: WarehouseSession, path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("FLATFILES_DATA_DIR", str(tmp_path))
+    assert open_warehouse().tables() == ["market.stocks_daily"]
+    with open_warehouse(path) as opened:
+        assert opened.tables() == ["market.stocks_daily"]
+
+
+def test_a_result_comes_as_whatever_is_asked_for(session: WarehouseSession):
+    result = session.sql(
+        "SELECT trade_date, ticker, volume FROM market.stocks_daily WHERE ticker = ? ORDER BY ALL", ["T00001"]
+    )
+    days = [TUESDAY, WEDNESDAY, THURSDAY]
+    assert result.fetchall() == [(day, "T00001", 100.0) for day in days]
+    assert result.fetchone() == (TUESDAY, "T00001", 100.0)
+    assert result.columns == ["trade_date", "ticker", "volume"]
+    assert len(result) == 3
+    assert isinstance(result.arrow(), pa.Table)
+    assert result.arrow() is result.to_arrow()
+    assert isinstance(result.pl(), pl.DataFrame)
+    assert isinstance(result.df(), pd.DataFrame)
+    assert list(result.df().trade_date) == [pd.Timestamp(day) for day in days]
+    assert "T00001" in repr(result)
+
+
+def test_parameters_may_be_named_and_may_be_lists(session: WarehouseSession):
+    result = session.sql(
+        "SELECT count(*) FROM market.stocks_daily WHERE list_contains($tickers, ticker)",
+        {"tickers": ["T00000", "T00002"]},
+    )
+    assert result.fetchone() == (6,)
+
+
+@pytest.mark.parametrize("statement", ["DESCRIBE market.stocks_daily", "EXPLAIN SELECT 1", "SHOW ALL TABLES"])
+def test_statements_about_tables_are_answered_too(session: WarehouseSession, statement: str):
+    assert len(session.sql(statement)) > 0
+
+
+def test_a_statement_without_rows_has_an_empty_result(session: WarehouseSession):
+    assert session.sql("SELECT 1 WHERE false").fetchall() == []
+    assert session.sql("SELECT 1 WHERE false").fetchone() is None
+
+
+def test_columns_of_the_same_name_stay_apart(session: WarehouseSession):
+    result = session.sql("SELECT 1 AS a, 2 AS a, 3 AS a")
+    assert result.columns == ["a", "a_1", "a_2"]
+    assert result.pl().row(0) == (1, 2, 3)
+
+
+def test_times_are_in_utc_on_a_machine_elsewhere(session: WarehouseSession, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    result = session.sql("SELECT make_timestamptz(0) AS epoch")
+    assert result.to_arrow().schema.field("epoch").type == pa.timestamp("us", tz="UTC")
+    assert result.fetchone() == (dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc),)
+
+
+def test_a_table_is_in_order_of_sessions_whatever_the_order_of_loading(session: WarehouseSession):
+    assert session.table("market.stocks_daily").to_arrow().equals(day_bars_in_order())
+
+
+def day_bars_in_order() -> pa.Table:
+    return pa.concat_tables([day_bars([day]) for day in (TUESDAY, WEDNESDAY, THURSDAY)]).combine_chunks()
+
+
+@pytest.mark.parametrize(
+    ("bounds", "days"),
+    [
+        ({"start": WEDNESDAY}, [WEDNESDAY, THURSDAY]),
+        ({"end": "2024-01-03"}, [TUESDAY, WEDNESDAY]),
+        ({"start": "2024-01-03", "end": "2024-01-03"}, [WEDNESDAY]),
+        ({"where": {"trade_date": [TUESDAY, THURSDAY]}}, [TUESDAY, THURSDAY]),
+        ({"where": {"trade_date": []}}, []),
+        ({"where": {"ticker": "NONE"}}, []),
+    ],
+    ids=str,
+)
+def test_a_table_is_narrowed_by_sessions_both_included_and_by_values(
+    session: WarehouseSession, bounds: dict[str, object], days: list[dt.date]
+):
+    result = session.table("market.stocks_daily", ["trade_date"], **bounds)
+    assert sorted({day for (day,) in result.fetchall()}) == days
+    assert result.columns == ["trade_date"]
+
+
+@pytest.mark.parametrize("columns", [["nothing"], [], "ticker"])
+def test_columns_that_are_not_the_tables_are_refused_with_those_that_are(
+    session: WarehouseSession, columns: list[str]
+):
+    with pytest.raises(InvalidArgument, match="trade_date, ticker, open"):
+        session.table("market.stocks_daily", columns)
+
+
+def test_a_missing_table_is_refused_with_similar_names_first(session: WarehouseSession):
+    for ask in (session.table, session.schema, lambda name: session.sql(f"SELECT * FROM {name}")):
+        with pytest.raises(TableNotFound, match=r"use market\.stocks_daily"):
+            ask("market.stock_daily")
+    with pytest.raises(TableNotFound, match=r"use market\.stocks_daily"):
+        session.sql("SELECT * FROM algorithm.stocks_daily")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM market.stocks_daily",
+        "CREATE TABLE market.main.x (y INT)",
+        "DROP TABLE market.stocks_daily",
+    ],
+)
+def test_a_session_only_reads(session: WarehouseSession, statement: str):
+    with pytest.raises(ReadOnlyViolation):
+        session.sql(statement)
+    assert len(session.table("market.stocks_daily")) == 9
+
+
+def test_a_mistake_in_a_query_is_explained_in_duckdbs_words(session: WarehouseSession):
+    with pytest.raises(QueryFailed, match=r"Referenced column .tickr. not found"):
+        session.sql("SELECT tickr FROM market.stocks_daily")
+
+
+def test_a_session_and_its_results_leave_the_file_free(session: WarehouseSession, path: Path):
+    """Whatever is kept: the session, results, errors with their tracebacks."""
+    kept = [session.sql("SELECT * FROM market.stocks_daily"), session.table("market.stocks_daily")]
+    with pytest.raises(QueryFailed) as error:
+        session.sql("SELECT tickr FROM market.stocks_daily")
+    kept.append(error)
+    with duckdb.connect(path) as connection:
+        connection.execute("CREATE TABLE x (y INT)")
+    assert session.sql("SELECT count(*) FROM market.x").fetchone() == (0,)
+
+
+def test_the_schema_of_a_table_says_what_is_stored(session: WarehouseSession, path: Path):
+    assert session.schema("market.stocks_daily") == STOCKS_DAILY
+    with duckdb.connect(path) as connection:
+        connection.execute("CREATE TABLE other (trade_date DATE, score FLOAT)")
+    other = session.schema("market.other")
+    assert other.arrow_schema == pa.schema({"trade_date": pa.date32(), "score": pa.float32()})
+    assert other.partition_column == "trade_date"
+
+
+def test_a_session_shows_what_it_reads(session: WarehouseSession, path: Path, tmp_path: Path):
+    assert repr(session) == f"WarehouseSession({str(path)!r}, read-only)"
+    assert repr(open_warehouse(tmp_path / "x.duckdb")).endswith("not there yet)")
