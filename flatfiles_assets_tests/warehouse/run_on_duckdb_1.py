@@ -29,11 +29,8 @@ def installed_folder() -> Path:
         # Filled under another name first: a folder that exists is a whole one.
         with tempfile.TemporaryDirectory(dir=cache) as partial:
             target = Path(partial) / "site"
-            subprocess.run(
-                [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-                + ["--target", str(target), f"duckdb=={VERSION}"],
-                check=True,
-            )
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+            subprocess.run([*pip, "--target", str(target), f"duckdb=={VERSION}"], check=True)
             target.rename(folder)
     return folder
 
