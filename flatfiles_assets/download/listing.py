@@ -13,7 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flatfiles_assets.download.connection import S3Connection
-from flatfiles_assets.download.faults import translate
+from flatfiles_assets.download.errors import TransferFailed
+from flatfiles_assets.download.faults import location, translate
 from flatfiles_assets.download.integrity import clean_etag
 from flatfiles_assets.download.retries import Attempts, RetryPolicy, retry_sync
 
@@ -108,9 +109,20 @@ def _page(
 ) -> ListObjectsV2OutputTypeDef:
     try:
         if token is None:
-            return client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=max_keys)
-        return client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=max_keys, ContinuationToken=token)
+            page = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=max_keys)
+        else:
+            page = client.list_objects_v2(
+                Bucket=bucket, Prefix=prefix, MaxKeys=max_keys, ContinuationToken=token
+            )
     except Exception as error:
         if (typed := translate(error, bucket, prefix)) is None:
             raise
         raise typed from None
+    if not {"Name", "IsTruncated"} & page.keys():
+        # boto3 takes an answer without a body for a bucket without objects.
+        raise TransferFailed(
+            "the listing arrived empty",
+            where=location(bucket, prefix),
+            next_step="check the network and run again",
+        )
+    return page
