@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = _setting(None, "FLATFILES_API_KEY", "POLYGON_API_KEY", "MASSIVE_API_KEY")
 
     data_dir: Path = _setting(Path("data"), "FLATFILES_DATA_DIR")
+    reference_dir: Path | None = _setting(None, "FLATFILES_REFERENCE_DIR")
     lock_timeout_seconds: float = Field(
         default=300, gt=0, validation_alias=AliasChoices("FLATFILES_LOCK_TIMEOUT_SECONDS")
     )
@@ -112,6 +113,16 @@ class Settings(BaseSettings):
     def warehouse_path(self) -> Path:
         """The DuckDB file."""
         return self.data_dir / "warehouse" / "market.duckdb"
+
+    @property
+    def reference_path(self) -> Path:
+        """Folder of the splits and dividends that the user provides as files."""
+        return self.reference_dir or self.data_dir / "reference"
+
+    @property
+    def integration_cache_dir(self) -> Path:
+        """Results that `DataIntegration` keeps."""
+        return self.data_dir / "integration_cache"
 
     @property
     def dagster_home(self) -> Path:

@@ -16,9 +16,11 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
+from flatfiles_assets.algorithms import mean_reversion, momentum, pairs_trading
 from flatfiles_assets.datasets import DATASETS, TRADE_DATE, Column, Dataset
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.ingest.quality import QUARANTINE_COLUMNS
+from flatfiles_assets.ingest.reference import DIVIDEND_COLUMNS, SPLIT_COLUMNS
 
 CATALOG = "market"
 _MAIN = "main"
@@ -266,8 +268,59 @@ FILES = TableSchema(
     description="What became of each file: the provenance of every stored session",
 )
 
+SPLITS = TableSchema(
+    key=("reference", "splits"),
+    columns=SPLIT_COLUMNS,
+    partition_column=None,
+    sort_columns=("ticker", "execution_date"),
+    required_columns=("ticker", "execution_date", "split_from", "split_to"),
+    description="Every known split",
+)
+
+DIVIDENDS = TableSchema(
+    key=("reference", "dividends"),
+    columns=DIVIDEND_COLUMNS,
+    partition_column=None,
+    sort_columns=("ticker", "ex_date"),
+    required_columns=("ticker", "ex_date", "cash_amount"),
+    description="Every known cash dividend",
+)
+
+MOMENTUM = TableSchema(
+    key=("algorithm", "momentum"),
+    columns=momentum.COLUMNS,
+    sort_columns=("ticker",),
+    required_columns=("ticker", "adjustment"),
+    description="Returns, volatility and ranked 12-1 momentum of every symbol and session",
+)
+
+MEAN_REVERSION = TableSchema(
+    key=("algorithm", "mean_reversion"),
+    columns=mean_reversion.COLUMNS,
+    sort_columns=("ticker",),
+    required_columns=("ticker", "adjustment"),
+    description="Distance from the mean, RSI and half-life of every symbol and session",
+)
+
+PAIRS_TRADING = TableSchema(
+    key=("algorithm", "pairs_trading"),
+    columns=pairs_trading.COLUMNS,
+    sort_columns=("ticker_y", "ticker_x"),
+    required_columns=("ticker_y", "ticker_x", "adjustment"),
+    description="Correlated pairs of the most liquid symbols and their cointegration, by session",
+)
+
 # A layer that adds tables appends them here.
-_ALL = (*map(_feed_table, DATASETS.values()), QUARANTINE, FILES)
+_ALL = (
+    *map(_feed_table, DATASETS.values()),
+    QUARANTINE,
+    FILES,
+    SPLITS,
+    DIVIDENDS,
+    MOMENTUM,
+    MEAN_REVERSION,
+    PAIRS_TRADING,
+)
 
 TABLES: Mapping[TableKey, TableSchema] = {table.key: table for table in _ALL}
 
