@@ -83,15 +83,13 @@ def test_levels_are_in_the_prices_of_their_own_session():
     split = splits_table([Split("S0000", day(panel, 298), 1, 2)])
     for anchor in ("last", "first"):
         adjusted = adjust_panel(panel, split, dividends_table([]), "splits", anchor=anchor)
-        for row, halved in ((297, 1.0), (298, 0.5)):
+        for row, before in ((297, 1.0), (298, 0.5)):
             found = compute(
                 adjusted, first_session=day(panel, row), last_session=day(panel, row), parameters=ANY_PAIR
             ).to_pylist()
             pair = next(r for r in found if (r["ticker_y"], r["ticker_x"]) == ("S0000", "S0003"))
             prices = panel.close[row - WINDOW_SESSIONS + 1 : row + 1].copy()
-            prices[: len(prices) - 1 - (row - 298), 0] *= halved
-            if row == 297:
-                prices = panel.close[row - WINDOW_SESSIONS + 1 : row + 1]
+            prices[:-1, 0] *= before
             slope = np.polyfit(prices[:, 3], prices[:, 0], 1)[0]
             assert pair["hedge_ratio"] == pytest.approx(slope, rel=1e-9)
             assert pair["adjustment"] == "splits"

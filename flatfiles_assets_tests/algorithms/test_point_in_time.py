@@ -128,9 +128,9 @@ def test_alone_and_in_a_run_are_equal_after_long_stillness_and_after_old_turbule
     # Its last moves are the oldest that still count, so nothing newer outweighs them.
     close[155:, 3] = 10.0
     panel = panel_of(close)
-    together = _compute(algorithm, parameters, panel, n - 1, n - 1)
+    together = _compute(algorithm, parameters, panel, n - 100, n - 1)
     alone = _compute(algorithm, parameters, rows_of(panel, slice(119, None)), -1, -1)
-    _assert_equal(alone, together)
+    _assert_equal(alone, together.slice(together.num_rows - 4))
 
 
 @pytest.mark.parametrize(("algorithm", "parameters"), ALGORITHMS)
