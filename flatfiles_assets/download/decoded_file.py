@@ -24,6 +24,7 @@ def decode_file(source: Path, target: Path) -> None:
                 for piece in decoder.decode(chunk):
                     file.write(piece)
                 chunk = compressed.read(_READ_BYTES)
+            decoder.finish()
             file.commit()
         except BaseException:
             file.discard()

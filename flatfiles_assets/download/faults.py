@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ConnectionError as BotoConnectionError
 from obstore import exceptions as obstore_errors
 
 from flatfiles_assets.download.errors import (
@@ -90,7 +91,7 @@ def translate(error: BaseException, bucket: str, key: str) -> FlatFilesError | N
     if isinstance(error, ClientError):
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         return from_status(status, error.response.get("Error", {}).get("Code"), where)
-    if isinstance(error, (HTTPClientError, IncompleteReadError)):
+    if isinstance(error, (BotoConnectionError, HTTPClientError, IncompleteReadError)):
         return _transfer_failed(where, type(error).__name__)
     if isinstance(error, BotoCoreError):
         return RequestRejected("the request could not be made", where=where, why=type(error).__name__)

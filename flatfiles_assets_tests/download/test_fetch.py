@@ -1,0 +1,356 @@
+"""`fetch_files` over HTTP: what is fetched, what is kept, in which order, and through which accidents."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+
+from flatfiles_assets.download.cache import FetchedFile
+from flatfiles_assets.download.connection import S3Connection
+from flatfiles_assets.download.errors import (
+    AuthenticationFailed,
+    CorruptFile,
+    NotEntitled,
+    NotPublished,
+    StorageFailed,
+    TransferFailed,
+)
+from flatfiles_assets.download.fetch import fetch_files, list_remote
+from flatfiles_assets.download.transfer import TransferLimits
+from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets_tests import faults
+from flatfiles_assets_tests.download.stores import QUICK, SECRET, csv_gz, noise
+from flatfiles_assets_tests.fault_proxy import FaultProxy
+
+IN_RANGES = TransferLimits(
+    stream_above_bytes=1000,
+    ranges_above_bytes=10_000,
+    part_bytes=500_000,
+    parts_at_once=2,
+    chunk_bytes=65_536,
+)
+
+
+@pytest.fixture
+def fetch(bucket, cache):
+    def run(*keys, connection=None, **options):
+        options.setdefault("retry_policy", QUICK)
+        return list(fetch_files(connection or bucket.connection, bucket.name, cache, keys, **options))
+
+    return run
+
+
+@pytest.fixture
+def proxy(s3):
+    with FaultProxy(s3.endpoint_url) as proxy:
+        yield proxy
+
+
+def files_in(cache):
+    """Every file of the cache but the ledger's."""
+    return sorted(
+        str(path.relative_to(cache.root))
+        for path in cache.root.rglob("*")
+        if path.is_file() and path.parent.name != "metadata"
+    )
+
+
+def test_one_result_for_each_key_in_the_order_of_the_keys(bucket, cache, fetch):
+    bodies = {f"p/{n:02}.csv.gz": bucket.put(f"p/{n:02}.csv.gz", csv_gz(n)) for n in range(20)}
+    keys = [*reversed(bodies), "p/missing.csv.gz", "../escape", next(iter(bodies))]
+    results = fetch(*keys)
+    assert [getattr(result, "key", None) for result in results[:20]] == keys[:20]
+    assert isinstance(results[20], NotPublished)
+    assert isinstance(results[21], InvalidArgument)
+    assert results[22] is results[19]
+    for key, body in bodies.items():
+        assert cache.path(key).read_bytes() == body
+    entry = cache.ledger.get("p/00.csv.gz")
+    assert (entry.state, entry.sha256, entry.attempts) == ("downloaded", results[19].sha256, 1)
+    assert results[19].outcome == "downloaded"
+    assert cache.ledger.get("p/missing.csv.gz").state == "not_published"
+
+
+def test_nothing_is_fetched_for_no_keys(fetch):
+    assert fetch() == []
+
+
+def test_current_files_are_confirmed_with_one_listing_and_not_fetched(bucket, proxy, fetch):
+    keys = [f"p/{n}.csv.gz" for n in range(5)]
+    for number, key in enumerate(keys):
+        bucket.put(key, csv_gz(number))
+    first = fetch(*keys)
+    again = fetch(*keys, connection=bucket.at(proxy.endpoint_url))
+    assert [result.outcome for result in again] == ["unchanged"] * 5
+    assert [result.sha256 for result in again] == [result.sha256 for result in first]
+    assert len(proxy.requests()) == 1
+    trusted = fetch(*keys, connection=bucket.at("http://127.0.0.1:9"), recheck=False)
+    assert [result.outcome for result in trusted] == ["unchanged"] * 5
+
+
+def test_a_replaced_object_is_fetched_again(bucket, cache, fetch):
+    bucket.put("p/a.csv.gz", csv_gz(1))
+    [before] = fetch("p/a.csv.gz")
+    body = bucket.put("p/a.csv.gz", csv_gz(2))
+    [trusted] = fetch("p/a.csv.gz", recheck=False)
+    [after] = fetch("p/a.csv.gz")
+    assert (trusted.outcome, after.outcome) == ("unchanged", "replaced")
+    assert after.etag != before.etag
+    assert cache.path("p/a.csv.gz").read_bytes() == body
+    assert [entry.etag for entry in cache.ledger.history("p/a.csv.gz")] == [before.etag, after.etag]
+
+
+@pytest.mark.parametrize("harm", ["remove", "truncate", "edit"])
+def test_a_file_that_is_gone_or_changed_on_disk_is_fetched_again(bucket, cache, fetch, harm):
+    body = bucket.put("a.csv.gz", csv_gz(1))
+    fetch("a.csv.gz")
+    path = cache.path("a.csv.gz")
+    if harm == "remove":
+        path.unlink()
+    else:
+        path.write_bytes(body[:-1] if harm == "truncate" else body[:-1] + b"x")
+    [result] = fetch("a.csv.gz", recheck=False)
+    assert result.outcome == "replaced"
+    assert path.read_bytes() == body
+
+
+def test_a_deleted_object_is_not_published_and_its_file_stays(bucket, cache, fetch):
+    body = bucket.put("a.csv.gz", csv_gz(1))
+    [good] = fetch("a.csv.gz")
+    bucket.delete("a.csv.gz")
+    [result] = fetch("a.csv.gz")
+    assert isinstance(result, NotPublished)
+    assert cache.path("a.csv.gz").read_bytes() == body
+    entry = cache.ledger.get("a.csv.gz")
+    assert (entry.state, entry.sha256) == ("not_published", good.sha256)
+    bucket.put("a.csv.gz", body)
+    assert fetch("a.csv.gz")[0].outcome == "unchanged"
+    assert cache.ledger.get("a.csv.gz").state == "downloaded"
+
+
+@pytest.mark.parametrize("body", [csv_gz(2)[:-4], b""], ids=["truncated", "empty"])
+def test_a_file_that_is_corrupt_in_the_bucket_is_not_stored_and_not_retried(bucket, cache, fetch, body):
+    good = bucket.put("a.csv.gz", csv_gz(1))
+    fetch("a.csv.gz")
+    bucket.put("a.csv.gz", body)
+    bucket.put("b.csv.gz", body)
+    results = fetch("a.csv.gz", "b.csv.gz")
+    assert [type(result) for result in results] == [CorruptFile, CorruptFile]
+    assert cache.path("a.csv.gz").read_bytes() == good
+    assert files_in(cache) == ["a.csv.gz"]
+    assert [cache.ledger.get(key).state for key in ("a.csv.gz", "b.csv.gz")] == ["corrupt", "corrupt"]
+    assert cache.ledger.get("b.csv.gz").attempts == 1
+
+
+def test_text_under_a_gzip_name_is_stored_where_its_checksum_proves_it(bucket, cache, fetch):
+    bucket.put("a.csv.gz", b"ticker,volume\nA,1\n")
+    assert isinstance(fetch("a.csv.gz")[0], FetchedFile)
+
+
+def test_a_plain_403_is_tried_three_times_and_then_believed(bucket, cache, proxy, fetch):
+    bucket.put("a.csv.gz", csv_gz(1))
+    proxy.add(faults.ACCESS_DENIED, times=None, path="a.csv.gz")
+    [result] = fetch("a.csv.gz", connection=bucket.at(proxy.endpoint_url))
+    assert isinstance(result, NotEntitled)
+    assert len(proxy.requests("GET", "a.csv.gz")) == 3
+    assert cache.ledger.get("a.csv.gz").state == "not_entitled"
+
+
+def test_a_missing_object_is_asked_for_once(bucket, proxy, fetch):
+    fetch("a.csv.gz", connection=bucket.at(proxy.endpoint_url))
+    assert len(proxy.requests()) == 1
+
+
+def test_a_failing_store_leaves_yesterdays_file_usable(bucket, cache, fetch):
+    bucket.put("a.csv.gz", csv_gz(1))
+    [good] = fetch("a.csv.gz")
+    [result] = fetch("a.csv.gz", connection=bucket.at("http://127.0.0.1:9"))
+    assert isinstance(result, TransferFailed)
+    assert SECRET not in repr(result) + str(result) + repr(bucket.connection)
+    entry = cache.ledger.get("a.csv.gz")
+    assert (entry.state, entry.sha256) == ("failed", good.sha256)
+    assert fetch("a.csv.gz", recheck=False)[0].sha256 == good.sha256
+
+
+def test_a_cut_transfer_resumes_its_range(bucket, cache, proxy, fetch):
+    body = bucket.put_in_parts("large.bin", noise(6 * 1024 * 1024))
+    proxy.add(faults.Truncate(400_000), skip=3, times=3)
+    [result] = fetch("large.bin", connection=bucket.at(proxy.endpoint_url), limits=IN_RANGES)
+    assert cache.path("large.bin").read_bytes() == body
+    assert result.attempts > 1
+    ranged = [record for record in proxy.requests("GET", "large.bin") if record.range_header]
+    assert sum(record.body_bytes_sent for record in ranged) < len(body) + 3 * 100_000
+
+
+def test_another_run_resumes_what_a_failed_one_left(bucket, cache, proxy, fetch):
+    body = bucket.put_in_parts("large.bin", noise(6 * 1024 * 1024))
+    proxy.add(faults.INTERNAL_ERROR, skip=9, times=None)
+    [failed] = fetch("large.bin", connection=bucket.at(proxy.endpoint_url), limits=IN_RANGES)
+    assert isinstance(failed, TransferFailed)
+    assert not cache.path("large.bin").exists()
+    proxy.clear()
+    [result] = fetch("large.bin", connection=bucket.at(proxy.endpoint_url), limits=IN_RANGES)
+    assert result.outcome == "downloaded"
+    assert cache.path("large.bin").read_bytes() == body
+    assert files_in(cache) == ["large.bin"]
+    ranged = [record for record in proxy.requests("GET", "large.bin") if record.range_header]
+    assert sum(record.body_bytes_sent for record in ranged) < len(body) - 2_000_000
+
+
+def test_parts_of_an_object_that_was_replaced_meanwhile_are_not_mixed(bucket, cache, proxy, fetch):
+    bucket.put("large.bin", noise(3_000_000, seed=1))
+    proxy.add(faults.INTERNAL_ERROR, skip=4, times=None)
+    fetch("large.bin", connection=bucket.at(proxy.endpoint_url), limits=IN_RANGES)
+    body = bucket.put("large.bin", noise(3_000_000, seed=2))
+    fetch("large.bin", limits=IN_RANGES)
+    assert cache.path("large.bin").read_bytes() == body
+
+
+def test_a_consumer_that_stops_early_ends_the_rest(bucket, cache, proxy):
+    keys = [f"p/{n}.csv.gz" for n in range(30)]
+    for key in keys:
+        bucket.put(key, csv_gz(1))
+    proxy.latency_seconds = 0.05
+    threads = threading.active_count()
+    results = fetch_files(
+        bucket.at(proxy.endpoint_url), bucket.name, cache, keys, retry_policy=QUICK, max_concurrent=2
+    )
+    assert next(results).key == keys[0]
+    results.close()
+    assert threading.active_count() <= threads
+    assert len(proxy.requests()) < 20
+    assert all(not name.endswith(".tmp") for name in files_in(cache))
+    # What was under way when the consumer left may lack its record, and is then fetched again.
+    assert (
+        1
+        <= len(list(cache.ledger.entries()))
+        <= len(files_in(cache))
+        <= len(list(cache.ledger.entries())) + 2
+    )
+
+
+def test_requests_in_flight_are_limited(bucket, proxy, fetch):
+    for number in range(12):
+        bucket.put(f"{number}.bin", noise(30_000))
+    proxy.latency_seconds = 0.02
+    fetch(
+        *(f"{number}.bin" for number in range(12)),
+        connection=bucket.at(proxy.endpoint_url),
+        max_concurrent=3,
+    )
+    assert 2 <= proxy.peak_in_flight <= 3
+
+
+def test_keys_of_a_bucket_can_have_other_places_in_the_cache(bucket, cache, fetch):
+    bucket.put("Daten/2002.zip", b"zip")
+    [result] = fetch("Daten/2002.zip", local_key=lambda key: key.replace("Daten", "historical"))
+    assert result.key == "Daten/2002.zip"
+    assert result.path == cache.root / "historical" / "2002.zip"
+    assert cache.ledger.get("historical/2002.zip").state == "downloaded"
+
+
+def test_a_disk_that_refuses_is_named(bucket, cache, fetch):
+    for key in ("a", "a/b"):
+        bucket.put(key, b"1")
+    results = fetch("a", "a/b", max_concurrent=1)
+    assert [type(result) for result in results] == [FetchedFile, StorageFailed]
+
+
+def test_progress_is_reported_as_bytes_and_files(bucket, fetch):
+    bodies = [bucket.put(f"{n}.bin", noise(5_000)) for n in range(3)]
+    sizes, files = [], []
+    fetch("0.bin", "1.bin", "2.bin", on_bytes=sizes.append, on_file=files.append)
+    assert sum(sizes) == sum(map(len, bodies))
+    assert sorted(result.key for result in files) == ["0.bin", "1.bin", "2.bin"]
+
+
+def test_list_remote_describes_objects(bucket):
+    body = bucket.put("p/a.csv.gz", csv_gz(1))
+    bucket.put("p/b", b"")
+    first, second = list_remote(bucket.connection, bucket.name, "p/")
+    assert (first.key, first.size_bytes, second.key) == ("p/a.csv.gz", len(body), "p/b")
+    assert '"' not in first.etag
+    assert first.last_modified.utcoffset().total_seconds() == 0
+
+
+@pytest.mark.integration
+def test_wrong_credentials_are_told_apart_from_missing_entitlement(real_s3, cache):
+    name = real_s3.new_bucket()
+    real_s3.client().put_object(Bucket=name, Key="a", Body=b"1")
+    wrong = S3Connection(real_s3.endpoint_url, real_s3.access_key_id, SECRET)
+    [result] = fetch_files(wrong, name, cache, ["a"], retry_policy=QUICK)
+    assert isinstance(result, AuthenticationFailed)
+    assert SECRET not in str(result)
+
+
+_FETCH = textwrap.dedent(
+    """
+    import sys
+    from flatfiles_assets.download.cache import FileCache
+    from flatfiles_assets.download.connection import S3Connection
+    from flatfiles_assets.download.fetch import fetch_files
+    from flatfiles_assets.download.transfer import TransferLimits
+
+    url, user, bucket, root, *keys = sys.argv[1:]
+    limits = TransferLimits(10_000, 1_000_000, 200_000, 2, 65_536)
+    print("ready", flush=True)
+    store = S3Connection(url, user, "secret")
+    for result in fetch_files(store, bucket, FileCache(root), keys, limits=limits):
+        print(result.outcome, flush=True)
+    """
+)
+
+
+@contextlib.contextmanager
+def fetching(bucket, endpoint_url, cache, keys):
+    arguments = [endpoint_url, bucket.server.access_key_id, bucket.name, str(cache.root), *keys]
+    with subprocess.Popen(
+        [sys.executable, "-c", _FETCH, *arguments], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_killed_run_leaves_no_half_file_and_the_next_completes_it(bucket, cache, proxy, fetch):
+    bodies = {f"s/{n}.bin": bucket.put(f"s/{n}.bin", noise(50_000, n)) for n in range(10)}
+    bodies["large.bin"] = bucket.put("large.bin", noise(3_000_000))
+    proxy.add(faults.Throttle(200_000), times=None)
+    with fetching(bucket, proxy.endpoint_url, cache, list(bodies)) as process:
+        process.stdout.readline()
+        deadline = time.monotonic() + 30
+        while len(proxy.requests()) < 5 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+    for name in files_in(cache):
+        if not name.endswith((".tmp", ".partial", ".partial.json")):
+            assert cache.path(name).read_bytes() == bodies[name]
+    proxy.clear()
+    results = fetch(*bodies, connection=bucket.at(proxy.endpoint_url))
+    assert all(isinstance(result, FetchedFile) for result in results)
+    for key, body in bodies.items():
+        assert cache.path(key).read_bytes() == body
+    assert not [name for name in files_in(cache) if name.endswith(".tmp")]
+
+
+def test_two_processes_fetching_the_same_keys_both_succeed(bucket, cache):
+    bodies = {f"s/{n}.bin": bucket.put(f"s/{n}.bin", noise(60_000, n)) for n in range(15)}
+    bodies["large.bin"] = bucket.put("large.bin", noise(2_000_000))
+    url = bucket.server.endpoint_url
+    with fetching(bucket, url, cache, bodies) as one, fetching(bucket, url, cache, bodies) as two:
+        outputs = [process.communicate(timeout=60)[0] for process in (one, two)]
+    for output in outputs:
+        assert len(output.split()) == 1 + len(bodies)
+    for key, body in bodies.items():
+        assert cache.path(key).read_bytes() == body
+    assert {result.status for result in cache.verify()} == {"ok"}
+    assert files_in(cache) == sorted(bodies)
