@@ -116,6 +116,7 @@ def extract_archive(
     target: Path,
     *,
     limits: ArchiveLimits | None = None,
+    expected_sha256: str | None = None,
     on_bytes: Callable[[int], None] | None = None,
 ) -> ArchiveManifest:
     """Extract a ZIP into a folder, replacing what the folder holds; all of it or nothing.
@@ -124,6 +125,7 @@ def extract_archive(
         archive_path: The ZIP.
         target: The folder; made, or replaced in one step when everything is extracted.
         limits: How much the archive may become.
+        expected_sha256: Hexadecimal SHA-256 that the archive must have, where it is known.
         on_bytes: Called with the number of expanded bytes as they are written.
 
     Returns:
@@ -139,6 +141,13 @@ def extract_archive(
     try:
         with working_folder(target) as folder, archive_path.open("rb") as file:
             sha256, size_bytes = _hash(file)
+            if expected_sha256 not in (None, sha256):
+                raise CorruptFile(
+                    "the archive is not the one that was downloaded",
+                    where=where,
+                    why=f"SHA-256 {expected_sha256} is expected and {sha256} is found",
+                    next_step="fetch it again",
+                )
             extraction = _Extraction(folder, where, limits, size_bytes, on_bytes or (lambda _: None))
             extraction.expand(file, where, name_prefix="", is_nested=False)
             manifest = ArchiveManifest(

@@ -219,6 +219,15 @@ def test_verification_tells_missing_from_changed(tmp_path: Path) -> None:
     assert list(verify_extracted(tmp_path / "nothing")) == []
 
 
+def test_an_archive_that_changed_since_its_download_is_not_extracted(tmp_path: Path) -> None:
+    data = plain_zip(YEAR)
+    with pytest.raises(CorruptFile, match="not the one"):
+        extract_archive(_archive(tmp_path, data), tmp_path / "2008", expected_sha256="0" * 64)
+    assert not (tmp_path / "2008").exists()
+    expected = hashlib.sha256(data).hexdigest()
+    extract_archive(tmp_path / "2008.zip", tmp_path / "2008", expected_sha256=expected)
+
+
 def test_a_disk_that_refuses_is_reported_as_such(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ExtractionFailed, match="file"):

@@ -1,0 +1,78 @@
+"""The verbs of ``flatfiles minio``: click, over the same actions as the flags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from flatfiles_assets.minio_data_downloader.actions import Request
+from flatfiles_assets.minio_data_downloader.flags import run
+
+YEAR = click.IntRange(1000, 9999)
+
+
+def _common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every verb."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print the account as JSON."),
+        click.option("--cache-dir", type=click.Path(file_okay=False), help="Folder of the mirror."),
+    ):
+        command = option(command)
+    return command
+
+
+def _run(request: Request, cache_dir: str | None, as_json: bool) -> None:
+    click.get_current_context().exit(run(request, cache_dir, as_json=as_json))
+
+
+@click.group(name="minio")
+def minio_group() -> None:
+    """Mirror the MinIO bucket of historical data: yearly ZIPs and directories."""
+
+
+@minio_group.command()
+@click.argument("years", type=YEAR, nargs=-1)
+@_common
+def download_historical(years: tuple[int, ...], cache_dir: str | None, as_json: bool) -> None:
+    """Download the ZIPs of YEARS, or of every year the bucket has."""
+    _run(Request(download_years=years), cache_dir, as_json)
+
+
+@minio_group.command()
+@click.argument("years", type=YEAR, nargs=-1, required=True)
+@click.option("--cleanup", is_flag=True, help="Remove each ZIP after its extraction is verified.")
+@_common
+def extract_historical(years: tuple[int, ...], cleanup: bool, cache_dir: str | None, as_json: bool) -> None:
+    """Extract the downloaded ZIPs of YEARS."""
+    _run(Request(extract_years=years, cleanup=cleanup), cache_dir, as_json)
+
+
+@minio_group.command()
+@click.argument("directories", metavar="PREFIX...", nargs=-1, required=True)
+@_common
+def download_directory(directories: tuple[str, ...], cache_dir: str | None, as_json: bool) -> None:
+    """Download directories of the bucket, such as financials."""
+    _run(Request(directories=directories), cache_dir, as_json)
+
+
+@minio_group.command()
+@_common
+def sync_all(cache_dir: str | None, as_json: bool) -> None:
+    """Bring every year and directory up to date."""
+    _run(Request(sync_all=True), cache_dir, as_json)
+
+
+@minio_group.command()
+@_common
+def verify(cache_dir: str | None, as_json: bool) -> None:
+    """Recompute the checksum of every downloaded and extracted file."""
+    _run(Request(verify=True), cache_dir, as_json)
+
+
+@minio_group.command()
+@_common
+def integration_config(cache_dir: str | None, as_json: bool) -> None:
+    """Say what data there is, where, with which columns and dates."""
+    _run(Request(integration_config=True), cache_dir, as_json)
