@@ -92,8 +92,9 @@ def _parse_at_once(block: bytes, header: Sequence[str], columns: Sequence[Column
         )
     except pa.ArrowInvalid:
         return None
-    if b'"' in block and table.num_rows != _line_count(block):
-        return None  # a stray quote swallowed a line end
+    quotes = block.count(b'"')
+    if quotes and (quotes % 2 or table.num_rows != _line_count(block)):
+        return None  # a stray quote, which may have swallowed a line end
     batches = table.to_batches()
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
@@ -143,6 +144,8 @@ def _split(line: bytes, expected: int) -> tuple[Sequence[bytes], str | None]:
     """The line's fields, or the reason why they are not what the header promises."""
     if b"\r" in line:
         return (), "a carriage return inside the row"
+    if line.count(b'"') % 2:
+        return (), "a quote that is not closed"
     if b'"' in line:
         # Latin-1 maps every byte to one character and back, so that the UTF-8 check comes later.
         try:

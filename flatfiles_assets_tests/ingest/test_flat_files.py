@@ -317,6 +317,19 @@ def test_a_row_that_cannot_be_read_is_handed_out_with_its_number_and_text(line):
         decode(content(*lines))
 
 
+def test_a_quoted_line_end_ends_the_row_all_the_same():
+    halves = ['"AA', 'PL"' + ROW[4:]]
+    good, bad = decode_with_row_numbers(content(ROW, *halves, ROW))
+    assert list(good) == [1, 4]
+    assert bad == {2: halves[0], 3: halves[1]}
+
+
+def test_a_lone_carriage_return_does_not_make_two_rows_of_one():
+    good, bad = decode_with_row_numbers(content(ROW, ROW + "\r" + ROW, ROW))
+    assert list(good) == [1, 3]
+    assert bad == {2: ROW + "\r" + ROW}
+
+
 def test_bytes_that_are_not_utf8_cost_their_row_only():
     data = content(ROW, ROW, ROW).replace(b"AAPL", b"A\xffPL", 2).replace(b"A\xffPL", b"AAPL", 1)
     good, bad = decode_with_row_numbers(data)
