@@ -27,9 +27,7 @@ class FlatFilesError(Exception):
         self.where = where
         self.why = why
         self.next_step = next_step
-        parts = [f"{where}: {what}" if where else what]
-        if why:
-            parts.append(why)
+        parts = ["; ".join(part.rstrip(".") for part in (f"{where}: {what}" if where else what, why) if part)]
         if next_step:
             parts.append(f"Next: {next_step}")
         super().__init__(". ".join(part.rstrip(".") for part in parts) + ".")

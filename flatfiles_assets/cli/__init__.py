@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 
 import click
 from rich.console import Console
@@ -51,3 +52,5 @@ _VERBS = {
 @click.version_option(__version__)
 def main() -> None:
     """Market-data flat files as Dagster assets: from S3 to a trustworthy DuckDB warehouse."""
+    # Dagster says of each use that a parameter is in beta; the lock file answers for that.
+    warnings.filterwarnings("ignore", message=r"(Parameter|Function|Class) .*(beta|superseded)")

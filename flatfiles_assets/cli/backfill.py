@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from flatfiles_assets import inventory, progress
 from flatfiles_assets.calendars import parse_range
 from flatfiles_assets.cli.arguments import DATE, FEED
-from flatfiles_assets.cli.status import reasons_table
+from flatfiles_assets.cli.status import reasons
 from flatfiles_assets.datasets import Dataset, get_dataset
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.s3_catalog import S3Catalog
@@ -103,7 +103,7 @@ def _summarise(
         f"{feed}: {present} of {len(statuses)} sessions present, {rows:,} rows, {len(runs)} run(s)."
     )
     if inventory.incomplete(statuses):
-        console.print(reasons_table(statuses))
+        console.print(reasons(statuses, "What is not there:"))
     known_failures = any(status.state not in ("present", "missing") for status in statuses)
     for run in runs:
         if not run.succeeded and not known_failures:

@@ -24,7 +24,7 @@ from flatfiles_assets import inventory
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.cli.backfill import backfill_sessions, feed_inventory
 from flatfiles_assets.cli.dev import dev_command
-from flatfiles_assets.cli.status import calendar_picture, reasons_table, summary_table
+from flatfiles_assets.cli.status import calendar_picture, reasons, summary_table
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.inventory import SessionStatus
@@ -127,7 +127,7 @@ def _backfill_feeds(settings: Settings, console: Console) -> None:
     console.print(summary_table(inventories))
     stocks = inventories[get_dataset("stocks_daily")]
     console.print(calendar_picture(stocks))
-    console.print(reasons_table(stocks, title="What was refused, and what to do"))
+    console.print(reasons(stocks, "What was refused, and what to do:"))
 
 
 def _seeded_inventory(feed: str, settings: Settings) -> list[SessionStatus]:

@@ -34,6 +34,8 @@ _MARKS: dict[State, tuple[str, str]] = {
     "missing": ("·", "bright_black"),
 }
 
+_MOST_REASONS = 5
+
 _NEXT_STEPS: dict[State, str] = {
     "downloaded": "materialise market/<feed>: flatfiles backfill loads it",
     "stale": "flatfiles backfill loads the new file",
@@ -68,7 +70,7 @@ def status(feed: str | None, start: dt.date | None, end: dt.date | None, as_json
         if feed and statuses:
             console.print(calendar_picture(statuses))
         if inventory.incomplete(statuses):
-            console.print(reasons_table(statuses, title=dataset.name))
+            console.print(reasons(statuses, dataset.name))
 
 
 def _inventory(
@@ -110,29 +112,41 @@ def summary_table(inventories: dict[Dataset, list[SessionStatus]]) -> Table:
     return table
 
 
-def reasons_table(statuses: Sequence[SessionStatus], title: str | None = None) -> Table:
+def reasons(statuses: Sequence[SessionStatus], title: str) -> Text:
     """The sessions that are not present, by reason, and what to do about each reason."""
-    table = Table("state", "sessions", "reason", "what next", title=title, title_justify="left", box=None)
+    text = Text(f"{title}\n", style="bold")
     by_state: dict[State, list[SessionStatus]] = collections.defaultdict(list)
     for found in statuses:
         if found.state != "present":
             by_state[found.state].append(found)
     for state in inventory.STATES:
-        for found in by_state[state][:5]:
-            table.add_row(state, str(found.session), found.detail, _NEXT_STEPS[state])
-        if len(by_state[state]) > 5:
-            table.add_row(state, f"… {len(by_state[state]) - 5} more", "", "")
-    return table
+        if not by_state[state]:
+            continue
+        text.append(f"  {state}: {len(by_state[state])} session(s). ", style=_MARKS[state][1])
+        text.append(f"{_NEXT_STEPS[state]}\n", style="not bold")
+        for found in by_state[state][:_MOST_REASONS]:
+            text.append(f"    {found.session}  {found.detail}\n", style="not bold dim")
+        if len(by_state[state]) > _MOST_REASONS:
+            text.append(f"    … and {len(by_state[state]) - _MOST_REASONS} more\n", style="not bold dim")
+    return text
 
 
 def calendar_picture(statuses: Sequence[SessionStatus]) -> Text:
-    """One mark per session, a line per month."""
+    """One mark per session, a line per month; one line for a year of which there is nothing."""
     picture = Text()
-    months: dict[str, list[SessionStatus]] = collections.defaultdict(list)
+    years: dict[str, list[SessionStatus]] = collections.defaultdict(list)
     for found in statuses:
-        months[f"{found.session:%Y-%m}"].append(found)
-    for month, days in months.items():
-        picture.append(f"{month} ", style="bold")
+        years[f"{found.session:%Y}"].append(found)
+    lines: dict[str, list[SessionStatus]] = collections.defaultdict(list)
+    for year, days in years.items():
+        nothing = all(found.state == "missing" for found in days)
+        for found in days:
+            lines[year if nothing else f"{found.session:%Y-%m}"].append(found)
+    for name, days in lines.items():
+        picture.append(f"{name:7} ", style="bold")
+        if len(name) == 4:
+            picture.append(f"{len(days)} sessions missing\n", style="bright_black")
+            continue
         for found in days:
             mark, style = _MARKS[found.state]
             picture.append(mark, style=style)
