@@ -21,7 +21,7 @@ from flatfiles_assets.warehouse.errors import (
     WarehouseBusy,
     WarehouseError,
 )
-from flatfiles_assets.warehouse.schema import get_table
+from flatfiles_assets.warehouse.schema import get_table, schema_from_arrow
 from flatfiles_assets_tests.warehouse.bars import (
     QUARANTINE,
     STOCKS_DAILY,
@@ -320,8 +320,6 @@ def test_a_file_that_is_no_database_is_refused_with_its_path(path: Path, warehou
 
 
 def test_tables_of_unusual_names_are_stored_too(warehouse: Warehouse):
-    from flatfiles_assets.warehouse.schema import schema_from_arrow
-
     rows = pa.table({"select": tickers(2), 'a "quoted" name': [1, 2]})
     table = schema_from_arrow(("order", "group"), rows.schema)
     with warehouse.writer("test") as transaction:
