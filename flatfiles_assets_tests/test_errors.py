@@ -23,7 +23,7 @@ def _subclasses(root: type) -> list[type]:
 
 def test_a_message_says_where_what_why_and_what_next():
     error = FlatFilesError("it is broken", where="a/b.gz", why="12 of 40 bytes.", next_step="fetch it again")
-    assert str(error) == "a/b.gz: it is broken. 12 of 40 bytes. Next: fetch it again."
+    assert str(error) == "a/b.gz: it is broken; 12 of 40 bytes. Next: fetch it again."
     assert str(FlatFilesError("it is broken")) == "it is broken."
 
 
