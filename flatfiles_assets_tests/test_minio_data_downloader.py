@@ -225,8 +225,8 @@ def test_a_large_zip_that_was_cut_continues_where_it_was(bucket: Bucket) -> None
     bucket.proxy.clear()
     bucket.downloader(transfer_limits=limits).download_historical_zips([2008])
     assert (bucket.cache_dir / "historical" / "2008.zip").read_bytes() == data
-    sent = sum(record.body_bytes_sent for record in bucket.proxy.requests(path="2008.zip"))
-    assert sent < len(data) / 4
+    ranges = [record.range_header for record in bucket.proxy.requests(path="2008.zip") if record.range_header]
+    assert 1 <= len(ranges) <= 3, "most of its ten parts were there already"
 
 
 def test_a_verified_extraction_may_replace_its_zip_for_good(bucket: Bucket) -> None:
