@@ -17,10 +17,11 @@ from flatfiles_assets.download.atomic_files import sync_folder
 from flatfiles_assets.download.cache import FetchedFile, FileCache, Outcome
 from flatfiles_assets.download.errors import CorruptFile, DownloadError, state_of
 from flatfiles_assets.download.faults import NotModified
+from flatfiles_assets.download.landing import StoredFile, storage_failed
 from flatfiles_assets.download.ledger import LedgerEntry
 from flatfiles_assets.download.listing import RemoteObject
 from flatfiles_assets.download.retries import Attempts
-from flatfiles_assets.download.transfer import ObjectTransfer, StoredFile, storage_failed
+from flatfiles_assets.download.transfer import ObjectTransfer
 from flatfiles_assets.errors import InvalidArgument
 
 FetchResult = FetchedFile | DownloadError | CorruptFile | InvalidArgument

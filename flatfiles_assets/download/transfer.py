@@ -23,18 +23,24 @@ from flatfiles_assets.download.errors import (
     CorruptFile,
     DamagedTransfer,
     ObjectChanged,
-    StorageFailed,
 )
 from flatfiles_assets.download.faults import RangesNotSupported, location, raise_control_flow, translate
-from flatfiles_assets.download.gzip_stream import BrokenGzip, decompress, is_gzip
 from flatfiles_assets.download.integrity import (
     Digest,
     Digester,
     clean_etag,
-    digest_bytes,
-    digest_descriptor,
     is_gzip_name,
     is_md5,
+)
+from flatfiles_assets.download.landing import (
+    StoredFile,
+    digest_partial,
+    examine_memory,
+    land,
+    storage,
+    storage_failed,
+    take_chunk,
+    write_file,
 )
 from flatfiles_assets.download.listing import RemoteObject
 from flatfiles_assets.download.partial_file import Part, PartialFile
@@ -65,21 +71,6 @@ class TransferLimits:
     part_bytes: int = 16 * _MIB
     parts_at_once: int = 4
     chunk_bytes: int = _MIB
-
-
-@dataclasses.dataclass(frozen=True)
-class StoredFile:
-    """A file that was verified and has its final name.
-
-    Attributes:
-        remote: The object it is a copy of.
-        sha256: Hexadecimal SHA-256 of its bytes.
-        mtime_ns: Its modification time, nanoseconds since 1970.
-    """
-
-    remote: RemoteObject
-    sha256: str
-    mtime_ns: int
 
 
 class SuspectGzip(DamagedTransfer):
@@ -140,7 +131,7 @@ class ObjectTransfer:
             async with self._slots:
                 result = await self._get(key)
                 data = await self._body(result, key)
-            digest, decoded = await self.in_thread(_examine_memory, data, decode)
+            digest, decoded = await self.in_thread(examine_memory, data, decode)
             await self._settle(digest, _remote(key, result.meta), suspects)
             return decoded
 
@@ -190,10 +181,10 @@ class ObjectTransfer:
                 del result  # closes the connection: its body is fetched in ranges instead
                 return await self._in_ranges(remote, path, check_gzip, suspects, attempts)
             check = check_gzip and not (allow_empty and remote.size_bytes == 0)
-            digest, stored = await self.in_thread(_land, data, remote, path, check)
+            digest, stored = await self.in_thread(land, data, remote, path, check)
             if stored is None:
                 await self._settle(digest, remote, suspects)
-                stored = await self.in_thread(_write, data, remote, path, digest)
+                stored = await self.in_thread(write_file, data, remote, path, digest)
             return stored
 
         with _gzip_blamed_on_the_bucket():
@@ -214,11 +205,11 @@ class ObjectTransfer:
         self, result: GetResult, remote: RemoteObject, path: Path, check_gzip: bool, suspects: set[str]
     ) -> StoredFile:
         digester = Digester(check_gzip=check_gzip)
-        with _storage(path):
+        with storage(path):
             file = TemporaryFile(path)
         try:
             async for chunk in self._chunks(result, remote.key):
-                await self.in_thread(_take, file, digester, chunk)
+                await self.in_thread(take_chunk, file, digester, chunk)
             digest = digester.digest()
             await self._settle(digest, remote, suspects)
             return StoredFile(remote, digest.sha256, await self.in_thread(file.commit))
@@ -229,7 +220,7 @@ class ObjectTransfer:
     async def _in_ranges(
         self, remote: RemoteObject, path: Path, check_gzip: bool, suspects: set[str], attempts: Attempts
     ) -> StoredFile:
-        with _storage(path):
+        with storage(path):
             partial = PartialFile.open(
                 path,
                 etag=remote.etag or "",
@@ -237,13 +228,10 @@ class ObjectTransfer:
                 part_bytes=self._limits.part_bytes,
             )
         if partial is None:  # another process is fetching it: be independent of its fate
-            async with self._slots:
-                result = await self._get(remote.key)
-                meta = _remote(remote.key, result.meta)
-                return await self._streamed(result, meta, path, check_gzip, suspects)
+            return await self._streamed_anew(remote.key, path, check_gzip, suspects)
         try:
             await self._fetch_parts(remote, partial, attempts)
-            digest = await self.in_thread(_digest_partial, partial, check_gzip)
+            digest = await self.in_thread(digest_partial, partial, check_gzip)
             await self._settle(digest, remote, suspects)
             return StoredFile(remote, digest.sha256, await self.in_thread(partial.commit))
         except RangesNotSupported:
@@ -255,9 +243,12 @@ class ObjectTransfer:
         except BaseException:
             partial.suspend()
             raise
+        return await self._streamed_anew(remote.key, path, check_gzip, suspects)
+
+    async def _streamed_anew(self, key: str, path: Path, check_gzip: bool, suspects: set[str]) -> StoredFile:
         async with self._slots:
-            result = await self._get(remote.key)
-            return await self._streamed(result, _remote(remote.key, result.meta), path, check_gzip, suspects)
+            result = await self._get(key)
+            return await self._streamed(result, _remote(key, result.meta), path, check_gzip, suspects)
 
     async def _fetch_parts(self, remote: RemoteObject, partial: PartialFile, attempts: Attempts) -> None:
         waiting = iter(partial.missing_parts())
@@ -285,9 +276,7 @@ class ObjectTransfer:
             async with self._slots:
                 result = await self._get(remote.key, options)
                 if clean_etag(result.meta["e_tag"]) != remote.etag:
-                    raise ObjectChanged(
-                        "the object was replaced while it was read", where=self._where(remote.key)
-                    )
+                    raise self._changed(remote.key)
                 async for chunk in self._chunks(result, remote.key):
                     await self.in_thread(partial.write, chunk, position)
                     position += len(chunk)
@@ -335,7 +324,7 @@ class ObjectTransfer:
         with self._translated(remote.key):
             meta = await obstore.head_async(self._store, remote.key)
         if clean_etag(meta["e_tag"]) != remote.etag:
-            raise ObjectChanged("the object was replaced while it was read", where=self._where(remote.key))
+            raise self._changed(remote.key)
         if meta["size"] != remote.size_bytes:
             raise self._short(remote.key, meta["size"], remote.size_bytes)
 
@@ -359,6 +348,9 @@ class ObjectTransfer:
             why=f"{found_bytes} bytes where {expected_bytes} are expected",
             next_step="check the network and run again",
         )
+
+    def _changed(self, key: str) -> ObjectChanged:
+        return ObjectChanged("the object was replaced while it was read", where=self._where(key))
 
     def _where(self, key: str) -> str:
         return location(self._bucket, key)
@@ -407,24 +399,6 @@ class ObjectTransfer:
 
 
 @contextlib.contextmanager
-def _storage(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise storage_failed(error, path) from error
-
-
-def storage_failed(error: OSError, path: Path | None = None) -> StorageFailed:
-    """The typed error for a failure of the local disk."""
-    return StorageFailed(
-        "the file could not be written",
-        where=str(path or error.filename or "local disk"),
-        why=error.strerror or type(error).__name__,
-        next_step="check free space and permissions of the data directory",
-    )
-
-
-@contextlib.contextmanager
 def _gzip_blamed_on_the_bucket() -> Iterator[None]:
     """A gzip that stayed broken in every attempt is the object's fault."""
     try:
@@ -435,43 +409,3 @@ def _gzip_blamed_on_the_bucket() -> Iterator[None]:
 
 def _remote(key: str, meta: ObjectMeta) -> RemoteObject:
     return RemoteObject(key, clean_etag(meta["e_tag"]), meta["size"], meta["last_modified"])
-
-
-def _examine_memory(data: Buffer, decode: bool) -> tuple[Digest, Buffer]:
-    digest = digest_bytes(data, check_gzip=False)
-    if not (decode and is_gzip(data)):
-        return digest, data
-    try:
-        return digest, decompress(data)
-    except BrokenGzip as error:
-        return dataclasses.replace(digest, gzip="broken", gzip_detail=str(error)), b""
-
-
-def _land(
-    data: Buffer, remote: RemoteObject, path: Path, check_gzip: bool
-) -> tuple[Digest, StoredFile | None]:
-    """Hash and, where the checksum proves them, write bytes: one hop to a thread for most files."""
-    digest = digest_bytes(data, check_gzip=check_gzip)
-    proven = digest.md5 == remote.etag and digest.size_bytes == remote.size_bytes
-    if proven and digest.gzip in (None, "intact", "plain"):
-        return digest, _write(data, remote, path, digest)
-    return digest, None
-
-
-def _write(data: Buffer, remote: RemoteObject, path: Path, digest: Digest) -> StoredFile:
-    file = TemporaryFile(path)
-    try:
-        file.write(memoryview(data))
-        return StoredFile(remote, digest.sha256, file.commit())
-    except BaseException:
-        file.discard()
-        raise
-
-
-def _take(file: TemporaryFile, digester: Digester, chunk: bytes) -> None:
-    digester.update(chunk)
-    file.write(chunk)
-
-
-def _digest_partial(partial: PartialFile, check_gzip: bool) -> Digest:
-    return digest_descriptor(partial.descriptor, check_gzip=check_gzip)

@@ -1,0 +1,100 @@
+"""Bytes that arrived → a verified file: what runs in threads while the event loop goes on.
+
+Here: hashing, checking and writing, all blocking. Not here: requests (`transfer.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flatfiles_assets.download.atomic_files import TemporaryFile
+from flatfiles_assets.download.errors import StorageFailed
+from flatfiles_assets.download.gzip_stream import BrokenGzip, decompress, is_gzip
+from flatfiles_assets.download.integrity import Digest, Digester, digest_bytes, digest_descriptor
+from flatfiles_assets.download.listing import RemoteObject
+from flatfiles_assets.download.partial_file import PartialFile
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredFile:
+    """A file that was verified and has its final name.
+
+    Attributes:
+        remote: The object it is a copy of.
+        sha256: Hexadecimal SHA-256 of its bytes.
+        mtime_ns: Its modification time, nanoseconds since 1970.
+    """
+
+    remote: RemoteObject
+    sha256: str
+    mtime_ns: int
+
+
+@contextlib.contextmanager
+def storage(path: Path) -> Iterator[None]:
+    """Report a failure of the local disk as `StorageFailed`."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_failed(error, path) from error
+
+
+def storage_failed(error: OSError, path: Path | None = None) -> StorageFailed:
+    """The typed error for a failure of the local disk."""
+    return StorageFailed(
+        "the file could not be written",
+        where=str(path or error.filename or "local disk"),
+        why=error.strerror or type(error).__name__,
+        next_step="check free space and permissions of the data directory",
+    )
+
+
+def examine_memory(data: Buffer, decode: bool) -> tuple[Digest, Buffer]:
+    """Hash bytes, and decompress them where that is asked for and they are gzip."""
+    digest = digest_bytes(data, check_gzip=False)
+    if not (decode and is_gzip(data)):
+        return digest, data
+    try:
+        return digest, decompress(data)
+    except BrokenGzip as error:
+        return dataclasses.replace(digest, gzip="broken", gzip_detail=str(error)), b""
+
+
+def land(
+    data: Buffer, remote: RemoteObject, path: Path, check_gzip: bool
+) -> tuple[Digest, StoredFile | None]:
+    """Hash and, where the checksum proves them, write bytes: one hop to a thread for most files."""
+    digest = digest_bytes(data, check_gzip=check_gzip)
+    proven = digest.md5 == remote.etag and digest.size_bytes == remote.size_bytes
+    if proven and digest.gzip in (None, "intact", "plain"):
+        return digest, write_file(data, remote, path, digest)
+    return digest, None
+
+
+def write_file(data: Buffer, remote: RemoteObject, path: Path, digest: Digest) -> StoredFile:
+    """Put verified bytes under their final name."""
+    file = TemporaryFile(path)
+    try:
+        file.write(memoryview(data))
+        return StoredFile(remote, digest.sha256, file.commit())
+    except BaseException:
+        file.discard()
+        raise
+
+
+def take_chunk(file: TemporaryFile, digester: Digester, chunk: bytes) -> None:
+    """Hash and write a chunk of a stream."""
+    digester.update(chunk)
+    file.write(chunk)
+
+
+def digest_partial(partial: PartialFile, check_gzip: bool) -> Digest:
+    """The digest of a partial file whose parts are all there."""
+    return digest_descriptor(partial.descriptor, check_gzip=check_gzip)
