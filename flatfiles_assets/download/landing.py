@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flatfiles_assets.download.atomic_files import TemporaryFile
-from flatfiles_assets.download.errors import StorageFailed
+from flatfiles_assets.download.errors import CorruptFile, DamagedTransfer, StorageFailed
 from flatfiles_assets.download.gzip_stream import BrokenGzip, decompress, is_gzip
 from flatfiles_assets.download.integrity import Digest, Digester, digest_bytes, digest_descriptor
 from flatfiles_assets.download.listing import RemoteObject
@@ -35,6 +35,19 @@ class StoredFile:
     remote: RemoteObject
     sha256: str
     mtime_ns: int
+
+
+class SuspectGzip(DamagedTransfer):
+    """The gzip is broken, and whether in the bucket or on the way is not known yet."""
+
+
+@contextlib.contextmanager
+def gzip_blamed_on_the_bucket() -> Iterator[None]:
+    """A gzip that stayed broken in every attempt is the object's fault."""
+    try:
+        yield
+    except SuspectGzip as error:
+        raise CorruptFile(error.what, where=error.where, why=error.why, next_step=error.next_step) from None
 
 
 @contextlib.contextmanager

@@ -34,8 +34,10 @@ from flatfiles_assets.download.integrity import (
 )
 from flatfiles_assets.download.landing import (
     StoredFile,
+    SuspectGzip,
     digest_partial,
     examine_memory,
+    gzip_blamed_on_the_bucket,
     land,
     storage,
     storage_failed,
@@ -71,10 +73,6 @@ class TransferLimits:
     part_bytes: int = 16 * _MIB
     parts_at_once: int = 4
     chunk_bytes: int = _MIB
-
-
-class SuspectGzip(DamagedTransfer):
-    """The gzip is broken, and whether in the bucket or on the way is not known yet."""
 
 
 class ObjectTransfer:
@@ -135,7 +133,7 @@ class ObjectTransfer:
             await self._settle(digest, _remote(key, result.meta), suspects)
             return decoded
 
-        with _gzip_blamed_on_the_bucket():
+        with gzip_blamed_on_the_bucket():
             return await retry_async(attempt, self._policy, attempts)
 
     async def to_file(
@@ -187,7 +185,7 @@ class ObjectTransfer:
                 stored = await self.in_thread(write_file, data, remote, path, digest)
             return stored
 
-        with _gzip_blamed_on_the_bucket():
+        with gzip_blamed_on_the_bucket():
             return await retry_async(attempt, self._policy, attempts)
 
     async def folder(self, folder: str, attempts: Attempts) -> dict[str, RemoteObject]:
@@ -396,15 +394,6 @@ class ObjectTransfer:
             raise
         except OSError as error:
             raise storage_failed(error) from error
-
-
-@contextlib.contextmanager
-def _gzip_blamed_on_the_bucket() -> Iterator[None]:
-    """A gzip that stayed broken in every attempt is the object's fault."""
-    try:
-        yield
-    except SuspectGzip as error:
-        raise CorruptFile(error.what, where=error.where, why=error.why, next_step=error.next_step) from None
 
 
 def _remote(key: str, meta: ObjectMeta) -> RemoteObject:
