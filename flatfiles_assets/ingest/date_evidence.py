@@ -92,17 +92,17 @@ def judge_siblings(
     reading found, and is then judged alone.
     """
     left = Verdict(tuple(candidates))
-    pooled: list[str] = []
+    pooled: set[str] = set()
     for texts in files:
         verdict = judge(texts, left.formats, year)
         if verdict.formats and len(verdict.formats) < len(left.formats):
             left = verdict
         if len(left.formats) == 1:
             return left
-        pooled.extend(dict.fromkeys(texts))
+        pooled.update(texts)
     # Each file alone may have too few dates for what all of them show together; their order
     # across files means nothing.
-    pooled_verdict = judge(sorted(set(pooled)), left.formats, year)
+    pooled_verdict = judge(sorted(pooled), left.formats, year)
     in_order = pooled_verdict.reason.endswith("in order")
     return left if in_order or not pooled_verdict.formats else pooled_verdict
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from flatfiles_assets.errors import CorruptFile
 from flatfiles_assets.ingest import column_aliases as meaning
 from flatfiles_assets.ingest.column_evidence import infer_meanings, is_date
-from flatfiles_assets.ingest.date_evidence import Verdict, judge, judge_siblings
+from flatfiles_assets.ingest.date_evidence import Verdict, judge_siblings
 from flatfiles_assets.ingest.date_formats import candidate_formats, parse_stamp
 from flatfiles_assets.ingest.delimited import parse_cells, split_line
 from flatfiles_assets.ingest.file_names import common_decorations, date_text, symbol_text
@@ -186,7 +186,8 @@ def _columns(structure: Structure, rows: list[list[str]], stated: LayoutOverride
         return stated.assign_columns(structure.headings, structure.width)
     if structure.headings:
         named = meaning.assign_meanings(structure.headings)
-        if isinstance(named, str) or not missing_columns(named, meaning.PRICES):
+        # A header that names some prices and lacks others is believed: values must not overrule it.
+        if isinstance(named, str) or set(named) & {*meaning.PRICES, meaning.ADJUSTED_CLOSE}:
             return named
     return infer_meanings(rows)
 
@@ -256,8 +257,12 @@ def _settle_dates(
             f"its dates are in no known format, e.g. {sample[0]!r}" if sample else "no dates"
         )
     candidates = shapes.most_common(1)[0][0]
-    verdict = judge(sample, candidates, year)
-    if len(verdict.formats) > 1 and source:
+    if source is None:
+        # One file per day: the order of the names says nothing about that of the days.
+        verdict = judge_siblings(([text] for text in sample), candidates, year)
+    elif len(candidates) == 1:
+        verdict = Verdict(candidates)
+    else:
         files, draft = source
         try:
             verdict = judge_siblings(
