@@ -2,7 +2,7 @@
 
 Here: the description, found out once for each version of a file and remembered in
 ``metadata/contents.json``. Not here: how a year's layout is discovered (`ingest.historical`) and how
-one file is looked at (`table_files`).
+one file is looked at (`file_summary`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from flatfiles_assets.download.ledger import LedgerEntry
 from flatfiles_assets.ingest.archives import MANIFEST_NAME, ArchiveManifest, read_manifest
 from flatfiles_assets.ingest.historical import read_extracted_year
 from flatfiles_assets.minio_data_downloader.bucket_contents import HISTORICAL_FOLDER, year_folder_key
-from flatfiles_assets.minio_data_downloader.table_files import TableFile, describe_file
+from flatfiles_assets.minio_data_downloader.file_summary import FileSummary, summarise_file
 from flatfiles_assets.minio_data_downloader.work import Work
 
 
@@ -154,7 +154,7 @@ def _read_year(folder: Path, year: int, manifest: ArchiveManifest) -> dict[str, 
 def _directory(
     cache: FileCache, name: str, entries: list[LedgerEntry], known: _Remembered, work: Work
 ) -> Part:
-    tables: dict[str, TableFile] = {}
+    tables: dict[str, FileSummary] = {}
     with work.begin(f"reading {name}", sum(entry.size_bytes or 0 for entry in entries)) as advance:
         for entry in entries:
             tables[entry.key] = _table(cache, entry, known)
@@ -171,15 +171,15 @@ def _directory(
     )
 
 
-def _table(cache: FileCache, entry: LedgerEntry, known: _Remembered) -> TableFile:
+def _table(cache: FileCache, entry: LedgerEntry, known: _Remembered) -> FileSummary:
     path = cache.path(entry.key)
     if not path.is_file():
-        return TableFile(problem="the file is not on disk")
+        return FileSummary(problem="the file is not on disk")
     name = f"table {path.suffix.lower()} {entry.sha256}"
     found = known.get(name)
     if found is None:
-        found = known.put(name, dataclasses.asdict(describe_file(path)))
-    return TableFile(**{**found, "columns": tuple(found["columns"])})
+        found = known.put(name, dataclasses.asdict(summarise_file(path)))
+    return FileSummary(**{**found, "columns": tuple(found["columns"])})
 
 
 class _Remembered:
