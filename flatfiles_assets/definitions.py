@@ -6,15 +6,19 @@ decided here that has a room of its own: assets in `assets/`, resources in `reso
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
+from flatfiles_assets.assets.daily_prices import daily_prices, price_reconciliation
+from flatfiles_assets.assets.directories import build_directory_assets
 from flatfiles_assets.assets.flat_files import build_flat_file_assets
+from flatfiles_assets.assets.historical import historical_daily, ingest_historical_year
 from flatfiles_assets.assets.quarantine import build_quarantine_asset
-from flatfiles_assets.datasets import selected_datasets
+from flatfiles_assets.datasets import Dataset, selected_datasets
 from flatfiles_assets.jobs import build_jobs
+from flatfiles_assets.minio_data_downloader import DIRECTORIES
 from flatfiles_assets.resources import FlatFilesS3Resource, MinIOS3Resource, WarehouseResource
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.io_manager import WarehouseIOManager
@@ -32,7 +36,7 @@ def build_defs(
     """
     datasets = selected_datasets(load_settings().extra_feeds if extra_feeds is None else extra_feeds)
     return dg.Definitions(
-        assets=[*(build_flat_file_assets(dataset) for dataset in datasets), build_quarantine_asset(datasets)],
+        assets=build_assets(datasets),
         jobs=build_jobs(datasets),
         resources={
             "flatfiles_s3": FlatFilesS3Resource(),
@@ -44,6 +48,19 @@ def build_defs(
         # A range run is one process that works ahead by itself; a process per step costs ten seconds.
         executor=dg.in_process_executor,
     )
+
+
+def build_assets(datasets: Sequence[Dataset]) -> list[dg.AssetsDefinition]:
+    """Every asset, from the stores to the features."""
+    return [
+        *(build_flat_file_assets(dataset) for dataset in datasets),
+        build_quarantine_asset(datasets),
+        ingest_historical_year,
+        historical_daily,
+        *(asset for directory in DIRECTORIES for asset in build_directory_assets(directory)),
+        daily_prices,
+        price_reconciliation,
+    ]
 
 
 defs = build_defs()

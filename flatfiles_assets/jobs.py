@@ -10,7 +10,10 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from flatfiles_assets.assets.daily_prices import DAILY_PRICES_KEY
+from flatfiles_assets.assets.directories import ASSET_NAMES
 from flatfiles_assets.assets.flat_files import market_key, raw_key
+from flatfiles_assets.assets.historical import EXTRACTED_KEY, HISTORICAL_DAILY_KEY, ZIP_KEY
 from flatfiles_assets.datasets import Dataset
 
 
@@ -24,6 +27,38 @@ def build_feed_job(dataset: Dataset) -> UnresolvedAssetJobDefinition:
     )
 
 
+def build_bucket_jobs() -> list[UnresolvedAssetJobDefinition]:
+    """The jobs of the user's own bucket and of what is unified from both sources."""
+    selections = {
+        "historical_years": (
+            dg.AssetSelection.assets(ZIP_KEY, EXTRACTED_KEY),
+            "Fetch and extract yearly archives.",
+        ),
+        "historical_daily": (
+            dg.AssetSelection.assets(HISTORICAL_DAILY_KEY),
+            "Load sessions of extracted years.",
+        ),
+        "directories": (
+            dg.AssetSelection.assets(
+                *([layer, name] for name in ASSET_NAMES.values() for layer in ("raw", "market"))
+            ),
+            "Synchronise the directories and load their tables.",
+        ),
+        "daily_prices": (
+            dg.AssetSelection.assets(DAILY_PRICES_KEY),
+            "Unify the prices of both sources.",
+        ),
+        "price_reconciliation": (
+            dg.AssetSelection.assets(["market", "price_reconciliation"]),
+            "Compare both sources where they overlap.",
+        ),
+    }
+    return [
+        dg.define_asset_job(name=name, selection=selection, description=description)
+        for name, (selection, description) in selections.items()
+    ]
+
+
 def build_jobs(datasets: Sequence[Dataset]) -> list[UnresolvedAssetJobDefinition]:
     """Every job of the code location."""
-    return [build_feed_job(dataset) for dataset in datasets]
+    return [*(build_feed_job(dataset) for dataset in datasets), *build_bucket_jobs()]

@@ -197,7 +197,7 @@ class _Loader:
                     presorted=True,
                 )
             scope: dict[str, Sequence[Any]] = {"trade_date": touched, "feed": [feed]}
-            transaction.replace(QUARANTINE, stage.rejected(), where=scope)
+            transaction.replace(QUARANTINE, stage.rejected_reader(), where=scope)
             transaction.replace(FILES, _file_rows(feed, written), where=scope)
 
 

@@ -21,6 +21,7 @@ from flatfiles_assets.download.fetch import fetch_files
 from flatfiles_assets.download.listing import RemoteObject, list_remote
 from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.errors import FlatFilesError
+from flatfiles_assets.minio_data_downloader import MinIODataDownloader
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
 
@@ -152,6 +153,18 @@ class MinIOS3Resource(_CachedS3Resource):
     def bucket_name(self) -> str:
         """The user's bucket."""
         return self.bucket or self._settings().minio_bucket
+
+    def downloader(self) -> MinIODataDownloader:
+        """The mirror of the bucket; nothing is asked of it until something is downloaded."""
+        settings = self._settings()
+        return MinIODataDownloader(
+            Path(self.cache_dir) if self.cache_dir else settings.minio_cache_dir,
+            endpoint_url=self.endpoint_url,
+            bucket=self.bucket,
+            access_key=self.aws_access_key_id,
+            secret_key=self.aws_secret_access_key,
+            max_concurrent=self.max_concurrent,
+        )
 
 
 class WarehouseResource(ConfigurableResource[Any]):

@@ -6,8 +6,9 @@ in no representation.
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -87,6 +88,11 @@ class Settings(BaseSettings):
         None, "MINIO_SECRET_KEY", "MINIO_SECRET_ACCESS_KEY", "MINIO_ROOT_PASSWORD"
     )
     minio_historical_prefix: str | None = _setting(None, "MINIO_HISTORICAL_PREFIX")
+
+    minio_layout_overrides: Path | None = _setting(None, "MINIO_LAYOUT_OVERRIDES")
+
+    prices_flat_files_from: dt.date = _setting(dt.date(2003, 9, 10), "FLATFILES_PRICES_FLAT_FILES_FROM")
+    prices_fill: Literal["none", "sessions", "symbols"] = _setting("sessions", "FLATFILES_PRICES_FILL")
 
     api_url: str = _setting(
         "https://api.polygon.io", "FLATFILES_API_URL", "POLYGON_API_URL", "MASSIVE_API_URL"

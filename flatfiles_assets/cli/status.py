@@ -124,6 +124,8 @@ def reasons(statuses: Sequence[SessionStatus], title: str) -> Text:
             continue
         text.append(f"  {state}: {len(by_state[state])} session(s). ", style=_MARKS[state][1])
         text.append(f"{_NEXT_STEPS[state]}\n", style="not bold")
+        if state == "missing":
+            continue
         for found in by_state[state][:_MOST_REASONS]:
             text.append(f"    {found.session}  {found.detail}\n", style="not bold dim")
         if len(by_state[state]) > _MOST_REASONS:

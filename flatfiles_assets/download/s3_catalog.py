@@ -75,8 +75,17 @@ class S3Catalog:
             InvalidArgument: The data type is unknown (the message lists those there are) or the
                 date is not a real one.
         """
-        feed, day = get_dataset(data_type), parse_date(date)
-        return f"{self._prefix(feed)}/{feed.vendor_type}/{day.year:04}/{day.month:02}/{day}.csv.gz"
+        day = parse_date(date)
+        return f"{self.get_prefix(data_type)}{day.year:04}/{day.month:02}/{day}.csv.gz"
+
+    def get_prefix(self, data_type: str) -> str:
+        """What every key of a feed begins with, the slash at its end included.
+
+        Raises:
+            InvalidArgument: The data type is unknown; the message lists those there are.
+        """
+        feed = get_dataset(data_type)
+        return f"{self._prefix(feed)}/{feed.vendor_type}/"
 
     def get_stocks_daily_key(self, date: DateLike) -> str:
         """Key of the stock day bars of one day; see `get_key`."""

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 
 from flatfiles_assets.algorithms import mean_reversion, momentum, pairs_trading
-from flatfiles_assets.datasets import DATASETS, TRADE_DATE, Column, Dataset
+from flatfiles_assets.datasets import DATASETS, TRADE_DATE, Column, Dataset, get_dataset
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.ingest.quality import QUARANTINE_COLUMNS
 from flatfiles_assets.ingest.reference import DIVIDEND_COLUMNS, SPLIT_COLUMNS
@@ -286,6 +286,56 @@ DIVIDENDS = TableSchema(
     description="Every known cash dividend",
 )
 
+_BAR = tuple(
+    column
+    for column in get_dataset("stocks_daily").table_columns
+    if column.name in ("trade_date", "ticker", "open", "high", "low", "close", "volume", "transactions")
+)
+
+HISTORICAL_DAILY = TableSchema(
+    key=("market", "historical_daily"),
+    columns=(
+        *_BAR,
+        Column("adjusted_close", pa.float64(), "Adjusted close as the file has it, never mixed into close"),
+        Column("source_file", pa.string(), "File of the extracted year"),
+    ),
+    sort_columns=("ticker",),
+    required_columns=("ticker",),
+    description="US stocks from the yearly archives, one bar per ticker and day",
+)
+
+DAILY_PRICES = TableSchema(
+    key=("market", "daily_prices"),
+    columns=(*_BAR, Column("source", pa.string(), "Where the row comes from: flat_files or historical")),
+    sort_columns=("ticker",),
+    required_columns=("ticker", "source"),
+    description="Every session and symbol of both sources, one row each, unadjusted",
+)
+
+PRICE_RECONCILIATION = TableSchema(
+    key=("market", "price_reconciliation"),
+    columns=(
+        Column("ticker", pa.string(), "Symbol in the vendor's style"),
+        Column("sessions_both", pa.int64(), "Sessions in which both sources have a bar"),
+        Column("sessions_matched", pa.int64(), "Of these, sessions whose closes agree within the tolerance"),
+        Column("sessions_different", pa.int64(), "Of these, sessions whose closes do not"),
+        Column("sessions_only_flat_files", pa.int64(), "Sessions that the archives lack"),
+        Column("sessions_only_historical", pa.int64(), "Sessions that the flat files lack"),
+        Column("largest_difference", pa.float64(), "Largest relative difference of the closes"),
+        Column("first_different", pa.date32(), "First session with a difference"),
+        Column("last_different", pa.date32(), "Last session with a difference"),
+        Column(
+            "suspected_split_ratio",
+            pa.float64(),
+            "Flat-file close over archive close, where adjustment explains it",
+        ),
+    ),
+    partition_column=None,
+    sort_columns=("ticker",),
+    required_columns=("ticker",),
+    description="Flat files against archives where both have the session, per symbol",
+)
+
 MOMENTUM = TableSchema(
     key=("algorithm", "momentum"),
     columns=momentum.COLUMNS,
@@ -315,6 +365,9 @@ _ALL = (
     *map(_feed_table, DATASETS.values()),
     QUARANTINE,
     FILES,
+    HISTORICAL_DAILY,
+    DAILY_PRICES,
+    PRICE_RECONCILIATION,
     SPLITS,
     DIVIDENDS,
     MOMENTUM,
