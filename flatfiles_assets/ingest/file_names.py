@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 _SUFFIXES = frozenset({".gz", ".csv", ".txt", ".tsv", ".tab", ".psv", ".dat", ".asc", ".prn"})
 
@@ -40,18 +39,19 @@ _SYMBOL = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9^=+$#!*~@&._ -]{1,24}")
 
 def stem_of(name: str) -> str:
     """A file's name without folders and without the suffixes of its format, in any case."""
-    path = PurePosixPath(name)
-    while path.suffix.lower() in _SUFFIXES and path.stem:
-        path = path.with_suffix("")
-    return path.name
+    stem = name.rpartition("/")[2]
+    while True:
+        shorter, dot, suffix = stem.rpartition(".")
+        if not shorter or (dot + suffix).lower() not in _SUFFIXES:
+            return stem
+        stem = shorter
 
 
 def date_text(name: str) -> str | None:
     """The date in a file's name, as it is written there; or in its folders, as ``2008/01/02``."""
     if match := _DATE.search(stem_of(name)):
         return match[0]
-    whole = PurePosixPath(name).with_name(stem_of(name)).as_posix()
-    folders = _FOLDERS.search(whole)
+    folders = _FOLDERS.search(f"{name.rpartition('/')[0]}/{stem_of(name)}")
     return folders[1] if folders else None
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import re
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 
 from flatfiles_assets.ingest import column_aliases as meaning
+from flatfiles_assets.ingest.archives import MANIFEST_NAME
 from flatfiles_assets.ingest.delimited import split_line
 from flatfiles_assets.ingest.file_names import date_text
 from flatfiles_assets.ingest.layout import SEPARATORS, NotUnderstood
@@ -20,6 +22,9 @@ from flatfiles_assets.ingest.layout_discovery import SourceFile
 from flatfiles_assets.ingest.layout_overrides import LayoutOverride, LayoutOverrides
 from flatfiles_assets.ingest.number_formats import is_number
 from flatfiles_assets.ingest.text_files import Head, read_head
+
+# Enough for a header and a row of most files, and much cheaper than a whole head.
+_FIRST_LINES_BYTES = 1024
 
 
 @dataclasses.dataclass
@@ -36,9 +41,20 @@ class Group:
 
 
 def list_files(directory: Path) -> list[SourceFile]:
-    """Every regular file below a directory, by name; links are not followed."""
-    found = (path for path in directory.rglob("*") if path.is_file() and not path.is_symlink())
-    files = (SourceFile(path, path.relative_to(directory).as_posix()) for path in found)
+    """Every regular file below a directory, by name, but the extraction's manifest.
+
+    Links are not followed.
+    """
+    files = []
+    folders = [(directory, "")]
+    while folders:
+        folder, prefix = folders.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append((Path(entry.path), f"{prefix}{entry.name}/"))
+                elif entry.is_file(follow_symlinks=False) and prefix + entry.name != MANIFEST_NAME:
+                    files.append(SourceFile(Path(entry.path), prefix + entry.name))
     return sorted(files, key=lambda file: file.name)
 
 
@@ -53,7 +69,10 @@ def group_siblings(
         if override and override.ignore:
             refused[file.name] = NotUnderstood("ignored by an override", is_table=False)
             continue
-        head = read_head(file.path, override.encoding if override else None)
+        encoding = override.encoding if override else None
+        head = read_head(file.path, encoding, _FIRST_LINES_BYTES)
+        if isinstance(head, NotUnderstood) or len(head.lines) < 2:
+            head = read_head(file.path, encoding)
         if isinstance(head, NotUnderstood):
             refused[file.name] = head
             continue

@@ -63,23 +63,24 @@ class Head:
     is_whole: bool
 
 
-def read_head(path: Path, encoding: str | None = None) -> Head | NotUnderstood:
+def read_head(path: Path, encoding: str | None = None, head_bytes: int = HEAD_BYTES) -> Head | NotUnderstood:
     """The first lines of a file, with its encoding and compression found from its bytes.
 
     Args:
         path: The file.
         encoding: The encoding, where it is known.
+        head_bytes: How much to read.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(HEAD_BYTES)
+        with path.open("rb", buffering=0) as file:
+            raw = file.read(head_bytes)
             compression: Literal["gzip"] | None = "gzip" if raw.startswith(_GZIP) else None
             if compression:
                 file.seek(0)
-                raw = _unzipped(file).read(HEAD_BYTES)
+                raw = _unzipped(cast("BinaryIO", file)).read(head_bytes)
     except (EOFError, *_DAMAGE) as error:
         return NotUnderstood(f"the gzip is damaged: {error}")
-    is_whole = len(raw) < HEAD_BYTES
+    is_whole = len(raw) < head_bytes
     if not raw.strip():
         return NotUnderstood("the file is empty", is_table=False)
     for magic, kind in _MAGIC.items():

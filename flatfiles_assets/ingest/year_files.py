@@ -9,7 +9,8 @@ as well, for their siblings contradict each other.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -100,8 +101,9 @@ class YearFiles:
             self.report.refuse(file.source.name, reason)
 
         sources = (NumberedFile(number, file) for number, file in numbered.items())
-        for block, segments in iter_blocks(sources, layout, refuse, self.block_bytes):
-            converted = convert_rows(block, segments, layout, self.year)
+        for segments, converted in self._convert(
+            iter_blocks(sources, layout, refuse, self.block_bytes), layout
+        ):
             self._add(converted, segments, layout)
             rows += sum(segment.rows for segment in segments)
             disorderly += int(converted.disorderly_per_segment.sum())
@@ -121,6 +123,20 @@ class YearFiles:
                     ),
                 )
         return list(unfit.values()), [file for number, file in undecided.items() if number not in unfit]
+
+    def _convert(
+        self, blocks: Iterable[tuple[bytes, list[Segment]]], layout: FileLayout
+    ) -> Iterator[tuple[list[Segment], ConvertedRows]]:
+        """Converts a block in a second thread, which leaves Python's lock, while this one reads the next."""
+        pending: tuple[list[Segment], Future[ConvertedRows]] | None = None
+        with ThreadPoolExecutor(1, thread_name_prefix="historical") as pool:
+            for block, segments in blocks:
+                submitted = pool.submit(convert_rows, block, segments, layout, self.year)
+                if pending:
+                    yield pending[0], pending[1].result()
+                pending = segments, submitted
+            if pending:
+                yield pending[0], pending[1].result()
 
     def _add(self, converted: ConvertedRows, segments: Sequence[Segment], layout: FileLayout) -> None:
         for segment in segments:
