@@ -11,11 +11,13 @@ from typing import Any
 
 import dagster as dg
 
+from flatfiles_assets.assets.algorithm import build_algorithm_assets
 from flatfiles_assets.assets.daily_prices import daily_prices, price_reconciliation
 from flatfiles_assets.assets.directories import build_directory_assets
 from flatfiles_assets.assets.flat_files import build_flat_file_assets
 from flatfiles_assets.assets.historical import historical_daily, ingest_historical_year
 from flatfiles_assets.assets.quarantine import build_quarantine_asset
+from flatfiles_assets.assets.reference import build_reference_assets
 from flatfiles_assets.datasets import Dataset, selected_datasets
 from flatfiles_assets.jobs import build_jobs
 from flatfiles_assets.minio_data_downloader import DIRECTORIES
@@ -60,6 +62,8 @@ def build_assets(datasets: Sequence[Dataset]) -> list[dg.AssetsDefinition]:
         *(asset for directory in DIRECTORIES for asset in build_directory_assets(directory)),
         daily_prices,
         price_reconciliation,
+        *build_reference_assets(),
+        *build_algorithm_assets(),
     ]
 
 

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from flatfiles_assets.assets.algorithm import algorithm_key
 from flatfiles_assets.assets.daily_prices import DAILY_PRICES_KEY
 from flatfiles_assets.assets.directories import ASSET_NAMES
 from flatfiles_assets.assets.flat_files import market_key, raw_key
 from flatfiles_assets.assets.historical import EXTRACTED_KEY, HISTORICAL_DAILY_KEY, ZIP_KEY
+from flatfiles_assets.assets.reference import reference_key
 from flatfiles_assets.datasets import Dataset
+from flatfiles_assets.features import ALGORITHMS
 
 
 def build_feed_job(dataset: Dataset) -> UnresolvedAssetJobDefinition:
@@ -59,6 +62,24 @@ def build_bucket_jobs() -> list[UnresolvedAssetJobDefinition]:
     ]
 
 
+def build_feature_jobs() -> list[UnresolvedAssetJobDefinition]:
+    """The jobs of corporate actions and of each algorithm's features."""
+    reference = dg.define_asset_job(
+        name="reference",
+        selection=dg.AssetSelection.assets(reference_key("splits"), reference_key("dividends")),
+        description="Bring splits and dividends up to date.",
+    )
+    features = [
+        dg.define_asset_job(
+            name=name,
+            selection=dg.AssetSelection.assets(algorithm_key(name)),
+            description=f"Compute the features of {name.replace('_', ' ')}.",
+        )
+        for name in ALGORITHMS
+    ]
+    return [reference, *features]
+
+
 def build_jobs(datasets: Sequence[Dataset]) -> list[UnresolvedAssetJobDefinition]:
     """Every job of the code location."""
-    return [*(build_feed_job(dataset) for dataset in datasets), *build_bucket_jobs()]
+    return [*(build_feed_job(dataset) for dataset in datasets), *build_bucket_jobs(), *build_feature_jobs()]

@@ -1,0 +1,29 @@
+"""The researcher's door: algorithm-ready data in Python, from symbols and dates.
+
+Here: `DataIntegration` and what it returns and raises. Not here: the features' definitions
+(`algorithms/`), the platform's assets (`assets/`).
+"""
+
+from __future__ import annotations
+
+from flatfiles_assets.data_integration.door import DataIntegration
+from flatfiles_assets.data_integration.errors import (
+    AdjustmentWarning,
+    CoverageWarning,
+    InsufficientCoverage,
+    NoData,
+    UnknownSymbol,
+)
+from flatfiles_assets.data_integration.results import AlgorithmData
+from flatfiles_assets.prices import ReferenceMissing
+
+__all__ = [
+    "AdjustmentWarning",
+    "AlgorithmData",
+    "CoverageWarning",
+    "DataIntegration",
+    "InsufficientCoverage",
+    "NoData",
+    "ReferenceMissing",
+    "UnknownSymbol",
+]

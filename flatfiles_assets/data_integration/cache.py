@@ -1,0 +1,166 @@
+"""Results on disk, found again by what was asked and by the content of what they were made from.
+
+Here: entries, their lookup and their eviction. Not here: what a key is made of, which its caller
+knows.
+
+An entry lies under two hashes: of the request (arguments, options, code) and of the input (the
+prices and corporate actions that were read). Beside it is noted at which state of the warehouse
+file the input was last read; while the file has not changed, a result is found without opening it.
+After a change the input is read and hashed again, so an entry lives on exactly as long as what it
+depends on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from flatfiles_assets import algorithms
+
+_MANIFEST, _STATE = "manifest.json", "state.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cached:
+    """A stored result: tables by key, mapped from disk, and what was said of them."""
+
+    tables: dict[str, pa.Table]
+    metadata: dict[str, Any]
+
+
+class ResultCache:
+    """Stored results below one folder; any number of processes may share it.
+
+    Args:
+        directory: The folder; made when something is stored.
+        max_bytes: Size above which the entries unused for longest are removed.
+    """
+
+    def __init__(self, directory: Path, max_bytes: int) -> None:
+        self.directory = directory
+        self.max_bytes = max_bytes
+
+    def find_unchanged(self, request: str, warehouse_state: str) -> Cached | None:
+        """The result of a request, if the warehouse is as it was when its input was last read."""
+        try:
+            state = json.loads((self.directory / request / _STATE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return self.find(request, state["input"]) if state.get("warehouse") == warehouse_state else None
+
+    def find(self, request: str, input_hash: str) -> Cached | None:
+        """The result of a request made from that input."""
+        folder = self.directory / request / input_hash
+        try:
+            manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+            tables = {name: _read(folder / f"{name}.arrow") for name in manifest["tables"]}
+            os.utime(folder / _MANIFEST)
+        except (OSError, ValueError, KeyError, pa.ArrowException):
+            # Removed by another process, or damaged: as good as never stored.
+            return None
+        return Cached(tables, manifest["metadata"])
+
+    def store(
+        self, request: str, input_hash: str, tables: Mapping[str, pa.Table], metadata: Mapping[str, Any]
+    ) -> None:
+        """Store a result; other processes see all of it or nothing."""
+        parent = self.directory / request
+        staging = self.directory / f".{uuid.uuid4().hex}"
+        staging.mkdir(parents=True)
+        try:
+            for name, table in tables.items():
+                _write(staging / f"{name}.arrow", table)
+            manifest = {"tables": list(tables), "metadata": dict(metadata)}
+            (staging / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+            parent.mkdir(exist_ok=True)
+            # Of two processes with the same result one comes second; a damaged one makes room.
+            shutil.rmtree(parent / input_hash, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                staging.rename(parent / input_hash)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        self._evict(keep=parent / input_hash)
+
+    def note(self, request: str, input_hash: str, warehouse_state: str) -> None:
+        """Note which input a request has at a state of the warehouse."""
+        path = self.directory / request / _STATE
+        temporary = path.with_name(f".{uuid.uuid4().hex}")
+        with contextlib.suppress(OSError):
+            temporary.write_text(
+                json.dumps({"input": input_hash, "warehouse": warehouse_state}), encoding="utf-8"
+            )
+            temporary.replace(path)
+
+    def clear(self) -> int:
+        """Remove everything; returns the bytes freed."""
+        freed = sum(size for _, _, size in self._entries())
+        shutil.rmtree(self.directory, ignore_errors=True)
+        return freed
+
+    def _evict(self, keep: Path) -> None:
+        entries = sorted(self._entries())
+        total = sum(size for _, _, size in entries)
+        for _, folder, size in entries:
+            if total <= self.max_bytes:
+                return
+            if folder != keep:
+                shutil.rmtree(folder, ignore_errors=True)
+                total -= size
+
+    def _entries(self) -> list[tuple[float, Path, int]]:
+        """Last use, folder and size of each entry."""
+        found = []
+        for manifest in self.directory.glob(f"*/*/{_MANIFEST}"):
+            with contextlib.suppress(OSError):
+                size_bytes = sum(path.stat().st_size for path in manifest.parent.iterdir())
+                found.append((manifest.stat().st_mtime, manifest.parent, size_bytes))
+        return found
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _read(path: Path) -> pa.Table:
+    with pa.memory_map(str(path)) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def file_state(path: Path) -> str:
+    """What changes whenever the warehouse file does."""
+    parts = [str(path)]
+    for each in (path, path.with_name(f"{path.name}.wal")):
+        with contextlib.suppress(OSError):
+            status = each.stat()
+            parts.append(f"{status.st_ino} {status.st_size} {status.st_mtime_ns}")
+    return "; ".join(parts)
+
+
+@functools.cache
+def code_hash() -> str:
+    """Hash of the code that results are computed with: another version never sees its results."""
+    digest = hashlib.blake2b(digest_size=16)
+    here = Path(__file__).parent
+    folders = (Path(str(algorithms.__file__)).parent, here)
+    sources = [path for folder in folders for path in folder.glob("*.py")]
+    for path in sorted([*sources, here.parent / "prices.py", here.parent / "features.py"]):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def hashed(value: Any) -> str:
+    """Hash of a value of JSON."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

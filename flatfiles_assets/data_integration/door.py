@@ -1,0 +1,317 @@
+"""`DataIntegration`: the researcher's way from symbols and dates to data.
+
+Here: requests, checked and answered. Not here: how each part of an answer is made (the neighbours
+in this package), features (`features.py`, `algorithms/`), and Dagster, which only `availability`
+calls, and only when something is missing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+
+from flatfiles_assets import calendars
+from flatfiles_assets.algorithms.panel import Adjustment
+from flatfiles_assets.calendars import DateLike, parse_range
+from flatfiles_assets.data_integration import frames, unified
+from flatfiles_assets.data_integration.cache import Cached, ResultCache, code_hash, file_state, hashed
+from flatfiles_assets.data_integration.datasets import DATASETS, AlgorithmDataset, Prices
+from flatfiles_assets.data_integration.errors import check_choice
+from flatfiles_assets.data_integration.frames import FRAME_KINDS, SESSION, SYMBOL, FrameKind
+from flatfiles_assets.data_integration.inputs import Input, InputReader, Request, nothing_found
+from flatfiles_assets.data_integration.results import AlgorithmData, describe, judge, with_dates
+from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets.prices import read_panel
+from flatfiles_assets.settings import Settings, load_settings
+from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.errors import WarehouseMissing
+
+Frame: TypeAlias = pd.DataFrame | pl.DataFrame | pa.Table
+
+DEFAULT_CACHE_BYTES = 4 * 2**30
+
+_BAR_COLUMNS = ("open", "high", "low", "close", "volume")
+
+
+class DataIntegration:
+    """Algorithm-ready data from the warehouse, by symbols and dates.
+
+    Sessions that the warehouse lacks are fetched and loaded first, through Dagster, unless a call
+    says ``ensure=False``. Results are cached on disk, by the content of what they were made from.
+
+    Args:
+        warehouse: The DuckDB file, or a `Warehouse`; None for the one in the settings.
+        settings: None for the environment and ``.env``.
+        cache_dir: Where results are kept; None for the settings' data directory.
+        cache_bytes: Size of the cache above which the results unused for longest are removed; 0 for
+            no cache.
+
+    Example:
+        >>> data = DataIntegration().get_data_for_algorithm(
+        ...     "momentum", ["AAPL", "MSFT"], "2024-01-02", "2024-03-28"
+        ... )
+        >>> data["returns_data"].tail()
+    """
+
+    def __init__(
+        self,
+        warehouse: Warehouse | str | os.PathLike[str] | None = None,
+        settings: Settings | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        *,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+    ) -> None:
+        self._settings = settings or load_settings()
+        if isinstance(warehouse, Warehouse):
+            self._warehouse = warehouse
+        else:
+            path = warehouse or self._settings.warehouse_path
+            self._warehouse = Warehouse(path, self._settings.lock_timeout_seconds)
+        self._session = self._warehouse.session()
+        self._inputs = InputReader(self._settings, self._warehouse)
+        folder = Path(cache_dir) if cache_dir is not None else self._settings.integration_cache_dir
+        self._cache = ResultCache(folder, cache_bytes) if cache_bytes > 0 else None
+
+    def __repr__(self) -> str:
+        return f"DataIntegration({str(self._warehouse.path)!r})"
+
+    def get_data_for_algorithm(
+        self,
+        algorithm_type: str,
+        symbols: Iterable[str] | str,
+        start_date: DateLike,
+        end_date: DateLike,
+        *,
+        as_: FrameKind = "pandas",
+        adjust: Adjustment | None = None,
+        ensure: bool = True,
+        min_coverage: float = 0.0,
+        **options: Any,
+    ) -> AlgorithmData:
+        """The dataset of one algorithm for some symbols over a range of sessions.
+
+        Args:
+            algorithm_type: ``pairs_trading``, ``momentum`` or ``mean_reversion``.
+            symbols: Symbols as published, case-sensitive.
+            start_date: First day, included.
+            end_date: Last day, included.
+            as_: ``pandas``, ``polars`` or ``arrow``.
+            adjust: ``none``, ``splits`` or ``total_return``; None for ``splits``, or ``none`` with a
+                warning where the warehouse knows no splits.
+            ensure: Fetch and load the range's missing sessions first. The look-back of the features
+                is read as far as it is there.
+            min_coverage: Share of the range's sessions, 0 to 1, for which every symbol must have a
+                bar.
+            options: The algorithm's own: the fields of `MomentumParameters`,
+                `MeanReversionParameters` or `datasets.PairsOptions`.
+
+        Returns:
+            A dict, by algorithm:
+
+            - all: ``price_data`` (closes in the terms of the last session), ``metadata``;
+            - momentum: ``returns_data``, ``volume_data``, ``momentum_data``;
+            - mean_reversion: ``returns_data``, ``zscore_data``, ``indicators_data``;
+            - pairs_trading: ``returns_data``, ``correlation_data``, ``cointegration_data`` (both over
+              the sessions of the range), ``spread_data``, ``zscore_data`` (each session from its own
+              trailing window).
+
+            Wide ones have a row per session and a column per symbol, in the order asked for (spreads:
+            per pair); ``momentum_data``, ``indicators_data`` and ``cointegration_data`` are long.
+            Ranks are among the symbols asked for.
+
+        Raises:
+            InvalidArgument: An argument is not usable; the message names the valid ones.
+            UnknownSymbol: The warehouse never saw a symbol; the message names similar ones.
+            NoData: There is nothing of these symbols in the range.
+            InsufficientCoverage: A symbol has fewer bars than `min_coverage`.
+            ReferenceMissing: `adjust` is given, and its table was never loaded.
+
+        Warns:
+            CoverageWarning: Some sessions or bars are missing.
+            AdjustmentWarning: Prices are unadjusted because no splits are known.
+        """
+        name = check_choice("an algorithm", algorithm_type, DATASETS)
+        dataset = DATASETS[name]
+        check_choice("a form of data", as_, FRAME_KINDS)
+        if not 0 <= min_coverage <= 1:
+            raise InvalidArgument(f"min_coverage is {min_coverage}", next_step="choose a share from 0 to 1")
+        parameters = _parameters(name, dataset, options)
+        request = Request.of(symbols, start_date, end_date, adjust, dataset.lookback_sessions)
+        cached, from_cache = self._dataset(name, dataset, parameters, request, ensure=ensure)
+        judge(cached.metadata, adjust, min_coverage)
+        tables = {key: frames.convert(table, as_) for key, table in cached.tables.items()}
+        return AlgorithmData({**tables, "metadata": with_dates(cached.metadata)}, from_cache=from_cache)
+
+    def load_prices(
+        self,
+        symbols: Iterable[str] | str,
+        start_date: DateLike,
+        end_date: DateLike,
+        *,
+        as_: FrameKind = "pandas",
+        adjust: Adjustment | None = None,
+        ensure: bool = True,
+    ) -> Frame:
+        """Day bars, one row per session and symbol with a bar, by session, then symbol as asked for.
+
+        Returns:
+            ``session``, ``symbol``, ``open``, ``high``, ``low``, ``close``, ``volume``,
+            ``adjustment``; prices in the terms of the last session.
+
+        Raises and warns as `get_data_for_algorithm`, whose arguments these are.
+        """
+        check_choice("a form of data", as_, FRAME_KINDS)
+        request = Request.of(symbols, start_date, end_date, adjust, 0, _BAR_COLUMNS)
+        found = self._inputs.read(request, ensure=ensure)
+        judge(describe(request, found), adjust, 0.0)
+        return frames.convert(_bars(found), as_)
+
+    def create_unified_dataset(
+        self,
+        symbols: Iterable[str] | str,
+        start_date: DateLike,
+        end_date: DateLike,
+        data_types: Sequence[str] = ("prices", "financials"),
+        *,
+        as_: FrameKind = "pandas",
+        adjust: Adjustment | None = None,
+        ensure: bool = True,
+    ) -> Frame:
+        """One row per session and symbol with a bar, with everything that was known then.
+
+        Args:
+            symbols: As for `get_data_for_algorithm`; so the other arguments.
+            start_date: First day, included.
+            end_date: Last day, included.
+            data_types: ``prices``, ``financials``, ``us_financials``, ``splits``, ``dividends``,
+                ``momentum``, ``mean_reversion``. A statement counts from the first session after it
+                was filed; before the first one its columns are null.
+            as_: ``pandas``, ``polars`` or ``arrow``.
+            adjust: What prices are adjusted for.
+            ensure: Fetch and load missing prices first.
+
+        Raises:
+            NoData: There is no table of one of the data types, or no price. And as
+                `get_data_for_algorithm`.
+        """
+        check_choice("a form of data", as_, FRAME_KINDS)
+        kinds = [data_types] if isinstance(data_types, str) else list(data_types)
+        for kind in kinds:
+            check_choice("a data type", kind, unified.DATA_TYPES)
+        if not kinds:
+            raise InvalidArgument(
+                "data_types is empty", next_step=f"use any of {', '.join(unified.DATA_TYPES)}"
+            )
+        request = Request.of(symbols, start_date, end_date, adjust, 0, _BAR_COLUMNS)
+        found = self._inputs.read(request, ensure=ensure)
+        judge(describe(request, found), adjust, 0.0)
+        bars = frames.to_polars(_bars(found))
+        rows = bars if unified.PRICES in kinds else bars.select(SESSION, SYMBOL)
+        for kind in dict.fromkeys(kinds):
+            if kind in unified.JOINS:
+                rows = unified.JOINS[kind](self._session, kind, rows)
+        return frames.convert(frames.long(rows.to_arrow(compat_level=pl.CompatLevel.oldest())), as_)
+
+    def available_symbols(
+        self, start_date: DateLike | None = None, end_date: DateLike | None = None
+    ) -> list[str]:
+        """Symbols with at least one bar in the range, sorted; without dates, in the whole warehouse."""
+        start, end = parse_range(start_date or calendars.FIRST_DAY, end_date or calendars.LAST_DAY)
+        return self._inputs.symbols_between(start, end)
+
+    def coverage(
+        self, symbols: Iterable[str] | str, start_date: DateLike, end_date: DateLike
+    ) -> pd.DataFrame:
+        """What there is of each symbol in a range; nothing is fetched.
+
+        Returns:
+            By symbol, in the order asked for: ``bars``, ``sessions`` (of the exchange in the range),
+            ``coverage`` (0 to 1), ``first_session``, ``last_session`` (NaT without a bar).
+        """
+        request = Request.of(symbols, start_date, end_date, "none", 0)
+        try:
+            panel = read_panel(self._session, request.sessions, request.symbols).panel
+        except WarehouseMissing as error:
+            raise nothing_found(request, error) from error
+        has_bar, days = panel.has_bar, panel.sessions.astype("datetime64[ns]")
+        any_bar = has_bar.any(axis=0)
+        first = np.where(any_bar, days[has_bar.argmax(axis=0)], np.datetime64("NaT"))
+        last = np.where(any_bar, days[len(days) - 1 - has_bar[::-1].argmax(axis=0)], np.datetime64("NaT"))
+        bars = has_bar.sum(axis=0)
+        return pd.DataFrame(
+            {
+                "bars": bars,
+                "sessions": len(days),
+                "coverage": bars / len(days),
+                "first_session": first,
+                "last_session": last,
+            },
+            index=pd.Index(request.symbols, name=SYMBOL),
+        )
+
+    def clear_cache(self) -> int:
+        """Remove every cached result; returns the bytes freed."""
+        return self._cache.clear() if self._cache else 0
+
+    def _dataset(
+        self, name: str, dataset: AlgorithmDataset, parameters: Any, request: Request, *, ensure: bool
+    ) -> tuple[Cached, bool]:
+        """The tables of a dataset, and whether they were cached."""
+        asked = hashed([name, dataclasses.asdict(parameters), dataclasses.asdict(request), code_hash()])
+        # Taken before the input is read: what is committed meanwhile is then seen as a change.
+        state = file_state(self._warehouse.path)
+        if self._cache and (hit := self._cache.find_unchanged(asked, state)):
+            missing = [dt.date.fromisoformat(day) for day in hit.metadata["missing_sessions"]]
+            if not (ensure and self._inputs.can_improve(missing, hit.metadata["adjustment"], request)):
+                return hit, True
+        found = self._inputs.read(request, ensure=ensure)
+        digest = found.content_hash()
+        if self._cache and (hit := self._cache.find(asked, digest)):
+            self._cache.note(asked, digest, state)
+            return hit, True
+        panel = found.read.panel
+        prices = Prices(
+            recent=found.actions.adjust(panel, found.adjust, anchor="last"),
+            dated=found.actions.adjust(panel, found.adjust, anchor="first"),
+            rows=request.rows,
+        )
+        tables = dataset.build(prices, parameters)
+        metadata = {"algorithm": name, **describe(request, found), "options": dataclasses.asdict(parameters)}
+        if self._cache:
+            self._cache.store(asked, digest, tables, metadata)
+            self._cache.note(asked, digest, state)
+        return Cached(tables, metadata), False
+
+
+def _parameters(name: str, dataset: AlgorithmDataset, options: Mapping[str, Any]) -> Any:
+    known = [field.name for field in dataclasses.fields(dataset.options)]
+    for option in options:
+        check_choice(f"an option of {name}", option, known)
+    return dataset.options(**options)
+
+
+def _bars(found: Input) -> pa.Table:
+    panel = found.actions.adjust(found.read.panel, found.adjust, anchor="last")
+    rows, columns = np.nonzero(panel.has_bar)
+    days = panel.sessions[rows].astype(np.int32)
+    symbols = pa.DictionaryArray.from_arrays(columns.astype(np.int32), pa.array(panel.symbols, pa.string()))
+    prices = {name: getattr(panel, name)[rows, columns] for name in _BAR_COLUMNS}
+    return frames.long(
+        pa.table(
+            {
+                "trade_date": pa.array(days, pa.int32()).cast(pa.date32()),
+                "ticker": symbols,
+                **{name: pa.array(values, from_pandas=True) for name, values in prices.items()},
+                "adjustment": pa.repeat(pa.scalar(found.adjust, pa.string()), len(rows)),
+            }
+        )
+    )

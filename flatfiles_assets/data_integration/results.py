@@ -1,0 +1,149 @@
+"""What `get_data_for_algorithm` returns, and what is said of it.
+
+Here: `AlgorithmData`, a dict that can be read, printed and plotted; metadata and warnings. Not
+here: the data themselves (`datasets.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from flatfiles_assets.algorithms.panel import Adjustment
+from flatfiles_assets.data_integration.errors import AdjustmentWarning, CoverageWarning, InsufficientCoverage
+from flatfiles_assets.data_integration.inputs import Input, Request
+from flatfiles_assets.prices import bars_per_symbol
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MOST_NAMED = 5
+_DATE_FIELDS = ("start", "end")
+
+
+class AlgorithmData(dict[str, Any]):
+    """The data of one algorithm by key, e.g. ``price_data``; ``metadata`` says what they are.
+
+    Attributes:
+        from_cache: Whether it was read from the disk cache.
+    """
+
+    def __init__(self, data: Mapping[str, Any], *, from_cache: bool = False) -> None:
+        super().__init__(data)
+        self.from_cache = from_cache
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the data are: adjustment, coverage, what is missing, where prices come from."""
+        found: dict[str, Any] = self["metadata"]
+        return found
+
+    def plot(self, kind: str | None = None, **options: Any) -> Figure:
+        """A picture of the data; see `plots`.
+
+        Args:
+            kind: ``prices``, ``correlation``, ``spread`` or ``ranking``; None for the one that suits
+                the algorithm.
+            options: For ``prices``: ``symbols``; for ``spread``: ``pair``; for ``ranking``: ``top``.
+
+        Raises:
+            PlottingUnavailable: matplotlib is not installed.
+            InvalidArgument: The data have no such picture.
+        """
+        from flatfiles_assets import plots
+
+        return plots.plot_dataset(self, kind, **options)
+
+    def __repr__(self) -> str:
+        about = self.metadata
+        head = (
+            f"{about['algorithm']}: {_count(len(about['symbols']), 'symbol')}, "
+            f"{about['start']} to {about['end']} ({_count(about['sessions'], 'session')}), "
+            f"adjustment {about['adjustment']}{', from cache' if self.from_cache else ''}"
+        )
+        width = max(map(len, self))
+        lines = [f"  {name:<{width}}  {_shape(value)}" for name, value in self.items() if name != "metadata"]
+        return "\n".join([head, *lines, f"  {'metadata':<{width}}  {coverage_summary(about)}"])
+
+
+def coverage_summary(metadata: Mapping[str, Any]) -> str:
+    """Coverage and gaps in one line."""
+    coverage = metadata["coverage"]
+    partial = {symbol: share for symbol, share in coverage.items() if share < 1}
+    parts = [f"{len(coverage) - len(partial)} of {_count(len(coverage), 'symbol')} complete"]
+    if partial:
+        lowest = sorted(partial, key=lambda symbol: partial[symbol])
+        named = ", ".join(f"{symbol} {partial[symbol]:.0%}" for symbol in lowest[:_MOST_NAMED])
+        more = len(lowest) - _MOST_NAMED
+        parts.append(f"incomplete: {named}{f' and {more} more' if more > 0 else ''}")
+    missing = metadata["missing_sessions"]
+    if missing:
+        named = ", ".join(map(str, missing[:_MOST_NAMED]))
+        more = len(missing) - _MOST_NAMED
+        parts.append(
+            f"{_count(len(missing), 'session')} without any prices: {named}"
+            f"{f' and {more} more' if more > 0 else ''}"
+        )
+    return "; ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _shape(value: Any) -> str:
+    rows, columns = value.shape
+    return f"{type(value).__name__} {rows:,} × {columns:,}"
+
+
+def describe(request: Request, found: Input) -> dict[str, Any]:
+    """The metadata of what was read, in terms of JSON."""
+    bars = bars_per_symbol(found.read.panel, request.rows)
+    asked = request.asked
+    coverage = {s: int(n) / len(asked) for s, n in zip(request.symbols, bars, strict=True)}
+    missing = [day.isoformat() for day in found.read.missing_sessions if day >= asked[0]]
+    return {
+        "symbols": list(request.symbols),
+        "start": asked[0].isoformat(),
+        "end": asked[-1].isoformat(),
+        "sessions": len(asked),
+        "adjustment": found.adjust,
+        "coverage": coverage,
+        "missing_sessions": missing,
+        "symbols_not_found": [symbol for symbol, share in coverage.items() if share == 0],
+        "source_mix": dict(found.read.source_mix),
+        "lookback_sessions": request.n_before,
+        "lookback_missing_sessions": len(found.read.missing_sessions) - len(missing),
+    }
+
+
+def judge(metadata: Mapping[str, Any], adjust: Adjustment | None, min_coverage: float) -> None:
+    """Refuse or warn about data that are not complete."""
+    coverage: Mapping[str, float] = metadata["coverage"]
+    too_few = {symbol: share for symbol, share in coverage.items() if share < min_coverage}
+    if too_few:
+        named = ", ".join(f"{symbol} {share:.1%}" for symbol, share in list(too_few.items())[:_MOST_NAMED])
+        raise InsufficientCoverage(
+            f"{len(too_few)} of {len(coverage)} symbols have bars on fewer than {min_coverage:.0%} of the "
+            f"{metadata['sessions']} sessions",
+            why=named,
+            next_step="leave them out, choose another range or a lower min_coverage",
+        )
+    if any(share < 1 for share in coverage.values()):
+        warnings.warn(coverage_summary(metadata), CoverageWarning, stacklevel=3)
+    if adjust is None and metadata["adjustment"] == "none":
+        warnings.warn(
+            "prices are not adjusted for splits: reference/splits was never materialised; do that, or "
+            "say adjust='none'",
+            AdjustmentWarning,
+            stacklevel=3,
+        )
+
+
+def with_dates(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata with dates as dates."""
+    dates = {name: dt.date.fromisoformat(metadata[name]) for name in _DATE_FIELDS}
+    missing = [dt.date.fromisoformat(day) for day in metadata["missing_sessions"]]
+    return {**metadata, **dates, "missing_sessions": missing}

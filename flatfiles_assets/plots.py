@@ -1,0 +1,230 @@
+"""Pictures of prices, correlations, spreads and rankings, with matplotlib (the extra ``plot``).
+
+Here: functions from data to a `Figure`, and a figure as PNG. Not here: where the data come from.
+Figures are made without pyplot, so that they need no display and no state is left behind.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+
+from flatfiles_assets.errors import FlatFilesError, InvalidArgument
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MOST_LINES = 20
+_BANDS = (-2.0, 0.0, 2.0)
+_UP, _DOWN, _INK = "#1f77b4", "#d62728", "#444444"
+
+
+class PlottingUnavailable(FlatFilesError):
+    """matplotlib is not installed."""
+
+
+def _figure(width: float = 8.0, height: float = 4.5) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise PlottingUnavailable(
+            "matplotlib is not installed", next_step='install it: pip install "flatfiles_assets[plot]"'
+        ) from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def plot_prices(price_data: pd.DataFrame, symbols: Sequence[str] | None = None) -> Figure:
+    """Prices of each symbol, as a multiple of its first price in the range.
+
+    Args:
+        price_data: Wide: a row per session, a column per symbol.
+        symbols: Which columns; None for the first twenty.
+    """
+    chosen = price_data[
+        _checked(symbols, price_data.columns) if symbols else price_data.columns[:_MOST_LINES]
+    ]
+    first = chosen.bfill().iloc[0]
+    figure = _figure()
+    axes = figure.add_subplot()
+    for name in chosen.columns:
+        axes.plot(chosen.index, chosen[name] / first[name], label=str(name), linewidth=1.2)
+    axes.axhline(1.0, color=_INK, linewidth=0.6)
+    axes.set_ylabel("price / first price")
+    axes.legend(ncols=4, fontsize="small", frameon=False)
+    axes.set_title(f"Prices, {_span(chosen.index)}")
+    return figure
+
+
+def plot_correlation(correlation_data: pd.DataFrame) -> Figure:
+    """A heat map of a square matrix of correlations."""
+    size = min(max(4.0, 0.3 * len(correlation_data) + 2.0), 12.0)
+    figure = _figure(size + 1.0, size)
+    axes = figure.add_subplot()
+    image = axes.imshow(correlation_data.to_numpy(), vmin=-1, vmax=1, cmap="RdBu_r")
+    if len(correlation_data) <= 60:
+        ticks = range(len(correlation_data))
+        axes.set_xticks(
+            ticks, [str(name) for name in correlation_data.columns], rotation=90, fontsize="small"
+        )
+        axes.set_yticks(ticks, [str(name) for name in correlation_data.index], fontsize="small")
+    figure.colorbar(image, ax=axes, label="correlation of daily returns")
+    axes.set_title("Correlation")
+    return figure
+
+
+def plot_spread(
+    spread_data: pd.DataFrame, zscore_data: pd.DataFrame, pair: tuple[str, str] | None = None
+) -> Figure:
+    """A pair's spread, and below it the z-score with bands at ±2.
+
+    Args:
+        spread_data: Wide: a row per session, a column (y, x) per pair.
+        zscore_data: As `spread_data`.
+        pair: Which; None for the one whose z-score is farthest from 0 at the end.
+    """
+    if pair is None:
+        last = zscore_data.ffill().iloc[-1].abs()
+        if not last.notna().any():
+            raise InvalidArgument(
+                "no pair has a z-score", next_step="choose a longer range, or symbols with more bars"
+            )
+        pair = last.index.to_list()[int(np.nanargmax(last.to_numpy()))]
+    (column,) = _checked([pair], spread_data.columns)
+    figure = _figure(8.0, 5.5)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    upper.plot(spread_data.index, spread_data[column], color=_INK, linewidth=1.2)
+    upper.set_ylabel("spread, USD")
+    upper.set_title(f"{column[0]} against {column[1]}, {_span(spread_data.index)}")
+    lower.plot(zscore_data.index, zscore_data[column], color=_UP, linewidth=1.2)
+    lower.set_ylabel("z-score")
+    for band in _BANDS:
+        lower.axhline(band, color=_INK if band == 0 else _DOWN, linewidth=0.8, linestyle="--")
+    return figure
+
+
+def plot_ranking(momentum_data: pd.DataFrame, top: int = 10) -> Figure:
+    """The strongest and weakest symbols by 12-1 momentum on the last session that has any.
+
+    Args:
+        momentum_data: Long: ``session``, ``symbol``, ``momentum_12_1``.
+        top: Most symbols of either end.
+    """
+    known = momentum_data.dropna(subset=["momentum_12_1"])
+    if known.empty:
+        raise InvalidArgument(
+            "no symbol has a 12-1 momentum",
+            next_step="it needs 252 sessions before the range in the warehouse",
+        )
+    session = known["session"].max()
+    of_day = known[known["session"] == session].sort_values("momentum_12_1")
+    most = min(top, (len(of_day) + 1) // 2)
+    shown = pd.concat([of_day.head(most), of_day.tail(most)]).drop_duplicates("symbol")
+    figure = _figure(7.0, max(2.5, 0.28 * len(shown) + 1.2))
+    axes = figure.add_subplot()
+    values = shown["momentum_12_1"].to_numpy()
+    axes.barh(shown["symbol"], 100 * values, color=np.where(values >= 0, _UP, _DOWN))
+    axes.axvline(0, color=_INK, linewidth=0.6)
+    axes.set_xlabel("12-1 momentum, %")
+    axes.set_title(f"Momentum on {session:%Y-%m-%d}: top and bottom of {len(of_day):,}")
+    return figure
+
+
+def plot_zscores(indicators_data: pd.DataFrame) -> Figure:
+    """The distribution of z-scores on the last session that has any.
+
+    Args:
+        indicators_data: Long: ``session``, ``symbol``, ``zscore_20``.
+    """
+    known = indicators_data.dropna(subset=["zscore_20"])
+    if known.empty:
+        raise InvalidArgument("no symbol has a z-score", next_step="it needs 20 sessions of prices")
+    session = known["session"].max()
+    values = known.loc[known["session"] == session, "zscore_20"]
+    figure = _figure()
+    axes = figure.add_subplot()
+    axes.hist(values, bins=np.linspace(-4.5, 4.5, 46).tolist(), color=_UP)
+    for band in _BANDS:
+        axes.axvline(band, color=_INK if band == 0 else _DOWN, linewidth=0.8, linestyle="--")
+    axes.set_xlabel("z-score over 20 sessions")
+    axes.set_ylabel("symbols")
+    axes.set_title(f"Distance from the 20-session mean on {session:%Y-%m-%d}, {len(values):,} symbols")
+    return figure
+
+
+_KINDS: Mapping[str, Callable[..., Figure]] = {
+    "prices": lambda data, symbols=None: plot_prices(data["price_data"], symbols),
+    "correlation": lambda data: plot_correlation(data["correlation_data"]),
+    "spread": lambda data, pair=None: plot_spread(data["spread_data"], data["zscore_data"], pair),
+    "ranking": lambda data, top=10: plot_ranking(data["momentum_data"], top),
+    "zscores": lambda data: plot_zscores(data["indicators_data"]),
+}
+_OF_ALGORITHM: Mapping[str, tuple[str, ...]] = {
+    "pairs_trading": ("correlation", "spread", "prices"),
+    "momentum": ("ranking", "prices"),
+    "mean_reversion": ("zscores", "prices"),
+}
+
+
+def plot_dataset(data: Mapping[str, Any], kind: str | None = None, **options: Any) -> Figure:
+    """A picture of what `DataIntegration.get_data_for_algorithm` returned, in whatever form.
+
+    Args:
+        data: The result.
+        kind: ``prices``, ``correlation``, ``spread``, ``ranking`` or ``zscores``; None for the first
+            that the algorithm has.
+        options: Of the kind: ``symbols``, ``pair`` or ``top``.
+
+    Raises:
+        PlottingUnavailable: matplotlib is not installed.
+        InvalidArgument: The algorithm's data have no such picture.
+    """
+    kinds = _OF_ALGORITHM[data["metadata"]["algorithm"]]
+    chosen = kind or kinds[0]
+    if chosen not in kinds:
+        raise InvalidArgument(
+            f"{data['metadata']['algorithm']} data have no picture {chosen!r}",
+            next_step=f"use one of {', '.join(kinds)}",
+        )
+    frames = {name: _as_pandas(value) for name, value in data.items() if name != "metadata"}
+    return _KINDS[chosen](frames, **options)
+
+
+def png_markdown(figure: Figure, title: str) -> str:
+    """The figure as Markdown that carries its PNG in itself."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    return f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+
+
+def _as_pandas(value: Any) -> pd.DataFrame:
+    """A frame of any form as the pandas one of the same data."""
+    if isinstance(value, pd.DataFrame):
+        return value
+    table: pa.Table = value.to_arrow() if isinstance(value, pl.DataFrame) else value
+    frame: pd.DataFrame = table.to_pandas(date_as_object=False)
+    names = set(frame.columns)
+    if "session" in names and "symbol" not in names:
+        frame = frame.set_index("session")
+        if len(frame.columns) and all("/" in name for name in frame.columns):
+            frame.columns = pd.MultiIndex.from_tuples([tuple(name.split("/", 1)) for name in frame.columns])
+    elif "symbol" in names and "session" not in names:
+        frame = frame.set_index("symbol")
+    return frame
+
+
+def _checked(wanted: Sequence[Any], known: pd.Index[Any]) -> list[Any]:
+    for name in wanted:
+        if name not in known:
+            raise InvalidArgument(f"{name!r} is not in the data", next_step=f"use one of {list(known[:10])}")
+    return list(wanted)
+
+
+def _span(index: pd.Index[Any]) -> str:
+    return f"{index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}"
