@@ -29,7 +29,7 @@ class RangeRun:
 
     Attributes:
         run_id: Dagster's id.
-        first: First partition of the range.
+        first: First partition of the range; empty where there are none.
         last: Last partition of the range, included.
         succeeded: Whether every partition is materialised.
         message: The step's error where not.
@@ -50,6 +50,7 @@ def run_ranges(
     home: Path,
     op_config: Mapping[str, Any] | None = None,
     longest: int | None = None,
+    bridge: int = _BRIDGE,
 ) -> Iterator[RangeRun]:
     """Materialise some partitions of a job in as few range runs as possible, one after the other.
 
@@ -60,6 +61,7 @@ def run_ranges(
         home: The `DAGSTER_HOME` that records the runs; it is made when missing.
         op_config: Configuration for each of the job's steps.
         longest: Most partitions per run; None for what the job's backfill policy says.
+        bridge: How many unwanted partitions between two wanted ones still make one run.
 
     Yields:
         Each run as it ends, failed ones included.
@@ -80,7 +82,7 @@ def run_ranges(
         run_config["ops"] = {name: {"config": dict(op_config)} for name in job.graph.node_dict}
     os.environ.update(instance_environment(home))
     with open_instance(home) as instance:
-        for first, last in key_ranges(definition, partitions, longest=longest, bridge=_BRIDGE):
+        for first, last in key_ranges(definition, partitions, longest=longest, bridge=bridge):
             result = job.execute_in_process(
                 instance=instance,
                 run_config=run_config,
@@ -88,6 +90,22 @@ def run_ranges(
                 raise_on_error=False,
             )
             yield RangeRun(result.run_id, first, last, result.success, _failure_message(result))
+
+
+def run_job(defs: dg.Definitions, job_name: str, *, home: Path) -> RangeRun:
+    """Run a job whose assets have no partitions.
+
+    Args:
+        defs: The code location.
+        job_name: The job.
+        home: The `DAGSTER_HOME` that records the run; it is made when missing.
+    """
+    os.environ.update(instance_environment(home))
+    with open_instance(home) as instance:
+        result = defs.resolve_job_def(job_name).execute_in_process(
+            instance=instance, run_config=_QUIET, raise_on_error=False
+        )
+    return RangeRun(result.run_id, "", "", result.success, _failure_message(result))
 
 
 def _failure_message(result: dg.ExecuteInProcessResult) -> str:

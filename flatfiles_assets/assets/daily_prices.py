@@ -121,7 +121,7 @@ def daily_prices(
     },
     io_manager_key="warehouse_io",
 )
-def price_reconciliation(warehouse: WarehouseResource) -> dg.MaterializeResult:
+def price_reconciliation(warehouse: WarehouseResource) -> dg.MaterializeResult[Any]:
     """Compare the two sources."""
     store = warehouse.open()
     missing = {FLAT_FILES, HISTORICAL} - set(store.session().tables())

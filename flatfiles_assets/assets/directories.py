@@ -4,6 +4,8 @@ What is in them is not documented, so every tabular file is unified by column na
 file is listed with the reason. Neither is partitioned; both are incremental.
 """
 
+from typing import Any
+
 import dagster as dg
 
 from flatfiles_assets.assets.flat_files import DUCKDB_WRITER_POOL, OWNERS
@@ -27,7 +29,7 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
         kinds={"s3"},
         owners=OWNERS,
     )
-    def raw(minio_s3: MinIOS3Resource) -> dg.MaterializeResult:
+    def raw(minio_s3: MinIOS3Resource) -> dg.MaterializeResult[Any]:
         report = minio_s3.downloader().sync_directory(directory).raise_for_failures()
         outcomes = [file.outcome for file in report.files]
         return dg.MaterializeResult(
@@ -50,7 +52,7 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
         metadata={"dagster/table_name": f"market.{name}"},
         io_manager_key="warehouse_io",
     )
-    def table(minio_s3: MinIOS3Resource, warehouse: WarehouseResource) -> dg.MaterializeResult:
+    def table(minio_s3: MinIOS3Resource, warehouse: WarehouseResource) -> dg.MaterializeResult[Any]:
         found = read_directory(minio_s3.downloader().cache_dir / directory)
         schema = schema_from_arrow(("market", name), found.schema)
         with warehouse.open().writer(f"load {name}") as transaction:

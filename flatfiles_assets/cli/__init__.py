@@ -42,6 +42,8 @@ _VERBS = {
     "demo": ("flatfiles_assets.cli.demo", "demo"),
     "dev": ("flatfiles_assets.cli.dev", "dev"),
     "backfill": ("flatfiles_assets.cli.backfill", "backfill"),
+    "run": ("flatfiles_assets.cli.run", "run"),
+    "minio": ("flatfiles_assets.minio_data_downloader.commands", "minio_group"),
     "status": ("flatfiles_assets.cli.status", "status"),
     "verify": ("flatfiles_assets.cli.verify", "verify"),
     "sql": ("flatfiles_assets.cli.sql", "sql"),

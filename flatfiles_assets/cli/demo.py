@@ -18,11 +18,11 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from flatfiles_assets import inventory
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.cli.backfill import backfill_sessions, feed_inventory
+from flatfiles_assets.cli.demo_output import print_rows
 from flatfiles_assets.cli.dev import dev_command
 from flatfiles_assets.cli.status import calendar_picture, reasons, summary_table
 from flatfiles_assets.datasets import get_dataset
@@ -32,13 +32,14 @@ from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse.reading import open_warehouse
 
 BUCKET = "flatfiles"
+MINIO_BUCKET = "market-data"
 _MARKER = ".made-by-flatfiles-demo"
 
 _QUARANTINE = """
     SELECT feed, rule, count(*) AS "rows", min(reason) AS example
     FROM market.quarantine GROUP BY ALL ORDER BY ALL
 """
-_SPLIT_VOLUMES = """
+_FRACTIONAL_VOLUMES = """
     SELECT trade_date, count(*) AS tickers, sum(volume) AS volume, count_if(volume % 1 <> 0) AS fractional
     FROM market.stocks_daily WHERE trade_date BETWEEN '2026-02-19' AND '2026-02-24' GROUP BY ALL ORDER BY ALL
 """
@@ -58,6 +59,7 @@ def demo(data_dir: Path | None, ui: bool, port: int) -> None:
         _backfill_feeds(settings, console)
         _replace_a_file(settings, console)
         _show_what_was_refused(console)
+        _load_archives(settings, console)
         _say_what_next(console, folder, time.perf_counter() - started)
         if ui:
             console.print(f"\nThe UI: http://127.0.0.1:{port} (Ctrl-C ends it and the store)")
@@ -85,16 +87,23 @@ def _fresh_folder(folder: Path) -> Path:
 @contextlib.contextmanager
 def _seeded_store(folder: Path, console: Console) -> Iterator[None]:
     from flatfiles_assets.demo.embedded_s3 import EmbeddedS3
-    from flatfiles_assets.demo.seed import seed_flatfiles_bucket
+    from flatfiles_assets.demo.market import SyntheticMarket
+    from flatfiles_assets.demo.seed import seed_flatfiles_bucket, seed_minio_bucket
 
     with EmbeddedS3() as store:
         store.create_bucket(BUCKET)
+        store.create_bucket(MINIO_BUCKET)
         with console.status("seeding an S3 store with a synthetic market"):
-            manifest = seed_flatfiles_bucket(store.client(), BUCKET)
-        size_mib = sum(manifest.sizes_bytes.values()) / 2**20
+            market = SyntheticMarket()
+            manifests = (
+                seed_flatfiles_bucket(store.client(), BUCKET, market),
+                seed_minio_bucket(store.client(), MINIO_BUCKET, market),
+            )
+        sizes = [size for manifest in manifests for size in manifest.sizes_bytes.values()]
+        planted = sum(len(manifest.planted) for manifest in manifests)
         console.print(
-            f"An S3 store on {store.endpoint_url}: {len(manifest.sizes_bytes)} files, {size_mib:.0f} MiB, "
-            f"{len(manifest.planted)} faults planted."
+            f"An S3 store on {store.endpoint_url}: {len(sizes)} files, {sum(sizes) / 2**20:.0f} MiB, "
+            f"{planted} faults and oddities planted."
         )
         os.environ.update(
             {
@@ -102,6 +111,10 @@ def _seeded_store(folder: Path, console: Console) -> Iterator[None]:
                 "FLATFILES_ACCESS_KEY_ID": store.access_key_id,
                 "FLATFILES_SECRET_ACCESS_KEY": store.secret_access_key,
                 "FLATFILES_BUCKET": BUCKET,
+                "MINIO_ENDPOINT_URL": store.endpoint_url,
+                "MINIO_ACCESS_KEY": store.access_key_id,
+                "MINIO_SECRET_KEY": store.secret_access_key,
+                "MINIO_BUCKET": MINIO_BUCKET,
                 "FLATFILES_DATA_DIR": str(folder),
             }
         )
@@ -161,18 +174,17 @@ def _replace_a_file(settings: Settings, console: Console) -> None:
 def _show_what_was_refused(console: Console) -> None:
     console.rule("Rows set aside: nothing is dropped in silence")
     with open_warehouse() as warehouse:
-        _print_query(console, warehouse.sql(_QUARANTINE).fetchall(), ("feed", "rule", "rows", "for example"))
+        print_rows(console, warehouse.sql(_QUARANTINE).fetchall(), ("feed", "rule", "rows", "for example"))
         console.rule("Volumes are fractional since 2026-02-23, in the same column")
-        _print_query(
-            console, warehouse.sql(_SPLIT_VOLUMES).fetchall(), ("session", "tickers", "volume", "fractional")
-        )
+        names = ("session", "tickers", "volume", "fractional")
+        print_rows(console, warehouse.sql(_FRACTIONAL_VOLUMES).fetchall(), names)
 
 
-def _print_query(console: Console, rows: list[tuple[object, ...]], names: tuple[str, ...]) -> None:
-    table = Table(*names, box=None, header_style="bold")
-    for row in rows:
-        table.add_row(*(f"{value:,.2f}" if isinstance(value, float) else str(value) for value in row))
-    console.print(table)
+def _load_archives(settings: Settings, console: Console) -> None:
+    # With it comes Dagster, which a refused data directory need not wait for.
+    from flatfiles_assets.cli.demo_archives import load_archives
+
+    load_archives(settings, console)
 
 
 def _say_what_next(console: Console, folder: Path, seconds: float) -> None:
