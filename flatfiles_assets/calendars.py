@@ -105,6 +105,19 @@ def is_session(calendar: CalendarName, day: dt.date) -> bool:
     return bool(sessions(calendar, day, day))
 
 
+def regular_hours(day: dt.date) -> tuple[dt.datetime, dt.datetime]:
+    """Open (included) and close (excluded) of an XNYS session, in UTC; 13:00 New York on an early close.
+
+    Raises:
+        InvalidArgument: That day has no session.
+    """
+    if not is_session("XNYS", day):
+        raise InvalidArgument(f"{day} is not a session of XNYS", next_step="ask for a trading day")
+    text = day.isoformat()
+    opens, closes = xnys().session_open(text), xnys().session_close(text)
+    return opens.to_pydatetime(), closes.to_pydatetime()
+
+
 def closed_weekdays(calendar: CalendarName, start: dt.date) -> list[dt.date]:
     """The days from start to the horizon that the calendar's week has, but which are closed."""
     mask = _WEEK_MASKS.get(calendar, "1111100")

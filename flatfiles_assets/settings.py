@@ -77,7 +77,13 @@ class Settings(BaseSettings):
         default=60, gt=0, validation_alias=AliasChoices("FLATFILES_TIMEOUT_SECONDS")
     )
     extra_feeds: str = _setting("", "FLATFILES_EXTRA_FEEDS")
+    sync_start: dt.date | None = _setting(None, "FLATFILES_SYNC_START")
+    sync_poll_seconds: float | None = Field(
+        default=None, gt=0, validation_alias=AliasChoices("FLATFILES_SYNC_POLL_SECONDS")
+    )
     test_tickers: str | None = _setting(None, "FLATFILES_TEST_TICKERS")
+    accepted_sessions: str = _setting("", "FLATFILES_ACCEPTED_SESSIONS")
+    failure_webhook_url: SecretStr | None = _setting(None, "FLATFILES_FAILURE_WEBHOOK_URL")
 
     minio_endpoint_url: str = _setting("http://localhost:9000", "MINIO_ENDPOINT_URL", "MINIO_ENDPOINT")
     minio_bucket: str = _setting("market-data", "MINIO_BUCKET", "MINIO_BUCKET_NAME")

@@ -122,3 +122,14 @@ def test_the_days_of_a_zone_follow_each_other_without_gap(day, zone):
     assert calendars.day_bounds_ns(day + dt.timedelta(days=1), zone)[0] == end
     for instant_ns, expected in ((start, day), (end - 10**9, day)):
         assert dt.datetime.fromtimestamp(instant_ns // 10**9, ZoneInfo(zone)).date() == expected
+
+
+def test_regular_hours_end_early_on_an_early_close_and_follow_daylight_saving():
+    assert [f"{moment:%H:%M %Z}" for moment in calendars.regular_hours(dt.date(2024, 7, 2))] == [
+        "13:30 UTC",
+        "20:00 UTC",
+    ]
+    assert f"{calendars.regular_hours(dt.date(2024, 7, 3))[1]:%H:%M}" == "17:00"
+    assert f"{calendars.regular_hours(dt.date(2024, 1, 2))[0]:%H:%M}" == "14:30"
+    with pytest.raises(InvalidArgument, match="2024-07-04"):
+        calendars.regular_hours(dt.date(2024, 7, 4))

@@ -18,6 +18,8 @@ from flatfiles_assets import progress
 from flatfiles_assets.assets.partitions import dataset_partitions
 from flatfiles_assets.assets.range_report import RangeReport
 from flatfiles_assets.assets.table_metadata import column_schema, preview_table
+from flatfiles_assets.checks.feed_checks import evaluation_of, feed_check_specs, run_feed_checks
+from flatfiles_assets.checks.scope import accepted_sessions, latest_sessions
 from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.download.cache import FetchedFile, FileCache
 from flatfiles_assets.loading import SessionFile, SessionResult, cached_files, load_sessions
@@ -64,6 +66,7 @@ def build_flat_file_assets(dataset: Dataset) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"ingest_{dataset.name}",
         specs=[_raw_spec(dataset), _market_spec(dataset)],
+        check_specs=feed_check_specs(dataset),
         can_subset=True,
         partitions_def=dataset_partitions(dataset),
         backfill_policy=dg.BackfillPolicy.multi_run(dataset.max_partitions_per_run),
@@ -74,13 +77,20 @@ def build_flat_file_assets(dataset: Dataset) -> dg.AssetsDefinition:
         config: FlatFilesConfig,
         flatfiles_s3: FlatFilesS3Resource,
         warehouse: WarehouseResource,
-    ) -> Iterator[dg.MaterializeResult[Any]]:
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         selected = [
             key for key in (raw_key(dataset), market_key(dataset)) if key in context.selected_asset_keys
         ]
         report = RangeReport(selected)
-        keys = _session_keys(dataset, flatfiles_s3, context)
+        store = warehouse.open()
+        keys = _session_keys(dataset, flatfiles_s3, context, store)
         with flatfiles_s3.cache() as cache:
+            checks = run_feed_checks(
+                context, dataset, keys, cache=cache, warehouse=store, accepted=accepted_sessions(dataset)
+            )
+            if not selected:
+                yield from checks
+                return
             files = (
                 _fetched(flatfiles_s3, cache, keys, config.recheck)
                 if raw_key(dataset) in selected
@@ -89,7 +99,6 @@ def build_flat_file_assets(dataset: Dataset) -> dg.AssetsDefinition:
             files = _noting_raw(files, dataset, report)
             try:
                 if market_key(dataset) in selected:
-                    store = warehouse.open()
                     _load(context, dataset, files, cache, store, report, reload=config.reload)
                 else:
                     for _ in files:
@@ -98,17 +107,25 @@ def build_flat_file_assets(dataset: Dataset) -> dg.AssetsDefinition:
                 # Say what is stored before the step fails; the rest is simply missing.
                 report.record(context)
                 raise
-        yield from report.conclude(context)
+            if report.has_failures:
+                # The step is about to fail; what it stored is checked all the same.
+                for result in checks:
+                    context.log_event(evaluation_of(result, context.assets_def))
+            yield from report.conclude(context)
+            yield from checks
 
     return ingest
 
 
 def _session_keys(
-    dataset: Dataset, s3: FlatFilesS3Resource, context: dg.AssetExecutionContext
+    dataset: Dataset, s3: FlatFilesS3Resource, context: dg.AssetExecutionContext, warehouse: Warehouse
 ) -> dict[dt.date, str]:
     catalog = s3.catalog()
-    # The keys of the run, never its time window: a window spans weekends and holidays.
-    sessions = [dt.date.fromisoformat(key) for key in context.partition_keys]
+    if context.selected_asset_keys or context.has_partition_key or context.has_partition_key_range:
+        # The keys of the run, never its time window: a window spans weekends and holidays.
+        sessions = [dt.date.fromisoformat(key) for key in context.partition_keys]
+    else:
+        sessions = latest_sessions(dataset, warehouse)
     return {session: catalog.get_key(dataset.name, session) for session in sessions}
 
 

@@ -33,13 +33,18 @@ class RangeReport:
         if asset_key in self._failed:
             self._failed[asset_key][partition] = error
 
+    @property
+    def has_failures(self) -> bool:
+        """Whether any partition failed, so that the step will."""
+        return any(self._failed.values())
+
     def conclude(self, context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         """End the step: results for Dagster to record, or one failure that keeps what succeeded.
 
         Raises:
             dagster.Failure: Some partitions failed; the others are recorded as materialised.
         """
-        if any(self._failed.values()):
+        if self.has_failures:
             self.record(context)
             raise self._failure()
         for asset_key in self._asset_keys:

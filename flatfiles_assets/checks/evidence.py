@@ -1,0 +1,176 @@
+"""What the warehouse says of some sessions of one table: the facts that checks judge.
+
+Here: SQL, in few passes, because a check of a year should cost less than loading a week. Not here:
+what is good or bad (`verdicts.py`), comparisons with other tables (`price_evidence.py`).
+"""
+
+# ruff: noqa: S608  (names are the registry's, values are parameters)
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+from flatfiles_assets.warehouse.errors import TableNotFound, WarehouseMissing
+from flatfiles_assets.warehouse.reading import WarehouseSession
+from flatfiles_assets.warehouse.schema import CATALOG, TableSchema, quoted, storage_schema
+
+_PRICES = ("open", "high", "low", "close")
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedSession:
+    """One line of ``market.files``: what was read of a session's file, and what was stored.
+
+    Attributes:
+        session: The session's date.
+        sha256: Checksum of the file whose rows are stored.
+        rows_read: Data rows in the file.
+        rows_accepted: Rows that were stored.
+        rejected_by_rule: Quarantined rows by rule.
+    """
+
+    session: dt.date
+    sha256: str
+    rows_read: int
+    rows_accepted: int
+    rejected_by_rule: Mapping[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class SessionFigures:
+    """What is stored of one session.
+
+    Attributes:
+        rows: Rows in the table.
+        duplicates: Rows whose key an earlier row has.
+        broken_bars: Rows whose prices contradict each other, are missing or below zero.
+        first_bar: Start of the earliest bar, UTC; None where the table keeps no times.
+        last_bar: Start of the latest bar, UTC; likewise.
+    """
+
+    rows: int
+    duplicates: int = 0
+    broken_bars: int = 0
+    first_bar: dt.datetime | None = None
+    last_bar: dt.datetime | None = None
+
+
+def loaded_sessions(session: WarehouseSession, feed: str) -> dict[dt.date, LoadedSession]:
+    """Every session of a feed that was loaded, in order; none where nothing ever was."""
+    try:
+        rows = session.sql(
+            """
+            SELECT f.trade_date, f.sha256, f.rows_read, f.rows_accepted, q.rules, q.counts
+            FROM market.files f
+            LEFT JOIN (
+                SELECT trade_date, list(rule ORDER BY rule) AS rules, list(n ORDER BY rule) AS counts
+                FROM (SELECT trade_date, rule, count(*) AS n FROM market.quarantine
+                      WHERE feed = $feed GROUP BY ALL)
+                GROUP BY trade_date
+            ) q USING (trade_date)
+            WHERE f.feed = $feed AND f.state = 'loaded' ORDER BY f.trade_date
+            """,
+            {"feed": feed},
+        ).fetchall()
+    except (TableNotFound, WarehouseMissing):
+        return {}
+    return {
+        day: LoadedSession(day, sha256, read, accepted, dict(zip(rules or (), counts or (), strict=True)))
+        for day, sha256, read, accepted, rules, counts in rows
+    }
+
+
+def stored_types(session: WarehouseSession, table: TableSchema) -> dict[str, str]:
+    """Names and types of a table's columns as they are stored, in order; empty where there is none."""
+    try:
+        rows = session.sql(
+            "SELECT column_name, data_type FROM duckdb_columns() "
+            "WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index",
+            [CATALOG, storage_schema(table.key), table.key[-1]],
+        ).fetchall()
+    except WarehouseMissing:
+        return {}
+    return dict(rows)
+
+
+def session_figures(
+    session: WarehouseSession, table: TableSchema, key: Sequence[str], sessions: Sequence[dt.date]
+) -> dict[dt.date, SessionFigures]:
+    """What is stored of some sessions.
+
+    A session is stored in the order of its key, so one pass over neighbouring rows proves that no
+    key repeats; only where the order is broken are the keys counted, which costs several times more.
+
+    Args:
+        session: Where to read.
+        table: A table partitioned by ``trade_date``.
+        key: Columns that identify a row within a session; empty where rows may repeat.
+        sessions: The sessions to look at.
+
+    Returns:
+        The figures of those sessions that have any row.
+    """
+    if not sessions:
+        return {}
+    try:
+        rows = session.sql(_figures_query(table, key, len(sessions)), list(sessions)).fetchall()
+        unproven = [row[0] for row in rows if row[5]]
+        repeated = dict(
+            session.sql(_duplicates_query(table, key, len(unproven)), unproven).fetchall()
+            if unproven and key
+            else ()
+        )
+    except (TableNotFound, WarehouseMissing):
+        return {}
+    return {
+        day: SessionFigures(count, int(repeated.get(day, 0)), broken, first, last)
+        for day, count, broken, first, last, _ in rows
+    }
+
+
+def _figures_query(table: TableSchema, key: Sequence[str], n_sessions: int) -> str:
+    names = [quoted(name) for name in key]
+    previous = [f"lag({name}) OVER () AS previous_{number}" for number, name in enumerate(names)]
+    # Written out level by level: DuckDB compares the columns far faster than it builds rows of them.
+    not_after = "false"
+    for number, name in reversed(list(enumerate(names))):
+        tail = f" OR (previous_{number} = {name} AND ({not_after}))" if number < len(names) - 1 else ""
+        last = ">=" if number == len(names) - 1 else ">"
+        not_after = f"previous_{number} {last} {name}{tail}"
+    times = "window_start" if "window_start" in table.column_names else "NULL::TIMESTAMPTZ"
+    # A session in one piece whose neighbours all ascend has no key twice.
+    order_is_broken = (
+        f"count(*) FILTER (WHERE previous_day = trade_date AND ({not_after})) > 0 "
+        "OR count(*) FILTER (WHERE previous_day IS DISTINCT FROM trade_date) > 1"
+    )
+    return f"""
+        SELECT trade_date, count(*), count(*) FILTER (WHERE {_broken_bar(table)}), min({times}), max({times}),
+               {order_is_broken}
+        FROM (SELECT *, lag(trade_date) OVER () AS previous_day{"".join(", " + each for each in previous)}
+              FROM {table.stored_name} WHERE trade_date IN ({_places(n_sessions)}))
+        GROUP BY trade_date
+    """
+
+
+def _broken_bar(table: TableSchema) -> str:
+    if not set(_PRICES) <= set(table.column_names):
+        return "false"
+    sane = "low >= 0 AND low <= open AND low <= close AND high >= open AND high >= close"
+    if "volume" in table.column_names:
+        sane += " AND volume >= 0"
+    return f"NOT coalesce({sane}, false)"
+
+
+def _duplicates_query(table: TableSchema, key: Sequence[str], n_sessions: int) -> str:
+    columns = ", ".join(("trade_date", *map(quoted, key)))
+    return f"""
+        SELECT trade_date, sum(n - 1)::BIGINT
+        FROM (SELECT {columns}, count(*) AS n FROM {table.stored_name}
+              WHERE trade_date IN ({_places(n_sessions)}) GROUP BY ALL HAVING n > 1)
+        GROUP BY trade_date
+    """
+
+
+def _places(count: int) -> str:
+    return ", ".join("?" for _ in range(count))
