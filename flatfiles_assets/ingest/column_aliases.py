@@ -111,7 +111,4 @@ def assign_meanings(headings: Sequence[str]) -> tuple[str, ...] | str:
         if meaning not in best or rank < best[meaning][0]:
             best[meaning] = (rank, position)
     positions = {position: meaning for meaning, (_, position) in best.items()}
-    if DATE not in best and TIME in best:
-        # `Time` alone is where a file's stamps are; with a date beside it, it is the time of day.
-        positions[best[TIME][1]] = DATE
     return tuple(positions.get(position, IGNORED) for position in range(len(headings)))

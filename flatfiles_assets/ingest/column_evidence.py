@@ -147,5 +147,8 @@ def _tightest_bar(
             spread = float(np.median(h / np.where(lo > 0, lo, 1)))
             bar = (first, high, low, last)
             is_mixed = len({whole[p] for p in bar}) > 1
-            fitting.append((round(spread, 9), is_mixed, list(bar) != sorted(bar), bar))
+            # Equal evidence: the first four columns, for an adjusted close, often equal to the close,
+            # stands after it; then the customary order.
+            places = sorted(bar)
+            fitting.append((round(spread, 9), is_mixed, places, list(bar) != places, bar))
     return min(fitting)[-1] if fitting else None

@@ -16,7 +16,7 @@ from flatfiles_assets.errors import CorruptFile
 from flatfiles_assets.ingest import column_aliases as meaning
 from flatfiles_assets.ingest.column_evidence import infer_meanings, is_date
 from flatfiles_assets.ingest.date_evidence import Verdict, judge_siblings
-from flatfiles_assets.ingest.date_formats import candidate_formats, parse_stamp
+from flatfiles_assets.ingest.date_formats import candidate_formats, parse_stamp, parse_time
 from flatfiles_assets.ingest.delimited import parse_cells, split_line
 from flatfiles_assets.ingest.file_names import common_decorations, date_text, symbol_text
 from flatfiles_assets.ingest.layout import SEPARATORS, FileLayout, NotUnderstood, missing_columns
@@ -187,9 +187,20 @@ def _columns(structure: Structure, rows: list[list[str]], stated: LayoutOverride
     if structure.headings:
         named = meaning.assign_meanings(structure.headings)
         # A header that names some prices and lacks others is believed: values must not overrule it.
-        if isinstance(named, str) or set(named) & {*meaning.PRICES, meaning.ADJUSTED_CLOSE}:
+        if isinstance(named, str):
             return named
+        if set(named) & {*meaning.PRICES, meaning.ADJUSTED_CLOSE}:
+            return _with_stamps_as_dates(named, rows)
     return infer_meanings(rows)
+
+
+def _with_stamps_as_dates(columns: tuple[str, ...], rows: list[list[str]]) -> tuple[str, ...]:
+    """A column `Time` with no date beside it may hold whole stamps: then it is the date."""
+    if meaning.DATE in columns or meaning.TIME not in columns:
+        return columns
+    position = columns.index(meaning.TIME)
+    are_times = all(parse_time(row[position]) is not None for row in rows if row[position].strip())
+    return columns if are_times else (*columns[:position], meaning.DATE, *columns[position + 1 :])
 
 
 def _decimal(rows: list[list[str]], columns: tuple[str, ...]) -> str | None:

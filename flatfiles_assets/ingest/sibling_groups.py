@@ -103,8 +103,9 @@ def _header_of(line: str) -> tuple[str, int | None] | None:
         cells = split_line(line, separator)
         if len(cells) >= 4 and meaning.looks_like_header(cells):
             meanings = meaning.assign_meanings(cells)
-            has_date = not isinstance(meanings, str) and meaning.DATE in meanings
-            return separator, meanings.index(meaning.DATE) if has_date else None
+            # A column `Time` may hold the stamps.
+            places = [meanings.index(name) for name in (meaning.DATE, meaning.TIME) if name in meanings]
+            return separator, places[0] if places and not isinstance(meanings, str) else None
     return None
 
 

@@ -237,6 +237,16 @@ def test_values_decide_what_columns_without_names_are(tmp_path):
     assert not layout.headings
 
 
+def test_an_adjusted_close_without_a_name_that_equals_the_close_is_not_taken_for_it(tmp_path):
+    lines = "".join(
+        f"{d:%Y%m%d},{9.5 + i % 3},{10.25 + i % 4},{20 + i % 5},{5 + i % 2}.5,{10**5 + i},{10.25 + i % 4}\n"
+        for i, d in enumerate(_days("2008-01-02", "2008-03-01"))
+    )
+    (tmp_path / "A.txt").write_text(lines)
+    columns = discover_layout(tmp_path / "A.txt").columns
+    assert columns == ("date", "open", "close", "high", "low", "volume", "adjusted_close")
+
+
 def test_columns_without_names_whose_values_are_no_bar_are_refused(tmp_path):
     lines = "".join(
         f"{d:%Y%m%d},1.5,{i % 7 + 0.5},{i % 3 + 0.25},{i % 5 + 0.75},9\n"
