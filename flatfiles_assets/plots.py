@@ -161,7 +161,9 @@ def plot_zscores(indicators_data: pd.DataFrame) -> Figure:
 _KINDS: Mapping[str, Callable[..., Figure]] = {
     "prices": lambda data, symbols=None: plot_prices(data["price_data"], symbols),
     "correlation": lambda data: plot_correlation(data["correlation_data"]),
-    "spread": lambda data, pair=None: plot_spread(data["spread_data"], data["zscore_data"], pair),
+    "spread": lambda data, pair=None: plot_spread(
+        data["spread_data"], data["zscore_data"], pair or _most_cointegrated(data["cointegration_data"])
+    ),
     "ranking": lambda data, top=10: plot_ranking(data["momentum_data"], top),
     "zscores": lambda data: plot_zscores(data["indicators_data"]),
 }
@@ -194,6 +196,15 @@ def plot_dataset(data: Mapping[str, Any], kind: str | None = None, **options: An
         )
     frames = {name: _as_pandas(value) for name, value in data.items() if name != "metadata"}
     return _KINDS[chosen](frames, **options)
+
+
+def _most_cointegrated(cointegration_data: pd.DataFrame) -> tuple[str, str] | None:
+    """The pair of the lowest p-value; None where none was tested."""
+    tested = cointegration_data.dropna(subset=["p_value", "zscore"])
+    if tested.empty:
+        return None
+    best = tested.sort_values("p_value").iloc[0]
+    return str(best["symbol_y"]), str(best["symbol_x"])
 
 
 def png_markdown(figure: Figure, title: str) -> str:

@@ -46,9 +46,10 @@ def join_financials(session: WarehouseSession, name: str, rows: pl.DataFrame) ->
     columns = _columns(session, name, table)
     symbol, filed = (_first_of(columns, choices, table) for choices in (_SYMBOL_COLUMNS, _FILED_COLUMNS))
     period = [column for column in _PERIOD_COLUMNS if column in columns]
-    statements = _of_symbols(session, table, symbol, rows)
+    # Dates may be stored as text, and times with them.
+    known = f"try_cast(left({quoted(filed)}::VARCHAR, 10) AS DATE) AS {_KNOWN}"
     statements = (
-        statements.with_columns(pl.col(filed).cast(pl.Date, strict=False).alias(_KNOWN))
+        _of_symbols(session, table, symbol, rows, f"*, {known}")
         .filter(pl.col(_KNOWN).is_not_null())
         # Of statements filed on one day the one of the latest period counts.
         .sort([_KNOWN, *period], nulls_last=False, maintain_order=True)
@@ -148,7 +149,7 @@ def _first_of(columns: Sequence[str], choices: Sequence[str], table: str) -> str
 
 
 def _of_symbols(
-    session: WarehouseSession, table: str, symbol_column: str, rows: pl.DataFrame
+    session: WarehouseSession, table: str, symbol_column: str, rows: pl.DataFrame, columns: str = "*"
 ) -> pl.DataFrame:
     symbols = rows.get_column(SYMBOL).unique().to_list()
     bounded = ""
@@ -157,6 +158,6 @@ def _of_symbols(
         bounded = "AND trade_date BETWEEN $first AND $last"
         parameters |= {"first": rows.get_column(SESSION).min(), "last": rows.get_column(SESSION).max()}
     return session.sql(
-        f"SELECT * FROM {table} WHERE list_contains($symbols, {quoted(symbol_column)}) {bounded}",  # noqa: S608
+        f"SELECT {columns} FROM {table} WHERE list_contains($symbols, {quoted(symbol_column)}) {bounded}",  # noqa: S608
         parameters,
     ).pl()
