@@ -18,10 +18,13 @@ from flatfiles_assets.assets.flat_files import build_flat_file_assets
 from flatfiles_assets.assets.historical import historical_daily, ingest_historical_year
 from flatfiles_assets.assets.quarantine import build_quarantine_asset
 from flatfiles_assets.assets.reference import build_reference_assets
+from flatfiles_assets.automation import build_automation_sensor, with_automation
 from flatfiles_assets.datasets import Dataset, selected_datasets
 from flatfiles_assets.jobs import build_jobs
 from flatfiles_assets.minio_data_downloader import DIRECTORIES
 from flatfiles_assets.resources import FlatFilesS3Resource, MinIOS3Resource, WarehouseResource
+from flatfiles_assets.schedules import build_schedules
+from flatfiles_assets.sensors import build_sensors
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.io_manager import WarehouseIOManager
 
@@ -38,8 +41,10 @@ def build_defs(
     """
     datasets = selected_datasets(load_settings().extra_feeds if extra_feeds is None else extra_feeds)
     return dg.Definitions(
-        assets=build_assets(datasets),
+        assets=with_automation(build_assets(datasets)),
         jobs=build_jobs(datasets),
+        sensors=[*build_sensors(datasets), build_automation_sensor()],
+        schedules=build_schedules(datasets),
         resources={
             "flatfiles_s3": FlatFilesS3Resource(),
             "minio_s3": MinIOS3Resource(),

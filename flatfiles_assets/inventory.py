@@ -125,6 +125,15 @@ def _status(session: dt.date, entry: LedgerEntry | None, stored: _StoredFile | N
     return SessionStatus(session, "present", stored.rows_accepted, share)
 
 
+def stored_checksums(warehouse: Warehouse, dataset: Dataset) -> dict[dt.date, str]:
+    """SHA-256 of the file that was last loaded or refused, by session.
+
+    Raises:
+        WarehouseBusy: The wait for the file was longer than the warehouse's limit.
+    """
+    return {session: stored.sha256 for session, stored in _stored_files(warehouse, dataset).items()}
+
+
 def _stored_files(warehouse: Warehouse, dataset: Dataset) -> dict[dt.date, _StoredFile]:
     with warehouse.reader() as session:
         try:

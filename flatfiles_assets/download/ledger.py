@@ -146,6 +146,15 @@ class Ledger:
         """Every attempt at a key that was recorded, oldest first."""
         return self._query(f"{_SELECT} history WHERE key = ? ORDER BY id", [key])
 
+    def failures_in_a_row(self, key: str) -> int:
+        """How many attempts at a key have failed since the last that brought its file."""
+        failures = 0
+        for attempt in reversed(self.history(key)):
+            if attempt.state == "downloaded":
+                break
+            failures += 1
+        return failures
+
     def record(self, entry: LedgerEntry) -> None:
         """Record one attempt."""
         self.record_many([entry])

@@ -1,0 +1,107 @@
+"""Declarative automation: what is recomputed when something upstream has changed.
+
+Here: the conditions, which asset has which, and the sensor that evaluates them. Not here: what
+brings files in (`sensors.py`, `bucket_sensor.py`) and what runs by the clock (`schedules.py`).
+
+The sensor asks for several partitions of a tick as one backfill, which obeys each asset's backfill
+policy: a year that was loaded leads to one range run per asset downstream, not to 252 runs, so
+twenty years cost some twenty runs per asset. A session leads to the same session downstream; the
+later sessions whose features look back at it are `lookback_sensor.py`'s. News of splits and
+dividends recompute the last 30 days; what is older takes an explicit backfill.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import dagster as dg
+
+T = TypeVar("T", bound=dg.AssetsDefinition | dg.AssetSpec)
+
+Condition = dg.AutomationCondition[Any]
+
+AUTOMATION_SENSOR = "automation"
+
+# It reads the whole history of both sources: daily news of one session is no reason to.
+_BY_HAND = {dg.AssetKey(["market", "price_reconciliation"])}
+
+# What was rejected must be seen above all where a check has failed.
+_UNCHECKED = {dg.AssetKey(["market", "quarantine"])}
+
+# Splits and dividends have no partitions: as a reason to recompute they concern every session there is.
+_REFERENCE = dg.AssetSelection.key_prefixes("reference")
+_REFERENCE_REACHES = dt.timedelta(days=30)
+
+_TICK_SECONDS = 30
+
+
+def with_automation(assets: Iterable[T]) -> list[T]:
+    """The assets with the condition that each has by its place in the graph."""
+    mapped: list[T] = list(dg.map_asset_specs(_with_condition, assets))  # type: ignore[arg-type]
+    return mapped
+
+
+def build_automation_sensor() -> dg.AutomationConditionSensorDefinition:
+    """The sensor that evaluates every condition, on unless somebody turns it off."""
+    return dg.AutomationConditionSensorDefinition(
+        AUTOMATION_SENSOR,
+        target=dg.AssetSelection.all(),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=_TICK_SECONDS,
+        emit_backfills=True,
+        description="Brings tables and features up to date with what they are computed from.",
+    )
+
+
+def follows_upstream(*, checked: bool = True) -> Condition:
+    """Recompute what anything upstream was updated for, once nothing upstream is being computed.
+
+    An update that arrives while the asset is being computed is remembered and leads to another run:
+    a request forgets what was updated before it, never what was updated since.
+
+    Args:
+        checked: Wait for the blocking checks of everything upstream.
+    """
+    news = dg.AutomationCondition.newly_updated() | dg.AutomationCondition.will_be_requested()
+    lately = dg.AutomationCondition.in_latest_time_window(_REFERENCE_REACHES)
+    updated = (
+        dg.AutomationCondition.any_deps_match(news).ignore(_REFERENCE)
+        | (dg.AutomationCondition.any_deps_match(news).allow(_REFERENCE) & lately)
+    ).with_label("something upstream was updated")
+    requested = (dg.AutomationCondition.newly_requested() & ~updated).with_label("requested since")
+    condition = (
+        updated.since(requested)
+        & ~dg.AutomationCondition.any_deps_in_progress()
+        & ~dg.AutomationCondition.in_progress()
+    )
+    return condition & dg.AutomationCondition.all_deps_blocking_checks_passed() if checked else condition
+
+
+def follows_its_file() -> Condition:
+    """Load a table whose files were updated by a run that did not load them.
+
+    The usual run does both. One whose loading failed is not repeated here: the same file would fail
+    again, and the sync sensor knows when there is another.
+    """
+    return (
+        dg.AutomationCondition.any_deps_updated().since_last_handled()
+        & ~dg.AutomationCondition.execution_failed()
+        & ~dg.AutomationCondition.any_deps_in_progress()
+        & ~dg.AutomationCondition.in_progress()
+    )
+
+
+def _with_condition(spec: dg.AssetSpec) -> dg.AssetSpec:
+    condition = _condition(spec)
+    return spec.replace_attributes(automation_condition=condition) if condition else spec
+
+
+def _condition(spec: dg.AssetSpec) -> Condition | None:
+    layer = spec.key.path[0]
+    if layer not in ("market", "algorithm") or spec.key in _BY_HAND or not list(spec.deps):
+        return None
+    if all(dep.asset_key.path[0] == "raw" for dep in spec.deps):
+        return follows_its_file()
+    return follows_upstream(checked=spec.key not in _UNCHECKED)
