@@ -433,3 +433,12 @@ def test_scratch_files_are_gone_after_use(tmp_path):
 def test_a_missing_directory_is_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(InvalidArgument, match="extract the archive of 2008 first"):
         read_extracted_year(tmp_path / "none", 2008)
+
+
+def test_row_numbers_stay_right_when_a_file_is_cut_into_blocks(tmp_path):
+    lines = [_row(str(day)) for day in _days("2008-01-02", "2008-12-31")]
+    lines[200] = lines[200].replace(",11,", ",1,")
+    lines[201] = "nonsense\n"
+    (tmp_path / "A.csv").write_text(HEADER + "".join(lines))
+    _, rejected, _ = _read(tmp_path, block_bytes=500)
+    assert [(row["row_number"], row["rule"]) for row in rejected] == [(201, "ohlc"), (202, "unparsable")]
