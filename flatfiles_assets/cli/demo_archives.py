@@ -35,11 +35,10 @@ def load_archives(settings: Settings, console: Console) -> None:
     defs = build_defs()
     console.rule("The user's own bucket: yearly archives in layouts that nobody documented")
     years = [str(year) for year in sorted({*HISTORICAL_LAYOUTS, HOSTILE_YEAR})]
-    (extraction,) = run_ranges(
-        defs, "historical_years", years, home=settings.dagster_home, longest=10, bridge=0
-    )
+    extractions = list(run_ranges(defs, "historical_years", years, home=settings.dagster_home, bridge=0))
     _show_layouts(settings, console)
-    _show_refusals(extraction, console)
+    for extraction in extractions:
+        _show_refusals(extraction, console)
     run_job(defs, "directories", home=settings.dagster_home)
     _show_directories(console)
 
