@@ -21,7 +21,6 @@ import pyarrow.compute as pc
 from flatfiles_assets import calendars
 from flatfiles_assets.ingest.historical import HistoricalYear, read_extracted_year
 from flatfiles_assets.ingest.layout_overrides import LayoutOverrides
-from flatfiles_assets.ingest.quality import QUARANTINE_SCHEMA
 from flatfiles_assets.ingest.year_report import YearReport
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.schema import HISTORICAL_DAILY, QUARANTINE
@@ -68,8 +67,7 @@ def load_year(
     """
     whole_year = calendars.sessions("XNYS", dt.date(year, 1, 1), dt.date(year, 12, 31))
     with read_extracted_year(directory, year, overrides) as found:
-        off_calendar = _bars_off_calendar(found, whole_year)
-        rejected = _placed(pa.concat_tables([found.rejected, off_calendar]), whole_year, sessions)
+        rejected = _placed(found.rejected, whole_year, sessions)
         with warehouse.writer(f"load historical {min(sessions)} to {max(sessions)}") as transaction:
             rows = transaction.replace(
                 HISTORICAL_DAILY, _only(found, sessions), where={"trade_date": sessions}, presorted=True
@@ -91,28 +89,6 @@ def _only(year: HistoricalYear, sessions: Collection[dt.date]) -> pa.RecordBatch
                 yield kept
 
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
-
-
-def _bars_off_calendar(year: HistoricalYear, whole_year: Sequence[dt.date]) -> pa.Table:
-    """Bars of days on which the exchange was closed, as rejected rows: no partition could hold them."""
-    known = pa.array(whole_year, pa.date32())
-    rejected = []
-    for batch in year.read():
-        stray = batch.filter(pc.invert(pc.is_in(batch.column("trade_date"), known)))
-        rejected += [
-            {
-                "trade_date": bar["trade_date"],
-                "feed": FEED,
-                "file": bar.pop("source_file"),
-                "row_number": None,
-                "rule": "no_session",
-                "reason": f"the exchange was closed on {bar['trade_date']}",
-                "ticker": bar["ticker"],
-                "row": str({name: value for name, value in bar.items() if name != "trade_date"}),
-            }
-            for bar in stray.to_pylist()
-        ]
-    return pa.Table.from_pylist(rejected, schema=QUARANTINE_SCHEMA)
 
 
 def _placed(rejected: pa.Table, whole_year: Sequence[dt.date], sessions: Collection[dt.date]) -> pa.Table:
