@@ -82,8 +82,19 @@ def test_of_statements_filed_on_one_day_the_latest_period_counts(door, warehouse
     assert set(rows.query("symbol == 'KO' and session > '2024-01-10'")["revenues"]) == {2}
 
 
+def test_what_was_filed_in_parts_is_one_statement(door, warehouse):
+    """Income and balance sheet of one period come in files of their own."""
+    parts = [
+        {"ticker": "KO", "filed": "2024-01-10", "period_end": "2023-12-31", "revenue": 2, "assets": None},
+        {"ticker": "KO", "filed": "2024-01-10", "period_end": "2023-12-31", "revenue": None, "assets": 9},
+    ]
+    store(warehouse, "us_financials", parts)
+    row = unified(door, "us_financials").query("symbol == 'KO'").iloc[-1]
+    assert (row["revenue"], row["assets"]) == (2, 9)
+
+
 def test_columns_of_the_same_name_are_told_apart(door, warehouse):
-    store(warehouse, "us_financials", [{"symbol": "KO", "filed": "2024-01-10", "close": 7.0}])
+    store(warehouse, "us_financials", [{"Symbol": "KO", "Filing Date": "2024-01-10 16:05:00", "close": 7.0}])
     rows = unified(door, "prices", "us_financials")
     assert rows.query("symbol == 'KO'")["us_financials_close"].iloc[-1] == 7.0
     assert rows.query("symbol == 'KO'")["close"].iloc[-1] != 7.0

@@ -45,15 +45,20 @@ def join_financials(session: WarehouseSession, name: str, rows: pl.DataFrame) ->
     table = f"market.{name}"
     columns = _columns(session, name, table)
     symbol, filed = (_first_of(columns, choices, table) for choices in (_SYMBOL_COLUMNS, _FILED_COLUMNS))
-    period = [column for column in _PERIOD_COLUMNS if column in columns]
+    by_plain_name = {_plain_name(column): column for column in columns}
+    period = [by_plain_name[name] for name in map(_plain_name, _PERIOD_COLUMNS) if name in by_plain_name]
     # Dates may be stored as text, and times with them.
     known = f"try_cast(left({quoted(filed)}::VARCHAR, 10) AS DATE) AS {_KNOWN}"
     statements = (
         _of_symbols(session, table, symbol, rows, f"*, {known}")
         .filter(pl.col(_KNOWN).is_not_null())
+        # What was filed of one period on one day (income, balance sheet) is one statement.
+        .group_by([symbol, _KNOWN, *period], maintain_order=True)
+        .agg(pl.all().drop_nulls().last())
         # Of statements filed on one day the one of the latest period counts.
         .sort([_KNOWN, *period], nulls_last=False, maintain_order=True)
         .unique([symbol, _KNOWN], keep="last", maintain_order=True)
+        .select([*columns, _KNOWN])
     )
     taken = {each: f"{name}_{each}" for each in columns if each in rows.columns and each != symbol}
     statements = statements.rename({**taken, symbol: SYMBOL})
@@ -137,7 +142,8 @@ def _columns(session: WarehouseSession, name: str, table: str) -> Sequence[str]:
 
 
 def _first_of(columns: Sequence[str], choices: Sequence[str], table: str) -> str:
-    found = next((name for name in choices if name in columns), None)
+    by_plain_name = {_plain_name(column): column for column in columns}
+    found = next((by_plain_name[name] for name in map(_plain_name, choices) if name in by_plain_name), None)
     if found is None:
         raise UnexpectedColumns(
             "the table cannot be joined to sessions",
@@ -146,6 +152,11 @@ def _first_of(columns: Sequence[str], choices: Sequence[str], table: str) -> str
             next_step="without the day a statement became public it would leak the future",
         )
     return found
+
+
+def _plain_name(column: str) -> str:
+    """``Filing Date``, ``filing_date`` and ``filingDate`` are one name."""
+    return "".join(character for character in column.casefold() if character.isalnum())
 
 
 def _of_symbols(
