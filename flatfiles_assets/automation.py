@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
+from flatfiles_assets.sync_cursor import tick_seconds
+
 T = TypeVar("T", bound=dg.AssetsDefinition | dg.AssetSpec)
 
 Condition = dg.AutomationCondition[Any]
@@ -34,8 +36,6 @@ _UNCHECKED = {dg.AssetKey(["market", "quarantine"])}
 _REFERENCE = dg.AssetSelection.key_prefixes("reference")
 _REFERENCE_REACHES = dt.timedelta(days=30)
 
-_TICK_SECONDS = 30
-
 
 def with_automation(assets: Iterable[T]) -> list[T]:
     """The assets with the condition that each has by its place in the graph."""
@@ -49,7 +49,7 @@ def build_automation_sensor() -> dg.AutomationConditionSensorDefinition:
         AUTOMATION_SENSOR,
         target=dg.AssetSelection.all(),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=_TICK_SECONDS,
+        minimum_interval_seconds=tick_seconds(),
         emit_backfills=True,
         description="Brings tables and features up to date with what they are computed from.",
     )

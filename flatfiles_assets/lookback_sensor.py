@@ -18,8 +18,8 @@ from flatfiles_assets.assets.algorithm import algorithm_key
 from flatfiles_assets.assets.daily_prices import DAILY_PRICES_KEY, daily_prices_partitions
 from flatfiles_assets.assets.partitions import key_ranges
 from flatfiles_assets.features import ALGORITHMS
+from flatfiles_assets.sync_cursor import tick_seconds
 
-_TICK_SECONDS = 30
 _EVENTS_PER_TICK = 2_000
 _BRIDGE_SESSIONS = 5
 _MOST_SESSIONS_PER_RUN = 253
@@ -31,7 +31,7 @@ def build_lookback_sensor() -> dg.SensorDefinition:
     @dg.sensor(
         name="lookback_sync",
         asset_selection=dg.AssetSelection.assets(*(algorithm_key(name) for name in ALGORITHMS)),
-        minimum_interval_seconds=_TICK_SECONDS,
+        minimum_interval_seconds=tick_seconds(),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Computes features again that look back at sessions whose prices were written again.",
     )

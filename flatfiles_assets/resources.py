@@ -75,6 +75,10 @@ class _CachedS3Resource(S3Resource):
         """A boto3 client for the same endpoint, path style, checksums only when required."""
         return self.connection().boto3()
 
+    def get_object_to_set_on_execution_context(self) -> Any:
+        """This resource, not a client: without credentials a step must get as far as to say so."""
+        return self
+
     def cache(self) -> FileCache:
         """The local mirror and its ledger."""
         settings = self._settings()

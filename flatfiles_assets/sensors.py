@@ -37,7 +37,7 @@ from flatfiles_assets.lookback_sensor import build_lookback_sensor
 from flatfiles_assets.resources import FlatFilesS3Resource, WarehouseResource
 from flatfiles_assets.run_coverage import DIGEST_TAG, RunCoverage
 from flatfiles_assets.settings import Settings, load_settings
-from flatfiles_assets.sync_cursor import SyncCursor, poll_interval, recent_months
+from flatfiles_assets.sync_cursor import SyncCursor, poll_interval, recent_months, tick_seconds
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import WarehouseBusy
 
@@ -54,7 +54,6 @@ _POLICY = RetryPolicy(max_retries=2, max_delay_seconds=2.0)
 _YEARS_PER_TICK = 8
 _UNFINISHED_MONTHS = 6
 _WAREHOUSE_WAIT_SECONDS = 5.0
-_TICK_SECONDS = 30
 
 
 def build_sensors(datasets: Iterable[Dataset]) -> list[dg.SensorDefinition]:
@@ -79,7 +78,7 @@ def build_sync_sensor(
     @dg.sensor(
         name=f"{dataset.name}_sync",
         job_name=dataset.name,
-        minimum_interval_seconds=_TICK_SECONDS,
+        minimum_interval_seconds=tick_seconds(),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             f"Keeps {dataset.name} as the vendor's bucket has it: new, replaced and damaged files, in as "

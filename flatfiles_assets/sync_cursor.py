@@ -14,11 +14,13 @@ from zoneinfo import ZoneInfo
 
 from flatfiles_assets import calendars
 from flatfiles_assets.datasets import NEW_YORK, Dataset
+from flatfiles_assets.settings import load_settings
 
 SWEEP_INTERVAL = dt.timedelta(days=7)
 RECENT_MONTHS = 3
 
 _VERSION = 1
+_TICK_SECONDS = 30
 _PUBLICATION_LASTS = dt.timedelta(hours=3)
 _POLL_WHILE_PUBLISHING = dt.timedelta(minutes=5)
 _POLL_OTHERWISE = dt.timedelta(minutes=30)
@@ -73,6 +75,11 @@ class SyncCursor:
     def is_sweep_due(self, now: dt.datetime) -> bool:
         """Whether all years are to be listed, or the sweep under way to be continued."""
         return self.next_year is not None or _has_passed(self.swept_at, SWEEP_INTERVAL, now)
+
+
+def tick_seconds() -> int:
+    """How often Dagster asks a sensor; most ticks find that it is not yet time and ask for nothing."""
+    return max(1, min(_TICK_SECONDS, int(load_settings().sync_poll_seconds or _TICK_SECONDS)))
 
 
 def poll_interval(dataset: Dataset, now: dt.datetime) -> dt.timedelta:
