@@ -84,9 +84,16 @@ def build_flat_file_assets(dataset: Dataset) -> dg.AssetsDefinition:
         report = RangeReport(selected)
         store = warehouse.open()
         keys = _session_keys(dataset, flatfiles_s3, context, store)
+        started_at = dt.datetime.now(dt.timezone.utc) if selected else None
         with flatfiles_s3.cache() as cache:
             checks = run_feed_checks(
-                context, dataset, keys, cache=cache, warehouse=store, accepted=accepted_sessions(dataset)
+                context,
+                dataset,
+                keys,
+                cache=cache,
+                warehouse=store,
+                accepted=accepted_sessions(dataset),
+                started_at=started_at,
             )
             if not selected:
                 yield from checks

@@ -15,6 +15,7 @@ from flatfiles_assets.warehouse.errors import TableNotFound, WarehouseMissing
 from flatfiles_assets.warehouse.reading import WarehouseSession
 from flatfiles_assets.warehouse.schema import CATALOG, TableSchema, quoted, storage_schema
 
+_BRIDGED_DAYS = 30
 _PRICES = ("open", "high", "low", "close")
 
 
@@ -114,8 +115,11 @@ def session_figures(
     if not sessions:
         return {}
     try:
-        rows = session.sql(_figures_query(table, key, len(sessions)), list(sessions)).fetchall()
-        unproven = [row[0] for row in rows if row[5]]
+        spans = _spans(sessions)
+        bounds = [bound for span in spans for bound in span]
+        rows = session.sql(_figures_query(table, key, len(spans)), bounds).fetchall()
+        wanted = set(sessions)
+        unproven = [row[0] for row in rows if row[5] and row[0] in wanted]
         repeated = dict(
             session.sql(_duplicates_query(table, key, len(unproven)), unproven).fetchall()
             if unproven and key
@@ -126,10 +130,22 @@ def session_figures(
     return {
         day: SessionFigures(count, int(repeated.get(day, 0)), broken, first, last)
         for day, count, broken, first, last, _ in rows
+        if day in wanted
     }
 
 
-def _figures_query(table: TableSchema, key: Sequence[str], n_sessions: int) -> str:
+def _spans(sessions: Sequence[dt.date]) -> list[tuple[dt.date, dt.date]]:
+    """A few ranges of days that cover the sessions: DuckDB filters by ranges far faster than by a list."""
+    spans: list[tuple[dt.date, dt.date]] = []
+    for day in sorted(sessions):
+        if spans and (day - spans[-1][1]).days <= _BRIDGED_DAYS:
+            spans[-1] = (spans[-1][0], day)
+        else:
+            spans.append((day, day))
+    return spans
+
+
+def _figures_query(table: TableSchema, key: Sequence[str], n_spans: int) -> str:
     names = [quoted(name) for name in key]
     previous = [f"lag({name}) OVER () AS previous_{number}" for number, name in enumerate(names)]
     # Written out level by level: DuckDB compares the columns far faster than it builds rows of them.
@@ -144,11 +160,13 @@ def _figures_query(table: TableSchema, key: Sequence[str], n_sessions: int) -> s
         f"count(*) FILTER (WHERE previous_day = trade_date AND ({not_after})) > 0 "
         "OR count(*) FILTER (WHERE previous_day IS DISTINCT FROM trade_date) > 1"
     )
+    neighbours = "".join(", " + each for each in (*names, *previous))
+    in_spans = " OR ".join("trade_date BETWEEN ? AND ?" for _ in range(n_spans))
     return f"""
-        SELECT trade_date, count(*), count(*) FILTER (WHERE {_broken_bar(table)}), min({times}), max({times}),
-               {order_is_broken}
-        FROM (SELECT *, lag(trade_date) OVER () AS previous_day{"".join(", " + each for each in previous)}
-              FROM {table.stored_name} WHERE trade_date IN ({_places(n_sessions)}))
+        SELECT trade_date, count(*), count(*) FILTER (WHERE broken), min(bar), max(bar), {order_is_broken}
+        FROM (SELECT trade_date, {_broken_bar(table)} AS broken, {times} AS bar,
+                     lag(trade_date) OVER () AS previous_day{neighbours}
+              FROM {table.stored_name} WHERE {in_spans})
         GROUP BY trade_date
     """
 

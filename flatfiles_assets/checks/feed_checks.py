@@ -18,7 +18,7 @@ import dataclasses
 import datetime as dt
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
@@ -40,6 +40,7 @@ _MOST_SHOWN = 50
 _MOST_KEPT_IN_VIEW = 500
 # Minutes are a thousand times the day bars: a month of them is compared at most.
 _MOST_COMPARED = 23
+_MOST_HASHED = 23
 _BAD_SESSIONS = "bad_sessions"
 
 
@@ -227,8 +228,8 @@ MARKET_CHECKS: Sequence[FeedCheck] = (
     ),
     FeedCheck(
         "days_agree_with_minutes",
-        "Day bars are those of the minutes, for all but "
-        f"{verdicts.DIFFERING_SHARE:.0%} of the tickers that both have, in the sessions that both have: prices "
+        f"Day bars are those of the minutes, for all but {verdicts.DIFFERING_SHARE:.0%} of the tickers "
+        "that both have, in the sessions that both have: prices "
         f"of regular hours within {price_evidence.PRICE_TOLERANCE:.0%}, volume of all hours within "
         f"{price_evidence.VOLUME_TOLERANCE:.0%}.",
         lambda dataset: price_evidence.day_and_minutes(dataset) is not None,
@@ -277,6 +278,7 @@ def run_feed_checks(
     cache: FileCache,
     warehouse: Warehouse,
     accepted: frozenset[dt.date] = frozenset(),
+    started_at: dt.datetime | None = None,
 ) -> Iterator[dg.AssetCheckResult]:
     """Run the selected checks of a feed.
 
@@ -287,11 +289,14 @@ def run_feed_checks(
         cache: Where the files are.
         warehouse: Where the rows are.
         accepted: Sessions that an operator accepts as they are.
+        started_at: When the step began to fetch; None for checks that are run alone, which hash
+            every file. A file fetched since then was hashed as it was written, and of the older ones
+            the latest month is hashed: the weekly verification is for the rest.
     """
     selected = {key.name: key for key in context.selected_asset_check_keys}
     if CHECKSUM in selected:
         key = selected[CHECKSUM]
-        yield _result(key, _judge_files(cache, keys))
+        yield _result(key, _judge_files(cache, keys, started_at))
     now = dt.datetime.now(dt.timezone.utc)
     in_view = {
         check.name: _bad_sessions(context.instance, selected[check.name])
@@ -305,13 +310,21 @@ def run_feed_checks(
             yield _result(selected[check.name], check.judge(facts))
 
 
-def _judge_files(cache: FileCache, keys: Mapping[dt.date, str]) -> Verdict:
-    sessions = {key: day for day, key in keys.items()}
-    have = cache.ledger.get_many(list(sessions))
-    fetched = [key for key, entry in have.items() if entry.has_file]
-    wrong = {file.key: file for file in cache.verify(fetched) if file.status != "ok"}
+def _judge_files(cache: FileCache, keys: Mapping[dt.date, str], started_at: dt.datetime | None) -> Verdict:
+    have = cache.ledger.get_many(list(keys.values()))
+    held = [
+        day
+        for day, key in sorted(keys.items())
+        if key in have
+        and have[key].has_file
+        and not (started_at and (fetched_at := have[key].fetched_at) and fetched_at >= started_at)
+    ]
+    if started_at:
+        held = held[-_MOST_HASHED:]
+    results = cache.verify([keys[day] for day in held])
+    wrong = {file.key: file for file in results if file.status != "ok"}
     return verdicts.by_session(
-        [sessions[key] for key in fetched],
+        held,
         lambda day: f"{wrong[keys[day]].status}: {wrong[keys[day]].detail}" if keys[day] in wrong else "",
         "The file is the one that was fetched",
     )
