@@ -374,6 +374,5 @@ def _bad_sessions(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> list[d
     if not records or records[0].evaluation is None:
         return []
     found = records[0].evaluation.metadata.get(_BAD_SESSIONS)
-    return (
-        [dt.date.fromisoformat(day) for day in found.value] if isinstance(found, dg.JsonMetadataValue) else []
-    )
+    days = cast("list[str]", found.value) if isinstance(found, dg.JsonMetadataValue) else []
+    return [dt.date.fromisoformat(day) for day in days]
