@@ -20,6 +20,8 @@ from flatfiles_assets.assets.quarantine import build_quarantine_asset
 from flatfiles_assets.assets.reference import build_reference_assets
 from flatfiles_assets.automation import build_automation_sensor, with_automation
 from flatfiles_assets.datasets import Dataset, selected_datasets
+from flatfiles_assets.failure_reporting import build_failure_sensor
+from flatfiles_assets.freshness import build_freshness_sensor
 from flatfiles_assets.jobs import build_jobs
 from flatfiles_assets.minio_data_downloader import DIRECTORIES
 from flatfiles_assets.resources import FlatFilesS3Resource, MinIOS3Resource, WarehouseResource
@@ -43,7 +45,12 @@ def build_defs(
     return dg.Definitions(
         assets=with_automation(build_assets(datasets)),
         jobs=build_jobs(datasets),
-        sensors=[*build_sensors(datasets), build_automation_sensor()],
+        sensors=[
+            *build_sensors(datasets),
+            build_automation_sensor(),
+            build_freshness_sensor(datasets),
+            build_failure_sensor(),
+        ],
         schedules=build_schedules(datasets),
         resources={
             "flatfiles_s3": FlatFilesS3Resource(),

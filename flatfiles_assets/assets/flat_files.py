@@ -22,6 +22,7 @@ from flatfiles_assets.checks.feed_checks import evaluation_of, feed_check_specs,
 from flatfiles_assets.checks.scope import accepted_sessions, latest_sessions
 from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.download.cache import FetchedFile, FileCache
+from flatfiles_assets.freshness import freshness_policy
 from flatfiles_assets.loading import SessionFile, SessionResult, cached_files, load_sessions
 from flatfiles_assets.resources import FlatFilesS3Resource, WarehouseResource, test_tickers
 from flatfiles_assets.warehouse.connection import Warehouse
@@ -232,6 +233,7 @@ def _raw_spec(dataset: Dataset) -> dg.AssetSpec:
         kinds={"s3", "gzip"},
         owners=OWNERS,
         tags={"feed": dataset.name},
+        freshness_policy=freshness_policy(dataset),
         metadata={"dagster/uri": f"s3://flatfiles/{dataset.prefix}/{dataset.vendor_type}/"},
     )
 
@@ -249,6 +251,7 @@ def _market_spec(dataset: Dataset) -> dg.AssetSpec:
         kinds={"duckdb"},
         owners=OWNERS,
         tags={"feed": dataset.name},
+        freshness_policy=freshness_policy(dataset),
         metadata={
             "dagster/table_name": table.sql_name,
             "dagster/column_schema": column_schema(table),

@@ -34,6 +34,8 @@ from flatfiles_assets.warehouse.schema import TableSchema, get_table
 
 CHECKSUM = "checksum"
 FRESH = "fresh"
+#: How long after a file's usual hour it may be loaded before anybody should hear of it.
+FRESHNESS_GRACE = dt.timedelta(hours=6)
 
 _MOST_SHOWN = 50
 # More are counted, but not kept in view: such a feed needs its history looked at, not a list.
@@ -155,10 +157,10 @@ def _judge_freshness(facts: Facts) -> Verdict:
 def judge_freshness(dataset: Dataset, latest: dt.date | None, now: dt.datetime) -> Verdict:
     """Whether the latest session that should have been published by now is loaded.
 
-    It counts sessions and the publication hour, so no weekend and no holiday is ever late. A feed of
-    which nothing was ever loaded is not late either.
+    It counts sessions and the publication hour, so no weekend and no holiday is ever late; a file is
+    late when `FRESHNESS_GRACE` has passed. A feed of which nothing was ever loaded is not late either.
     """
-    due = inventory.last_published_session(dataset, now)
+    due = inventory.last_published_session(dataset, now - FRESHNESS_GRACE)
     if latest is None:
         return Verdict(True, "Nothing of this feed was ever loaded", serious=False)
     late = len(calendars.sessions(dataset.calendar, latest, due)) - 1 if due > latest else 0
@@ -244,7 +246,7 @@ MARKET_CHECKS: Sequence[FeedCheck] = (
     ),
     FeedCheck(
         FRESH,
-        "The latest session that should have been published is loaded.",
+        "The latest session that should have been published six hours ago is loaded.",
         _always,
         _judge_freshness,
     ),
