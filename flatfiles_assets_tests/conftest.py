@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from flatfiles_assets_tests import s3_servers
+from flatfiles_assets_tests.platform import Platform
 from flatfiles_assets_tests.s3_servers import S3Server
 
 
@@ -22,3 +24,16 @@ def real_s3() -> Iterator[S3Server]:
     """A real S3 server; mark the tests that use it with ``integration``."""
     with s3_servers.real_server() as server:
         yield server
+
+
+@pytest.fixture
+def platform(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """The whole platform in a folder and on a bucket of its own, as the settings see it."""
+    found = Platform(s3, s3.new_bucket(), tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLATFILES_ENDPOINT_URL", s3.endpoint_url)
+    monkeypatch.setenv("FLATFILES_ACCESS_KEY_ID", s3.access_key_id)
+    monkeypatch.setenv("FLATFILES_SECRET_ACCESS_KEY", s3.secret_access_key)
+    monkeypatch.setenv("FLATFILES_BUCKET", found.bucket)
+    monkeypatch.setenv("FLATFILES_DATA_DIR", str(found.data_dir))
+    return found

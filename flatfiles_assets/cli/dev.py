@@ -29,4 +29,6 @@ def dev_command(host: str, port: int) -> tuple[list[str], dict[str, str]]:
     with open_instance(home):
         pass
     arguments = ["dev", "-m", "flatfiles_assets.definitions", "-h", host, "-p", str(port)]
-    return [sys.executable, "-m", "dagster", *arguments], {**os.environ, **instance_environment(home)}
+    # Its advice to install another tool than the one we start is none that a user can follow.
+    quiet = {"PYTHONWARNINGS": "ignore:Function `dev_command`"}
+    return [sys.executable, "-m", "dagster", *arguments], {**os.environ, **quiet, **instance_environment(home)}

@@ -14,7 +14,7 @@ from flatfiles_assets.data_integration import CoverageWarning, DataIntegration, 
 from flatfiles_assets.errors import MissingCredentials
 from flatfiles_assets.instance.home import open_instance
 from flatfiles_assets.settings import load_settings
-from flatfiles_assets_tests.assets.conftest import MARKET, Platform
+from flatfiles_assets_tests.platform import MARKET, Platform
 
 WEEK = ["2024-02-05", "2024-02-06", "2024-02-07", "2024-02-08", "2024-02-09"]
 SYMBOLS = ["AAPL", "KO"]

@@ -14,7 +14,7 @@ from flatfiles_assets.assets.flat_files import market_key, raw_key
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.definitions import build_defs
 from flatfiles_assets.instance.home import open_instance
-from flatfiles_assets_tests.assets.conftest import MARKET, Platform
+from flatfiles_assets_tests.platform import MARKET, Platform
 
 STOCKS = get_dataset("stocks_daily")
 WEEK = ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"]

@@ -16,7 +16,7 @@ from flatfiles_assets.demo.seed import (
     seed_minio_bucket,
 )
 from flatfiles_assets.instance.home import open_instance
-from flatfiles_assets_tests.assets.conftest import Platform
+from flatfiles_assets_tests.platform import Platform
 
 MARKET = SyntheticMarket(n_symbols=60)
 YEARS = {year: HISTORICAL_LAYOUTS[year] for year in (2002, 2008)}

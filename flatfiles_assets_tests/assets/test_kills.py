@@ -15,7 +15,7 @@ import pytest
 from flatfiles_assets.assets.flat_files import market_key, raw_key
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.instance.home import open_instance
-from flatfiles_assets_tests.assets.conftest import MARKET, Platform
+from flatfiles_assets_tests.platform import MARKET, Platform
 
 KILLS = 20
 PROGRAM = """

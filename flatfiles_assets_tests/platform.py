@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
-import pytest
 
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.demo.vendor_files import object_key, vendor_file
 from flatfiles_assets.runs import RangeRun, run_ranges
-from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets_tests.s3_servers import S3Server
 
@@ -73,16 +71,3 @@ _TABLES = {
     "options_daily": "option_day_bars",
     "options_minute": "option_minute_bars",
 }
-
-
-@pytest.fixture
-def platform(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    found = Platform(s3, s3.new_bucket(), tmp_path / "data")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FLATFILES_ENDPOINT_URL", s3.endpoint_url)
-    monkeypatch.setenv("FLATFILES_ACCESS_KEY_ID", s3.access_key_id)
-    monkeypatch.setenv("FLATFILES_SECRET_ACCESS_KEY", s3.secret_access_key)
-    monkeypatch.setenv("FLATFILES_BUCKET", found.bucket)
-    monkeypatch.setenv("FLATFILES_DATA_DIR", str(found.data_dir))
-    assert load_settings().data_dir == found.data_dir
-    return found
