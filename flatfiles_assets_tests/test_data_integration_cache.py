@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from flatfiles_assets.data_integration import DataIntegration
+from flatfiles_assets.data_integration.cache import ResultCache
 from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
@@ -35,9 +36,12 @@ def get(warehouse: Warehouse, algorithm: str = "momentum", symbols=SYMBOLS, date
     cache_bytes = options.pop("cache_bytes", 2**30)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return door(warehouse, cache_bytes=cache_bytes).get_data_for_algorithm(
+        data = door(warehouse, cache_bytes=cache_bytes).get_data_for_algorithm(
             algorithm, symbols, *dates, ensure=False, **options
         )
+    # Results are stored behind the caller's back; what is on disk is looked at below.
+    ResultCache(warehouse.path.parent / "integration_cache", cache_bytes).wait()
+    return data
 
 
 def assert_same(left: dict, right: dict) -> None:
@@ -147,6 +151,20 @@ def test_the_cache_can_be_cleared_or_left_out(warehouse):
     get(warehouse, cache_bytes=0)
     assert not get(warehouse, cache_bytes=0).from_cache
     assert not (warehouse.path.parent / "integration_cache").exists()
+
+
+def test_a_result_that_is_being_stored_is_found(warehouse):
+    """At once, without waiting in between, through another door of the same process."""
+    arguments = ("momentum", SYMBOLS, *DATES)
+    door(warehouse).get_data_for_algorithm(*arguments, ensure=False)
+    assert door(warehouse).get_data_for_algorithm(*arguments, ensure=False).from_cache
+
+
+def test_a_disk_that_refuses_the_result_costs_only_the_cache(warehouse, caplog):
+    (warehouse.path.parent / "integration_cache").write_text("a file where the folder should be")
+    data = get(warehouse)
+    assert len(data["price_data"]) > 0
+    assert "could not be cached" in caplog.text
 
 
 def _fill(path: Path, failures: multiprocessing.Queue) -> None:

@@ -17,8 +17,10 @@ import dataclasses
 import functools
 import hashlib
 import json
+import logging
 import os
 import shutil
+import threading
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +29,11 @@ from typing import Any
 import pyarrow as pa
 
 from flatfiles_assets import algorithms
+
+_log = logging.getLogger(__name__)
+
+# By folder: another `DataIntegration` of this process must find what this one is still storing.
+_storing: dict[Path, threading.Thread] = {}
 
 _MANIFEST, _STATE = "manifest.json", "state.json"
 
@@ -53,6 +60,7 @@ class ResultCache:
 
     def find_unchanged(self, request: str, warehouse_state: str) -> Cached | None:
         """The result of a request, if the warehouse is as it was when its input was last read."""
+        self.wait()
         try:
             state = json.loads((self.directory / request / _STATE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -70,6 +78,35 @@ class ResultCache:
             # Removed by another process, or damaged: as good as never stored.
             return None
         return Cached(tables, manifest["metadata"])
+
+    def store_later(
+        self,
+        request: str,
+        input_hash: str,
+        tables: Mapping[str, pa.Table],
+        metadata: Mapping[str, Any],
+        warehouse_state: str,
+    ) -> None:
+        """Store a result behind the caller's back, who has it already; `wait` or exit ends it."""
+
+        def store() -> None:
+            try:
+                self.store(request, input_hash, tables, metadata)
+                self.note(request, input_hash, warehouse_state)
+            except OSError as error:
+                # A full or read-only disk costs the next call its speed, and this one nothing.
+                _log.warning("a result could not be cached below %s: %s", self.directory, error)
+
+        self.wait()
+        thread = threading.Thread(target=store, name="flatfiles-result-cache")
+        thread.start()
+        _storing[self.directory] = thread
+
+    def wait(self) -> None:
+        """Wait until what this process is storing in this folder is stored."""
+        thread = _storing.pop(self.directory, None)
+        if thread is not None:
+            thread.join()
 
     def store(
         self, request: str, input_hash: str, tables: Mapping[str, pa.Table], metadata: Mapping[str, Any]
@@ -104,6 +141,7 @@ class ResultCache:
 
     def clear(self) -> int:
         """Remove everything; returns the bytes freed."""
+        self.wait()
         freed = sum(size for _, _, size in self._entries())
         shutil.rmtree(self.directory, ignore_errors=True)
         return freed

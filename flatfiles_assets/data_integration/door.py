@@ -287,8 +287,7 @@ class DataIntegration:
         tables = dataset.build(prices, parameters)
         metadata = {"algorithm": name, **describe(request, found), "options": dataclasses.asdict(parameters)}
         if self._cache:
-            self._cache.store(asked, digest, tables, metadata)
-            self._cache.note(asked, digest, state)
+            self._cache.store_later(asked, digest, tables, metadata, state)
         return Cached(tables, metadata), False
 
 
