@@ -76,7 +76,20 @@ def follows_upstream(*, checked: bool = True) -> Condition:
         & ~dg.AutomationCondition.any_deps_in_progress()
         & ~dg.AutomationCondition.in_progress()
     )
-    return condition & dg.AutomationCondition.all_deps_blocking_checks_passed() if checked else condition
+    return condition & ~_blocked() if checked else condition
+
+
+def _blocked() -> Condition:
+    """Something upstream has rows that its blocking checks have not passed.
+
+    Unlike Dagster's own `all_deps_blocking_checks_passed`, it lets a session pass of which a dependency
+    has nothing: the archives end in 2009, and many warehouses have none.
+    """
+    passed = dg.AutomationCondition.check_passed() | dg.AutomationCondition.will_be_requested()
+    all_passed = dg.AutomationCondition.all_checks_match(passed, blocking_only=True)
+    return dg.AutomationCondition.any_deps_match(~all_passed & ~dg.AutomationCondition.missing()).with_label(
+        "a blocking check upstream has not passed"
+    )
 
 
 def follows_its_file() -> Condition:

@@ -1,4 +1,4 @@
-"""The platform of the assets' tests, and whoever operates it."""
+"""Whoever operates the platform."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import dagster as dg
 import pytest
 
 from flatfiles_assets.instance.home import open_instance
-from flatfiles_assets_tests.assets.conftest import Platform
-from flatfiles_assets_tests.assets.conftest import platform as platform
 from flatfiles_assets_tests.fault_proxy import FaultProxy
 from flatfiles_assets_tests.operations.platform_operator import WEEK, Operator
+from flatfiles_assets_tests.platform import Platform
 
 
 @pytest.fixture(scope="session")

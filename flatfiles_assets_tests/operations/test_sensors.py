@@ -9,10 +9,10 @@ import pytest
 
 from flatfiles_assets.demo.vendor_files import object_key
 from flatfiles_assets.sync_cursor import SyncCursor
-from flatfiles_assets_tests.assets.conftest import Platform
 from flatfiles_assets_tests.fault_proxy import FaultProxy
 from flatfiles_assets_tests.faults import ACCESS_DENIED, Respond, TruncateSilently
 from flatfiles_assets_tests.operations.platform_operator import WEEK, Operator, bounds
+from flatfiles_assets_tests.platform import Platform
 
 MONDAY = "2024-01-08"
 WEEKLY = dt.timedelta(days=7, minutes=1)
