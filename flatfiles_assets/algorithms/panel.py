@@ -295,8 +295,15 @@ def to_long(
         "ticker": pa.array(panel.symbols, pa.string()).take(pa.array(column)),
         "adjustment": pa.repeat(pa.scalar(panel.adjustment, pa.string()), len(cells)),
     }
+    complete = len(cells) == present.size
+
+    def values(name: str) -> npt.NDArray[np.generic]:
+        matrix = features[name].reshape(-1)
+        # A copy of every feature is a good part of the time that a panel without gaps takes.
+        return matrix if complete else matrix[cells]
+
     arrays = [
-        keys[name] if name in keys else pa.array(features[name].reshape(-1)[cells], from_pandas=True)
+        keys[name] if name in keys else pa.array(values(name), from_pandas=True)
         for name in (each.name for each in columns)
     ]
     schema = pa.schema([(each.name, each.table_type) for each in columns])

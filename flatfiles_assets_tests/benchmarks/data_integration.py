@@ -56,15 +56,12 @@ def _measure_door(folder: Path) -> list[Row]:
     def ours() -> dict[str, object]:
         return door.get_data_for_algorithm("momentum", symbols, *_RANGE, ensure=False, adjust="splits")
 
-    def fresh() -> dict[str, object]:
-        door.clear_cache()
-        return ours()
-
     def peers() -> dict[str, pd.DataFrame]:
         return _momentum_with_pandas(folder / "csv", symbols)
 
-    _check_agreement(fresh(), peers())
-    first = median_seconds(fresh, 5)
+    _check_agreement(ours(), peers())
+    # What is timed is the wait for the data: a result is stored behind the caller's back.
+    first = statistics.median(_seconds_without_cache(door, ours) for _ in range(5))
     ours()
     cached = median_seconds(ours, 5)
     peer = median_seconds(peers, 3)
@@ -89,6 +86,13 @@ def _measure_door(folder: Path) -> list[Row]:
             ">= 5",
         ),
     ]
+
+
+def _seconds_without_cache(door: DataIntegration, action: Callable[[], object]) -> float:
+    door.clear_cache()
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
 
 
 class _Market:
@@ -210,7 +214,7 @@ def _measure_append(folder: Path) -> list[Row]:
     for action in actions.values():
         action()
     # In turn, so that a busy moment of the machine meets all alike.
-    for _ in range(7):
+    for _ in range(11):
         for years, action in actions.items():
             started = time.perf_counter()
             action()
@@ -251,8 +255,8 @@ def _fill_features(warehouse: Warehouse, days: list[dt.date]) -> None:
 
 def _appending(warehouse: Warehouse, day: dt.date) -> Callable[[], None]:
     def append() -> None:
-        for name in ("momentum", "mean_reversion"):
-            for result in update_features(ALGORITHMS[name], [day], warehouse):
+        for algorithm in ALGORITHMS.values():
+            for result in update_features(algorithm, [day], warehouse):
                 assert result.error is None
 
     return append
