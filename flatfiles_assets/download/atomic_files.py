@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 _TEMPORARY = re.compile(r"^\..+\.\d+-[0-9a-f]{8}\.tmp$")
@@ -31,6 +32,10 @@ def lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+# macOS has no fdatasync.
+sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 def sync_folder(folder: Path) -> None:
@@ -61,7 +66,8 @@ class TemporaryFile:
         Returns:
             The file's modification time, nanoseconds since 1970.
         """
-        os.fsync(self.descriptor)
+        # Data and length, which make the file whole; a lost modification time costs one more hashing.
+        sync_data(self.descriptor)
         mtime_ns = os.fstat(self.descriptor).st_mtime_ns
         self.path.rename(self.final_path)
         os.close(self.descriptor)

@@ -128,13 +128,14 @@ class FileCache:
         """The good copy that an entry describes; None where the disk does not hold it any more.
 
         Size and modification time decide; where only the time differs, or a verification found
-        damage, the bytes are hashed.
+        damage, the bytes are hashed. Of a copy that was pruned the path is returned though nothing is
+        there: it need not be fetched again while the object in the bucket is the same.
         """
         path = self.path(entry.key)
         try:
             status = path.stat()
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            return path if self._is_pruned(entry) else None
         if not entry.has_file or status.st_size != entry.size_bytes:
             return None
         if status.st_mtime_ns == entry.mtime_ns and entry.state != "corrupt":
@@ -143,6 +144,9 @@ class FileCache:
             return None
         self.ledger.set_mtime(entry.key, status.st_mtime_ns)
         return path
+
+    def _is_pruned(self, entry: LedgerEntry) -> bool:
+        return entry.has_file and self.ledger.pruned([entry.key]).get(entry.key) == entry.sha256
 
     def prepare_folder(self, folder: Path) -> list[Path]:
         """Create a folder of the cache and remove what dead processes left in it.
@@ -193,6 +197,8 @@ class FileCache:
         try:
             digest = _digest(self.path(entry.key), check_gzip=is_gzip_name(entry.key))
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            if self._is_pruned(entry):
+                return VerifiedFile(entry.key, "ok", "pruned: its rows are in the warehouse")
             return VerifiedFile(entry.key, "missing", "the file is not on disk")
         if digest.sha256 == entry.sha256:
             return VerifiedFile(entry.key, "ok", "")

@@ -146,4 +146,5 @@ async def _fetch_all(
     with concurrent.futures.ThreadPoolExecutor(threads, "fetch") as executor:
         fetcher = Fetcher(cache, connect(executor), recheck=recheck, deliver=ready.put, on_file=on_file)
         places = [Place.of(key, local_key(key), cache) for key in keys]
-        await fetcher.run(places, max_concurrent)
+        # A worker whose file is being hashed and written has no request in flight: others take its turn.
+        await fetcher.run(places, workers=max_concurrent + threads)

@@ -7,6 +7,7 @@ Not here: the thread they run in (`fetch.py`), how one object is received (`tran
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime as dt
 import time
@@ -27,6 +28,8 @@ from flatfiles_assets.errors import InvalidArgument
 FetchResult = FetchedFile | DownloadError | CorruptFile | InvalidArgument
 """A file in the cache, or why it could not be had (with a key that is no path: `InvalidArgument`)."""
 
+# A fast store brings hundreds of files a second: few commits serve them all, and nobody waits long.
+_GATHERED_SECONDS = 0.02
 _EPOCH = dt.datetime.fromtimestamp(0, dt.timezone.utc)
 
 
@@ -87,9 +90,10 @@ class Fetcher:
         self._listings: dict[str, asyncio.Task[dict[str, RemoteObject] | None]] = {}
         self._folders: set[Path] = set()
         self._unrecorded: list[_Finished] = []
-        self._recording = asyncio.Lock()
+        self._has_unrecorded = asyncio.Event()
+        self._fetched_all = asyncio.Event()
 
-    async def run(self, places: Sequence[Place], max_concurrent: int) -> None:
+    async def run(self, places: Sequence[Place], *, workers: int) -> None:
         """Fetch all; deliver results in batches, each recorded in the ledger before."""
         await self._transfer.in_thread(self._read_ledger, places)
         waiting = iter(places)
@@ -98,19 +102,24 @@ class Fetcher:
             for place in waiting:
                 finished = await self._fetch(place)
                 self._unrecorded.append(finished)
-                await self._record()
+                self._has_unrecorded.set()
 
-        workers = [asyncio.create_task(worker()) for _ in range(min(max_concurrent, len(places)))]
+        async def work() -> None:
+            await asyncio.gather(*working)
+            self._fetched_all.set()
+            self._has_unrecorded.set()
+
+        working = [asyncio.create_task(worker()) for _ in range(min(workers, len(places)))]
+        others = [asyncio.create_task(work()), asyncio.create_task(self._record_in_batches())]
         try:
-            await asyncio.gather(*workers)
+            await asyncio.gather(*others)
         finally:
-            running = [*workers, *self._listings.values()]
+            running = [*working, *others, *self._listings.values()]
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
             await self._record()
-            for folder in self._folders:
-                await self._transfer.in_thread(sync_folder, folder)
+            await asyncio.gather(*(self._transfer.in_thread(sync_folder, folder) for folder in self._folders))
 
     def _read_ledger(self, places: Sequence[Place]) -> None:
         entries = self._cache.ledger.get_many({place.local_key for place in places if place.path})
@@ -171,16 +180,23 @@ class Fetcher:
         except DownloadError:
             return None
 
+    async def _record_in_batches(self) -> None:
+        """Record the first result at once, and those that gather meanwhile together."""
+        while not self._fetched_all.is_set():
+            await self._has_unrecorded.wait()
+            self._has_unrecorded.clear()
+            await self._record()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._fetched_all.wait(), _GATHERED_SECONDS)
+
     async def _record(self) -> None:
-        # While one batch is written the next one gathers, so that a fast store costs few commits.
-        async with self._recording:
-            batch, self._unrecorded = self._unrecorded, []
-            if not batch:
-                return
-            await self._transfer.in_thread(self._write_ledger, batch)
-            self._deliver([(finished.place.key, finished.result) for finished in batch])
-            for finished in batch:
-                self._on_file(finished.result)
+        batch, self._unrecorded = self._unrecorded, []
+        if not batch:
+            return
+        await self._transfer.in_thread(self._write_ledger, batch)
+        self._deliver([(finished.place.key, finished.result) for finished in batch])
+        for finished in batch:
+            self._on_file(finished.result)
 
     def _write_ledger(self, batch: Sequence[_Finished]) -> None:
         attempted, recovered = [], []

@@ -87,7 +87,11 @@ def clean_etag(etag: str | None) -> str | None:
 
 
 def is_md5(etag: str | None) -> bool:
-    """Whether an ETag has the form of an MD5 (not that of a multipart upload)."""
+    """Whether an ETag has the form of an MD5 (not that of a multipart upload).
+
+    Without an MD5, only the length and the gzip's CRC speak for what arrived: a byte changed on the
+    way cannot be noticed in the gzip's header, nor anywhere in an object that is not gzip.
+    """
     return bool(etag and _MD5_ETAG.fullmatch(etag))
 
 

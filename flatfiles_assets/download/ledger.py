@@ -17,7 +17,7 @@ import datetime as dt
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -42,6 +42,9 @@ CREATE TABLE IF NOT EXISTS history (
     state TEXT NOT NULL, message TEXT
 );
 CREATE INDEX IF NOT EXISTS history_key ON history (key, id);
+CREATE TABLE IF NOT EXISTS pruned (
+    key TEXT PRIMARY KEY, sha256 TEXT NOT NULL, pruned_at TEXT NOT NULL
+) WITHOUT ROWID;
 """
 _COLUMNS = ("key", *_FILE_COLUMNS, *_ATTEMPT_COLUMNS)
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM"
@@ -188,6 +191,34 @@ class Ledger:
         """Note that the good copy, verified again, has another modification time."""
         with self._transaction() as connection:
             connection.execute("UPDATE files SET mtime_ns = ? WHERE key = ?", [mtime_ns, key])
+
+    def mark_pruned(self, checksums: Mapping[str, str]) -> None:
+        """Note that the good copies of these keys, by SHA-256, are removed from disk on purpose.
+
+        What is known of the files stays, so that the bucket can still be compared with it.
+        """
+        now = dt.datetime.now(dt.timezone.utc).isoformat()
+        with self._transaction() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO pruned (key, sha256, pruned_at) VALUES (?, ?, ?)",
+                [(key, sha256, now) for key, sha256 in checksums.items()],
+            )
+
+    def unmark_pruned(self, keys: Iterable[str]) -> None:
+        """Forget that these were removed on purpose: the next fetch brings them back."""
+        with self._transaction() as connection:
+            connection.executemany("DELETE FROM pruned WHERE key = ?", [(key,) for key in keys])
+
+    def pruned(self, keys: Iterable[str]) -> dict[str, str]:
+        """Those of the keys whose copy was removed on purpose, and its SHA-256."""
+        wanted = list(keys)
+        found: dict[str, str] = {}
+        for start in range(0, len(wanted), _KEYS_PER_QUERY):
+            some = wanted[start : start + _KEYS_PER_QUERY]
+            query = f"SELECT key, sha256 FROM pruned WHERE key IN ({', '.join('?' * len(some))})"  # noqa: S608
+            with self._lock:
+                found.update(self._open().execute(query, some).fetchall())
+        return found
 
     def _query(self, query: str, parameters: Sequence[object]) -> list[LedgerEntry]:
         with self._lock:

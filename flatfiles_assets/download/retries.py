@@ -21,6 +21,10 @@ from flatfiles_assets.download.errors import (
     TransferFailed,
 )
 
+# By default stamina prints every retry where structlog is installed, as it is beside Dagster; here
+# retries are logged by `_Judge`. The setting is the process's: an application may set its own after.
+stamina.instrumentation.set_on_retry_hooks([])
+
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -76,7 +80,7 @@ class _Judge:
         else:
             again = isinstance(error, (Throttled, TransferFailed))
         if again:
-            _log.debug("attempt %d: %s", self._attempts.count, error)
+            _log.info("attempt %d: %s", self._attempts.count, error)
         return again
 
 
@@ -108,10 +112,20 @@ async def retry_async(
     Raises:
         DownloadError: The last failure, saying how many attempts were made.
     """
+    attempts.count += 1
+    try:
+        return await operation()
+    except DownloadError as error:
+        first: DownloadError | None = error
     judge = _Judge(policy, attempts, restart_changed=restart_changed)
     try:
         async for attempt in stamina.retry_context(on=judge, **_schedule(policy)):
             with attempt:
+                # The machinery of retries costs more than most operations that need none: it begins
+                # with the failure that is known already.
+                if first is not None:
+                    known, first = first, None
+                    raise known
                 attempts.count += 1
                 return await operation()
     except DownloadError as error:

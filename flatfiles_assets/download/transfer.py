@@ -11,6 +11,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,11 +20,7 @@ import obstore
 
 from flatfiles_assets.download.atomic_files import TemporaryFile
 from flatfiles_assets.download.connection import S3Connection
-from flatfiles_assets.download.errors import (
-    CorruptFile,
-    DamagedTransfer,
-    ObjectChanged,
-)
+from flatfiles_assets.download.errors import CorruptFile, DamagedTransfer, ObjectChanged
 from flatfiles_assets.download.faults import RangesNotSupported, location, raise_control_flow, translate
 from flatfiles_assets.download.integrity import (
     Digest,
@@ -49,6 +46,7 @@ from flatfiles_assets.download.partial_file import Part, PartialFile
 from flatfiles_assets.download.retries import Attempts, RetryPolicy, retry_async
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from obstore import GetOptions, GetResult, ObjectMeta
     from typing_extensions import Buffer
 
@@ -326,17 +324,19 @@ class ObjectTransfer:
         if meta["size"] != remote.size_bytes:
             raise self._short(remote.key, meta["size"], remote.size_bytes)
 
+    @functools.cached_property
+    def _boto3(self) -> S3Client:
+        # For headers that obstore does not show; needed only where bodies look damaged.
+        return self._connection.boto3(timeout_seconds=self._timeout)
+
     def _etag_is_encrypted(self, key: str) -> bool:
         """Whether the store encrypts with a key service, so that the ETag is no MD5 of the object."""
-        client = self._connection.boto3(timeout_seconds=self._timeout)
         try:
-            head = client.head_object(Bucket=self._bucket, Key=key)
+            head = self._boto3.head_object(Bucket=self._bucket, Key=key)
         except Exception as error:
             if (typed := translate(error, self._bucket, key)) is None:
                 raise
             raise typed from None
-        finally:
-            client.close()
         return "kms" in head.get("ServerSideEncryption", "") or bool(head.get("SSECustomerAlgorithm"))
 
     def _short(self, key: str, expected_bytes: int, found_bytes: int) -> DamagedTransfer:
