@@ -24,10 +24,8 @@ from flatfiles_assets.failure_reporting import (
     failure_report,
 )
 from flatfiles_assets.instance.home import open_instance
-from flatfiles_assets_tests.platform import Platform, platform
 from flatfiles_assets_tests.daemons import free_port
-
-__all__ = ["platform"]
+from flatfiles_assets_tests.platform import Platform
 
 SECRET_PATH = "/hooks/T0PS3CRET"
 REPORT = FailureReport("0123456789", "stocks_daily", ("2024-01-02", "2024-01-03"), {}, {}, "it broke")

@@ -15,9 +15,7 @@ from flatfiles_assets.definitions import build_defs
 from flatfiles_assets.freshness import build_freshness_sensor, freshness_policy, longest_closure
 from flatfiles_assets.instance.home import open_instance
 from flatfiles_assets.resources import WarehouseResource
-from flatfiles_assets_tests.platform import Platform, platform
-
-__all__ = ["platform"]
+from flatfiles_assets_tests.platform import Platform
 
 STOCKS = get_dataset("stocks_daily")
 

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from flatfiles_assets import progress
+from flatfiles_assets import inventory, progress
 from flatfiles_assets.assets.partitions import dataset_partitions
 from flatfiles_assets.assets.range_report import RangeReport
 from flatfiles_assets.assets.table_metadata import column_schema, preview_table
@@ -23,8 +23,10 @@ from flatfiles_assets.checks.scope import accepted_sessions, latest_sessions
 from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.download.cache import FetchedFile, FileCache
 from flatfiles_assets.freshness import freshness_policy
+from flatfiles_assets.housekeeping import restore_pruned
 from flatfiles_assets.loading import SessionFile, SessionResult, cached_files, load_sessions
 from flatfiles_assets.resources import FlatFilesS3Resource, WarehouseResource, test_tickers
+from flatfiles_assets.status_picture import PICTURED_YEARS, inventory_markdown
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.schema import TableSchema, get_table
 
@@ -99,6 +101,7 @@ def build_flat_file_assets(dataset: Dataset) -> dg.AssetsDefinition:
             if not selected:
                 yield from checks
                 return
+            restore_pruned(dataset, keys, cache, store, reload=config.reload)
             files = (
                 _fetched(flatfiles_s3, cache, keys, config.recheck)
                 if raw_key(dataset) in selected
@@ -115,6 +118,7 @@ def build_flat_file_assets(dataset: Dataset) -> dg.AssetsDefinition:
                 # Say what is stored before the step fails; the rest is simply missing.
                 report.record(context)
                 raise
+            report.add_to_latest(_inventory_picture(dataset, flatfiles_s3, cache, store))
             if report.has_failures:
                 # The step is about to fail; what it stored is checked all the same.
                 for result in checks:
@@ -183,6 +187,18 @@ def _load(
             metadata["preview"] = preview_table(warehouse, market_table(dataset), result.session)
         report.materialized(market_key(dataset), partition, metadata)
     context.log.info("%d of %d sessions, %d rows, %.1f s", done, total, rows, time.perf_counter() - started)
+
+
+def _inventory_picture(
+    dataset: Dataset, s3: FlatFilesS3Resource, cache: FileCache, warehouse: Warehouse
+) -> dict[str, Any]:
+    catalog = s3.catalog()
+    known = inventory.known_range(dataset, catalog, cache.ledger)
+    if known is None:
+        return {}
+    first = max(known[0], dt.date(known[1].year - PICTURED_YEARS + 1, 1, 1))
+    statuses = inventory.feed_inventory(dataset, catalog, cache.ledger, warehouse, first, known[1])
+    return {"inventory": dg.MetadataValue.md(inventory_markdown(statuses))}
 
 
 def raw_metadata(file: FetchedFile) -> dict[str, Any]:

@@ -33,6 +33,13 @@ class RangeReport:
         if asset_key in self._failed:
             self._failed[asset_key][partition] = error
 
+    def add_to_latest(self, metadata: Mapping[str, Any]) -> None:
+        """Note something of the whole asset on the latest partition that was materialised."""
+        for done in self._materialized.values():
+            if done:
+                latest = max(done)
+                done[latest] = {**done[latest], **metadata}
+
     @property
     def has_failures(self) -> bool:
         """Whether any partition failed, so that the step will."""

@@ -46,6 +46,8 @@ _VERBS = {
     "minio": ("flatfiles_assets.minio_data_downloader.commands", "minio_group"),
     "status": ("flatfiles_assets.cli.status", "status"),
     "verify": ("flatfiles_assets.cli.verify", "verify"),
+    "prune": ("flatfiles_assets.cli.prune", "prune"),
+    "compact": ("flatfiles_assets.cli.compact", "compact"),
     "sql": ("flatfiles_assets.cli.sql", "sql"),
 }
 

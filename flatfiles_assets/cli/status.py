@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -20,6 +21,7 @@ from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.inventory import SessionStatus, State
 from flatfiles_assets.settings import Settings, load_settings
+from flatfiles_assets.status_page import status_page
 from flatfiles_assets.warehouse.connection import Warehouse
 
 _MARKS: dict[State, tuple[str, str]] = {
@@ -53,11 +55,27 @@ _NEXT_STEPS: dict[State, str] = {
 @click.option("--start", type=DATE, help="First session; default: the first that was ever asked for.")
 @click.option("--end", type=DATE, help="Last session; default: the last that was ever asked for.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per feed.")
-def status(feed: str | None, start: dt.date | None, end: dt.date | None, as_json: bool) -> None:
+@click.option(
+    "--html",
+    "html_path",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write a page with a heat map of each feed and year; it needs no other file.",
+)
+def status(
+    feed: str | None, start: dt.date | None, end: dt.date | None, as_json: bool, html_path: Path | None
+) -> None:
     """Show per feed which sessions are present, which are missing and why."""
     settings = load_settings()
     datasets = [get_dataset(feed)] if feed else selected_datasets(settings.extra_feeds)
     inventories = {dataset: _inventory(dataset, settings, start, end) for dataset in datasets}
+    if html_path:
+        feeds = {dataset.name: found for dataset, found in inventories.items()}
+        titles = {dataset.name: dataset.title for dataset in inventories}
+        page = status_page(feeds, titles, dt.datetime.now(dt.timezone.utc))
+        html_path.write_text(page, encoding="utf-8")
+        Console(stderr=True).print(f"wrote {html_path}", highlight=False)
+        if not as_json:
+            return
     if as_json:
         json.dump(
             {dataset.name: _as_json(found) for dataset, found in inventories.items()}, sys.stdout, indent=2

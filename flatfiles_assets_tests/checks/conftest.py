@@ -7,9 +7,7 @@ import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from flatfiles_assets.instance.home import open_instance
-from flatfiles_assets_tests.assets.conftest import Platform, platform
-
-__all__ = ["platform"]
+from flatfiles_assets_tests.platform import Platform
 
 ENDED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 

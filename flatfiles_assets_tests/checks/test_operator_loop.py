@@ -13,7 +13,7 @@ from flatfiles_assets.definitions import build_defs
 from flatfiles_assets.demo.vendor_files import object_key, to_csv_gz
 from flatfiles_assets.instance.home import open_instance
 from flatfiles_assets.runs import RangeRun, run_ranges
-from flatfiles_assets_tests.assets.conftest import MARKET, Platform
+from flatfiles_assets_tests.platform import MARKET, Platform
 
 STOCKS = get_dataset("stocks_daily")
 DOWNSTREAM = dg.AssetKey(["market", "quarantine"])

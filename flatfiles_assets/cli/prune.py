@@ -1,0 +1,85 @@
+"""`flatfiles prune`: remove raw files whose rows are safe in the warehouse."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+import click
+from rich.console import Console
+
+from flatfiles_assets import calendars
+from flatfiles_assets.cli.arguments import FEED
+from flatfiles_assets.datasets import Dataset, get_dataset, selected_datasets
+from flatfiles_assets.download.cache import FileCache
+from flatfiles_assets.download.s3_catalog import S3Catalog
+from flatfiles_assets.housekeeping import prunable_files
+from flatfiles_assets.housekeeping import prune as remove_files
+from flatfiles_assets.settings import load_settings
+from flatfiles_assets.warehouse.connection import Warehouse
+
+_AGE = re.compile(r"(?P<count>\d+)\s*(?P<unit>d|days?|s|sessions?)?", re.IGNORECASE)
+
+
+class Age(click.ParamType[tuple[int, str]]):
+    """A number of days, or of sessions: ``90``, ``90d``, ``90days``, ``60sessions``."""
+
+    name = "AGE"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, str]:
+        """Number and unit, or a usage error that says how to write them."""
+        if isinstance(value, tuple):
+            return value
+        found = _AGE.fullmatch(str(value).strip())
+        if found is None:
+            self.fail(f"{value!r} is not an age; write 90, 90days or 60sessions", param, ctx)
+        return int(found["count"]), "sessions" if (found["unit"] or "d").lower().startswith("s") else "days"
+
+
+@click.command()
+@click.option(
+    "--older-than", type=Age(), required=True, help="Age of a session: 90 or 90days, or 60sessions."
+)
+@click.option("--feed", type=FEED, help="Only this feed.")
+@click.option("--yes", is_flag=True, help="Remove the files; without it they are only counted.")
+def prune(older_than: tuple[int, str], feed: str | None, yes: bool) -> None:
+    """Remove raw files whose rows the warehouse holds, all of them, from these very bytes.
+
+    A removed file is not fetched again while the vendor's is the same; flatfiles backfill --reload
+    fetches it.
+    """
+    settings = load_settings()
+    datasets = [get_dataset(feed)] if feed else selected_datasets(settings.extra_feeds)
+    catalog = S3Catalog(settings.bucket, settings.options_prefix)
+    warehouse = Warehouse(settings.warehouse_path, settings.lock_timeout_seconds)
+    today = dt.datetime.now(dt.timezone.utc).date()
+    console = Console(stderr=True)
+    total_bytes = 0
+    with FileCache(settings.flatfiles_cache_dir) as cache:
+        for dataset in datasets:
+            before = first_kept(dataset, older_than, today)
+            files = prunable_files(dataset, catalog, cache, warehouse, before)
+            size_bytes = remove_files(cache, files) if yes else sum(file.size_bytes for file in files)
+            total_bytes += size_bytes
+            console.print(
+                f"{dataset.name}: {len(files)} file(s) before {before}, {size_bytes / 1e6:,.1f} MB",
+                highlight=False,
+            )
+    if yes:
+        console.print(f"{total_bytes / 1e6:,.1f} MB removed.", highlight=False)
+    else:
+        console.print(
+            f"{total_bytes / 1e6:,.1f} MB could be removed; nothing was. Next: the same with --yes.",
+            highlight=False,
+        )
+
+
+def first_kept(dataset: Dataset, older_than: tuple[int, str], today: dt.date) -> dt.date:
+    """The first day that is not older than that, counted back from today."""
+    count, unit = older_than
+    if unit == "days":
+        return today - dt.timedelta(days=min(count, (today - calendars.FIRST_DAY).days))
+    sessions = calendars.sessions(dataset.calendar, dataset.first_session, today)
+    return sessions[max(len(sessions) - count, 0)] if count else today + dt.timedelta(days=1)
