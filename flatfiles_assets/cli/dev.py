@@ -31,4 +31,5 @@ def dev_command(host: str, port: int) -> tuple[list[str], dict[str, str]]:
     arguments = ["dev", "-m", "flatfiles_assets.definitions", "-h", host, "-p", str(port)]
     # Its advice to install another tool than the one we start is none that a user can follow.
     quiet = {"PYTHONWARNINGS": "ignore:Function `dev_command`"}
-    return [sys.executable, "-m", "dagster", *arguments], {**os.environ, **quiet, **instance_environment(home)}
+    environment = {**os.environ, **quiet, **instance_environment(home)}
+    return [sys.executable, "-m", "dagster", *arguments], environment

@@ -22,6 +22,7 @@ from flatfiles_assets import inventory, progress
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.s3_catalog import S3Catalog
+from flatfiles_assets.ingest.archives import read_manifest
 from flatfiles_assets.ingest.reference import dropped_file
 from flatfiles_assets.prices import missing_sessions
 from flatfiles_assets.settings import Settings
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from flatfiles_assets.runs import RangeRun
 
 _FEED = get_dataset("stocks_daily")
-_UNIFIED_JOB = "daily_prices"
+_ARCHIVE_JOB, _UNIFIED_JOB = "historical_daily", "daily_prices"
 # Asking again would be answered as before; `flatfiles backfill` asks all the same.
 _SETTLED = {"refused", "not_entitled"}
 # What was not published so long after its session will hardly be.
@@ -52,7 +53,24 @@ def missing_in(warehouse: Warehouse, sessions: Sequence[dt.date]) -> list[dt.dat
 
 
 def worth_asking(settings: Settings, warehouse: Warehouse, missing: Sequence[dt.date]) -> list[dt.date]:
-    """Of the sessions without prices, those that the vendor should have and has not refused."""
+    """Of the sessions without prices, those that an extracted year or the vendor should have."""
+    archived = in_extracted_years(settings, missing)
+    others = sorted(set(missing) - set(archived))
+    return sorted([*archived, *_published(settings, warehouse, others)])
+
+
+def in_extracted_years(settings: Settings, sessions: Sequence[dt.date]) -> list[dt.date]:
+    """The sessions whose year's archive is extracted: they are had without asking any store."""
+    years = {
+        year
+        for year in {session.year for session in sessions}
+        if read_manifest(settings.minio_cache_dir / "historical" / str(year)) is not None
+    }
+    return [session for session in sessions if session.year in years]
+
+
+def _published(settings: Settings, warehouse: Warehouse, missing: Sequence[dt.date]) -> list[dt.date]:
+    """Of some sessions, those that the vendor should have and has not refused."""
     latest = inventory.last_published_session(_FEED, dt.datetime.now(dt.timezone.utc))
     candidates = [day for day in missing if _FEED.first_session <= day <= latest]
     if not candidates:
@@ -73,7 +91,10 @@ def worth_asking(settings: Settings, warehouse: Warehouse, missing: Sequence[dt.
 
 
 def materialize_prices(settings: Settings, warehouse: Warehouse, wanted: Sequence[dt.date]) -> list[RangeRun]:
-    """Fetch and load some sessions, then unify them: one range run per job, with a progress bar.
+    """Load some sessions, then unify them: one range run per job, with a progress bar.
+
+    Sessions of an extracted year come from its archive, which is here; the others are fetched from
+    the vendor.
 
     Returns:
         The runs, failed ones included: what they could bring is in the warehouse.
@@ -81,17 +102,19 @@ def materialize_prices(settings: Settings, warehouse: Warehouse, wanted: Sequenc
     Raises:
         MissingCredentials: No access key is set for the vendor's bucket.
     """
-    settings.flatfiles_credentials()
+    archived = in_extracted_years(settings, wanted)
+    published = sorted(set(wanted) - set(archived))
+    if published:
+        settings.flatfiles_credentials()
 
     def run() -> list[RangeRun]:
         from flatfiles_assets.definitions import build_defs
         from flatfiles_assets.resources import WarehouseResource
 
         defs = build_defs(resource_overrides={"warehouse": WarehouseResource(database=str(warehouse.path))})
-        runs = _run_job(defs, _FEED.name, settings, wanted)
-        if any(job.name == _UNIFIED_JOB for job in defs.resolve_all_job_defs()):
-            runs += _run_job(defs, _UNIFIED_JOB, settings, wanted)
-        return runs
+        runs = _run_job(defs, _ARCHIVE_JOB, settings, archived) if archived else []
+        runs += _run_job(defs, _FEED.name, settings, published) if published else []
+        return [*runs, *_run_job(defs, _UNIFIED_JOB, settings, wanted)]
 
     with _environment(settings):
         return _outside_event_loop(run)

@@ -1,0 +1,1 @@
+"""Programs that run as written on the demo's data, and on your own."""
