@@ -7,7 +7,6 @@ Not here: reading prices, caching, and the features' definitions (`algorithms/`)
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -185,11 +184,3 @@ def _pivot(rows: pa.Table, name: str, prices: Prices) -> FloatArray:
     matrix = np.full((prices.rows.stop - prices.rows.start, len(prices.dated.symbols)), np.nan)
     matrix[prices.dated.has_bar[prices.rows]] = rows.column(name).to_numpy()
     return matrix
-
-
-def option_names() -> dict[str, list[str]]:
-    """The options of each algorithm, for messages."""
-    return {
-        name: [field.name for field in itertools.chain(dataclasses.fields(dataset.options))]
-        for name, dataset in DATASETS.items()
-    }
