@@ -10,8 +10,8 @@ import pytest
 from dagster._core.definitions.automation_tick_evaluation_context import build_run_requests
 
 from flatfiles_assets.calendars import sessions
-from flatfiles_assets_tests.platform import Platform
 from flatfiles_assets_tests.operations.platform_operator import WEEK, Operator
+from flatfiles_assets_tests.platform import Platform
 
 STOCKS, RAW_STOCKS = dg.AssetKey(["market", "stocks_daily"]), dg.AssetKey(["raw", "stocks_daily"])
 DAILY_PRICES, QUARANTINE = dg.AssetKey(["market", "daily_prices"]), dg.AssetKey(["market", "quarantine"])
@@ -95,6 +95,33 @@ def test_an_update_between_request_and_run_is_not_lost(automation: Automation):
 
     assert automation.tick()[DAILY_PRICES] == {WEEK[0]}
     assert automation.tick() == {}
+
+
+def test_what_was_computed_from_the_latest_rows_is_not_computed_again(automation: Automation):
+    """Prices and features are asked for together; the prices' arrival is then no news to the features."""
+    automation.materialize(STOCKS, WEEK[0])
+    automation.check(STOCKS)
+    assert ALGORITHMS[0] in automation.tick()
+
+    automation.materialize(DAILY_PRICES, WEEK[0])
+    for key in (QUARANTINE, *ALGORITHMS):
+        automation.materialize(key, WEEK[0])
+
+    assert automation.tick() == {}
+    assert automation.tick() == {}
+
+
+def test_prices_that_arrive_after_the_features_are_news_even_in_the_same_tick(automation: Automation):
+    automation.materialize(ALGORITHMS[0], WEEK[0])
+    automation.materialize(DAILY_PRICES, WEEK[0])
+
+    assert automation.tick()[ALGORITHMS[0]] == {WEEK[0]}
+
+
+def test_a_run_that_fails_is_not_asked_for_again_and_again(automation: Automation):
+    automation.materialize(DAILY_PRICES, WEEK[0])
+    requested = [automation.tick() for _ in range(4)]
+    assert [ALGORITHMS[0] in found for found in requested] == [True, False, False, False]
 
 
 def test_a_year_that_is_loaded_asks_for_one_backfill(automation: Automation):
