@@ -11,6 +11,8 @@ from flatfiles_assets.assets.historical import HISTORICAL_DAILY_KEY
 from flatfiles_assets.assets.partitions import session_partitions
 from flatfiles_assets.assets.range_report import RangeReport
 from flatfiles_assets.assets.table_metadata import column_schema
+from flatfiles_assets.checks.results import log_results
+from flatfiles_assets.checks.table_checks import run_table_checks, table_check_specs
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.resources import WarehouseResource
 from flatfiles_assets.settings import load_settings
@@ -49,6 +51,7 @@ def _both_sources() -> list[dg.AssetDep]:
 @dg.asset(
     key=DAILY_PRICES_KEY,
     deps=_both_sources(),
+    check_specs=table_check_specs(DAILY_PRICES),
     partitions_def=daily_prices_partitions(),
     backfill_policy=dg.BackfillPolicy.multi_run(254),
     pool=DUCKDB_WRITER_POOL,
@@ -68,7 +71,7 @@ def _both_sources() -> list[dg.AssetDep]:
 )
 def daily_prices(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
-) -> Iterator[dg.MaterializeResult[Any]]:
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Unify some sessions in one transaction; the rows never leave DuckDB."""
     report = RangeReport([DAILY_PRICES_KEY])
     sessions = [dt.date.fromisoformat(key) for key in context.partition_keys]
@@ -101,7 +104,11 @@ def daily_prices(
             "rows_historical": by_source.get((session, "historical"), 0),
         }
         report.materialized(DAILY_PRICES_KEY, session.isoformat(), metadata)
+    checks = run_table_checks(context, DAILY_PRICES, sessions, store)
+    if report.has_failures:
+        log_results(context, checks)
     yield from report.conclude(context)
+    yield from checks
 
 
 @dg.asset(

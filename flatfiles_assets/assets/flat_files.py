@@ -18,7 +18,8 @@ from flatfiles_assets import inventory, progress
 from flatfiles_assets.assets.partitions import dataset_partitions
 from flatfiles_assets.assets.range_report import RangeReport
 from flatfiles_assets.assets.table_metadata import column_schema, preview_table
-from flatfiles_assets.checks.feed_checks import evaluation_of, feed_check_specs, run_feed_checks
+from flatfiles_assets.checks.feed_checks import feed_check_specs, run_feed_checks
+from flatfiles_assets.checks.results import log_results
 from flatfiles_assets.checks.scope import accepted_sessions, latest_sessions
 from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.download.cache import FetchedFile, FileCache
@@ -120,9 +121,7 @@ def build_flat_file_assets(dataset: Dataset) -> dg.AssetsDefinition:
                 raise
             report.add_to_latest(_inventory_picture(dataset, flatfiles_s3, cache, store))
             if report.has_failures:
-                # The step is about to fail; what it stored is checked all the same.
-                for result in checks:
-                    context.log_event(evaluation_of(result, context.assets_def))
+                log_results(context, checks)
             yield from report.conclude(context)
             yield from checks
 

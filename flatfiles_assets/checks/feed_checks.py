@@ -1,7 +1,7 @@
 """Dagster's checks of a feed, generated from the registry, and run once for a whole range.
 
-Here: which checks a feed has, over which sessions they look, and their results. Not here: what is
-measured (`evidence.py`, `price_evidence.py`) and what is good (`verdicts.py`).
+Here: which checks a feed has, and over which sessions they look. Not here: what is measured
+(`evidence.py`, `price_evidence.py`), what is good (`verdicts.py`), the form of results (`results.py`).
 
 The checks belong to the step that loads the feed. As a step of their own they would be skipped
 whenever one file of a range cannot be had, and the sessions that were stored all the same would go
@@ -18,13 +18,12 @@ import dataclasses
 import datetime as dt
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from flatfiles_assets import calendars, inventory
 from flatfiles_assets.checks import evidence, price_evidence, verdicts
+from flatfiles_assets.checks.results import result_of, sessions_in_view
 from flatfiles_assets.checks.verdicts import Verdict
 from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.download.cache import FileCache
@@ -37,13 +36,9 @@ FRESH = "fresh"
 #: How long after a file's usual hour it may be loaded before anybody should hear of it.
 FRESHNESS_GRACE = dt.timedelta(hours=6)
 
-_MOST_SHOWN = 50
-# More are counted, but not kept in view: such a feed needs its history looked at, not a list.
-_MOST_KEPT_IN_VIEW = 500
 # Minutes are a thousand times the day bars: a month of them is compared at most.
 _MOST_COMPARED = 23
 _MOST_HASHED = 23
-_BAD_SESSIONS = "bad_sessions"
 
 
 class Facts:
@@ -298,10 +293,10 @@ def run_feed_checks(
     selected = {key.name: key for key in context.selected_asset_check_keys}
     if CHECKSUM in selected:
         key = selected[CHECKSUM]
-        yield _result(key, _judge_files(cache, keys, started_at))
+        yield result_of(key, _judge_files(cache, keys, started_at))
     now = dt.datetime.now(dt.timezone.utc)
     in_view = {
-        check.name: _bad_sessions(context.instance, selected[check.name])
+        check.name: sessions_in_view(context.instance, selected[check.name])
         for check in MARKET_CHECKS
         if check.name in selected
     }
@@ -309,7 +304,7 @@ def run_feed_checks(
     facts = Facts(dataset, warehouse.session(), sorted(sessions), now)
     for check in MARKET_CHECKS:
         if check.name in selected:
-            yield _result(selected[check.name], check.judge(facts))
+            yield result_of(selected[check.name], check.judge(facts))
 
 
 def _judge_files(cache: FileCache, keys: Mapping[dt.date, str], started_at: dt.datetime | None) -> Verdict:
@@ -330,51 +325,3 @@ def _judge_files(cache: FileCache, keys: Mapping[dt.date, str], started_at: dt.d
         lambda day: f"{wrong[keys[day]].status}: {wrong[keys[day]].detail}" if keys[day] in wrong else "",
         "The file is the one that was fetched",
     )
-
-
-def _result(key: dg.AssetCheckKey, verdict: Verdict) -> dg.AssetCheckResult:
-    metadata: dict[str, Any] = dict(verdict.numbers)
-    if verdict.bad:
-        metadata["bad"] = dg.MetadataValue.table(
-            [
-                dg.TableRecord({"session": day.isoformat(), "problem": problem})
-                for day, problem in list(verdict.bad.items())[:_MOST_SHOWN]
-            ]
-        )
-        days = [day.isoformat() for day in verdict.bad]
-        metadata[_BAD_SESSIONS] = dg.MetadataValue.json(days[-_MOST_KEPT_IN_VIEW:])
-    return dg.AssetCheckResult(
-        passed=verdict.passed,
-        asset_key=key.asset_key,
-        check_name=key.name,
-        description=verdict.description,
-        metadata=metadata,
-        severity=dg.AssetCheckSeverity.ERROR if verdict.serious else dg.AssetCheckSeverity.WARN,
-    )
-
-
-def evaluation_of(result: dg.AssetCheckResult, assets: dg.AssetsDefinition) -> dg.AssetCheckEvaluation:
-    """A result as the event that Dagster makes of it, for a step that is about to fail."""
-    if result.asset_key is None or result.check_name is None:
-        raise AssertionError("results of feed checks name their asset and check")
-    key = dg.AssetCheckKey(result.asset_key, result.check_name)
-    return dg.AssetCheckEvaluation(
-        asset_key=result.asset_key,
-        check_name=result.check_name,
-        passed=result.passed,
-        metadata=result.metadata,
-        severity=result.severity,
-        description=result.description,
-        blocking=assets.get_spec_for_check_key(key).blocking,
-    )
-
-
-def _bad_sessions(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> list[dt.date]:
-    """The sessions that the check found bad when it last ran to its end."""
-    ended = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
-    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=ended)
-    if not records or records[0].evaluation is None:
-        return []
-    found = records[0].evaluation.metadata.get(_BAD_SESSIONS)
-    days = cast("list[str]", found.value) if isinstance(found, dg.JsonMetadataValue) else []
-    return [dt.date.fromisoformat(day) for day in days]
