@@ -117,5 +117,14 @@ def _failure_message(result: dg.ExecuteInProcessResult) -> str:
             error = data.error
             while error is not None and error.cause is not None:
                 error = error.cause
-            return error.message.strip() if error else ""
+            return _failed_checks(result) or (error.message.strip() if error else "")
     return ""
+
+
+def _failed_checks(result: dg.ExecuteInProcessResult) -> str:
+    """What the blocking checks that stopped a run found; empty where none did."""
+    return "\n".join(
+        f"check {check.check_name} of {check.asset_key.to_user_string()} failed: {check.description}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+    )

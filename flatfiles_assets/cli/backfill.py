@@ -104,7 +104,7 @@ def _summarise(
     )
     if inventory.incomplete(statuses):
         console.print(reasons(statuses, "What is not there:"))
-    known_failures = any(status.state not in ("present", "missing") for status in statuses)
     for run in runs:
-        if not run.succeeded and not known_failures:
-            console.print(f"[red]run {run.run_id[:8]} failed:[/red] {run.message}", highlight=False)
+        if not run.succeeded:
+            first_line = run.message.splitlines()[0] if run.message else "see it in the UI"
+            console.print(f"[red]run {run.run_id[:8]}:[/red] {first_line}", highlight=False, soft_wrap=True)

@@ -59,7 +59,7 @@ def demo(data_dir: Path | None, ui: bool, port: int) -> None:
         _backfill_feeds(settings, console)
         _replace_a_file(settings, console)
         _show_what_was_refused(console)
-        _load_archives(settings, console)
+        _use_the_data(settings, console)
         _say_what_next(console, folder, time.perf_counter() - started)
         if ui:
             console.print(f"\nThe UI: http://127.0.0.1:{port} (Ctrl-C ends it and the store)")
@@ -131,11 +131,10 @@ def _backfill_feeds(settings: Settings, console: Console) -> None:
         started = time.perf_counter()
         runs = backfill_sessions(dataset, settings, wanted, console=console)
         seconds = time.perf_counter() - started
-        failed = sum(not run.succeeded for run in runs)
-        console.print(
-            f"{feed}: {len(wanted)} sessions in {len(runs)} runs, {seconds:.1f} s"
-            + (f", {failed} run(s) with sessions that could not be had" if failed else "")
-        )
+        console.print(f"{feed}: {len(wanted)} sessions in {len(runs)} run(s), {seconds:.1f} s")
+        for run in runs:
+            if not run.succeeded:
+                console.print(f"  {run.first} to {run.last}: {run.message.splitlines()[0]}", highlight=False)
     inventories = {get_dataset(feed): _seeded_inventory(feed, settings) for feed in SEEDED_RANGES}
     console.print(summary_table(inventories))
     stocks = inventories[get_dataset("stocks_daily")]
@@ -167,7 +166,8 @@ def _replace_a_file(settings: Settings, console: Console) -> None:
     (after,) = feed_inventory(dataset, settings, REPLACED_SESSION, REPLACED_SESSION)
     console.print(
         f"{REPLACED_SESSION}: {before.rows} rows before, {after.rows} after: the new ETag was noticed, "
-        "the file fetched again, the partition rewritten in one transaction."
+        "the file fetched again, the partition rewritten in one transaction. The check on row counts, "
+        "which had stopped the incomplete day, passes."
     )
 
 
@@ -180,11 +180,13 @@ def _show_what_was_refused(console: Console) -> None:
         print_rows(console, warehouse.sql(_FRACTIONAL_VOLUMES).fetchall(), names)
 
 
-def _load_archives(settings: Settings, console: Console) -> None:
+def _use_the_data(settings: Settings, console: Console) -> None:
     # With it comes Dagster, which a refused data directory need not wait for.
     from flatfiles_assets.cli.demo_archives import load_archives
+    from flatfiles_assets.cli.demo_research import research
 
     load_archives(settings, console)
+    research(settings, console)
 
 
 def _say_what_next(console: Console, folder: Path, seconds: float) -> None:

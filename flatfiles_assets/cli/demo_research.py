@@ -1,0 +1,64 @@
+"""The part of `flatfiles demo` about research: corporate actions, features, the researcher's door."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from flatfiles_assets.calendars import sessions
+from flatfiles_assets.cli.demo_output import print_rows
+from flatfiles_assets.data_integration import DataIntegration
+from flatfiles_assets.demo.market import PAIRS, SyntheticMarket
+from flatfiles_assets.runs import run_job, run_ranges
+from flatfiles_assets.settings import Settings
+from flatfiles_assets.warehouse.reading import open_warehouse
+
+_LAST_DAYS = ("2008-12-24", "2008-12-31")
+_RANKING = """
+    SELECT ticker, momentum_12_1, volatility_63 FROM algorithm.momentum
+    WHERE trade_date = '2008-12-31' AND momentum_rank IS NOT NULL
+    ORDER BY momentum_rank LIMIT 5
+"""
+
+
+def research(settings: Settings, console: Console) -> None:
+    """Load splits and dividends, compute features, ask for a pair."""
+    from flatfiles_assets.definitions import build_defs
+
+    console.rule("Algorithm-ready data: adjusted as of each date, never from the future")
+    _drop_reference_files(settings.reference_path)
+    defs = build_defs()
+    run_job(defs, "reference", home=settings.dagster_home)
+    days = [day.isoformat() for day in sessions("XNYS", *_LAST_DAYS)]
+    for job in ("momentum", "mean_reversion"):
+        list(run_ranges(defs, job, days, home=settings.dagster_home))
+    with open_warehouse() as warehouse:
+        console.print("Leaders by 12-1 momentum on 2008-12-31:")
+        print_rows(console, warehouse.sql(_RANKING).fetchall(), ("symbol", "12-1 momentum", "volatility 63"))
+    symbols = [symbol for pair in PAIRS[:2] for symbol in pair]
+    data = DataIntegration(settings=settings).get_data_for_algorithm(
+        "pairs_trading", symbols, "2008-01-02", "2008-12-31"
+    )
+    best = data["cointegration_data"].sort_values("p_value").head(3)
+    columns = ["symbol_y", "symbol_x", "hedge_ratio", "p_value", "half_life_sessions"]
+    console.print(f"Cointegration of {', '.join(symbols)} over 2008, from Python:")
+    print_rows(console, list(best[columns].itertuples(index=False)), columns)
+
+
+def _drop_reference_files(folder: Path) -> None:
+    market = SyntheticMarket()
+    _write_csv(folder / "splits.csv", market.splits())
+    _write_csv(folder / "dividends.csv", market.dividends(dt.date(2007, 1, 1), dt.date(2009, 12, 31)))
+
+
+def _write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(records[0]))
+        writer.writeheader()
+        writer.writerows(records)
