@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
+from flatfiles_assets.datasets import NEW_YORK
+from flatfiles_assets.settings import load_settings
 from flatfiles_assets.sync_cursor import tick_seconds
 
 T = TypeVar("T", bound=dg.AssetsDefinition | dg.AssetSpec)
@@ -34,6 +36,7 @@ _UNCHECKED = {dg.AssetKey(["market", "quarantine"])}
 
 # Splits and dividends have no partitions: as a reason to recompute they concern every session there is.
 _REFERENCE = dg.AssetSelection.key_prefixes("reference")
+_REFERENCE_TIME = "0 7 * * *"
 _REFERENCE_REACHES = dt.timedelta(days=30)
 
 
@@ -58,25 +61,73 @@ def build_automation_sensor() -> dg.AutomationConditionSensorDefinition:
 def follows_upstream(*, checked: bool = True) -> Condition:
     """Recompute what anything upstream was updated for, once nothing upstream is being computed.
 
-    An update that arrives while the asset is being computed is remembered and leads to another run:
-    a request forgets what was updated before it, never what was updated since.
+    An asset is computed together with what it follows where both are asked for in the same tick. A
+    run that failed is asked for once more at most, until there is another update.
 
     Args:
         checked: Wait for the blocking checks of everything upstream.
     """
-    news = dg.AutomationCondition.newly_updated() | dg.AutomationCondition.will_be_requested()
-    lately = dg.AutomationCondition.in_latest_time_window(_REFERENCE_REACHES)
-    updated = (
-        dg.AutomationCondition.any_deps_match(news).ignore(_REFERENCE)
-        | (dg.AutomationCondition.any_deps_match(news).allow(_REFERENCE) & lately)
-    ).with_label("something upstream was updated")
-    requested = (dg.AutomationCondition.newly_requested() & ~updated).with_label("requested since")
+    coming = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.will_be_requested())
+    unadjustable = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.missing()).allow(_REFERENCE)
     condition = (
-        updated.since(requested)
+        (_is_older_than_its_prices() | coming.ignore(_REFERENCE) | _has_news_of_reference())
+        & ~_is_asked_for()
+        & ~unadjustable
         & ~dg.AutomationCondition.any_deps_in_progress()
         & ~dg.AutomationCondition.in_progress()
     )
     return condition & ~_blocked() if checked else condition
+
+
+def follows_its_file() -> Condition:
+    """Load a table whose files were updated by a run that did not load them.
+
+    The usual run does both. One whose loading failed is not repeated here: the same file would fail
+    again, and the sync sensor knows when there is another.
+    """
+    return (
+        _is_older_than_its_prices()
+        & ~_is_asked_for()
+        & ~dg.AutomationCondition.execution_failed()
+        & ~dg.AutomationCondition.any_deps_in_progress()
+        & ~dg.AutomationCondition.in_progress()
+    )
+
+
+def refreshes_daily() -> Condition:
+    """Fetch splits and dividends every morning, and once where they were never fetched."""
+    return (
+        dg.AutomationCondition.cron_tick_passed(_REFERENCE_TIME, NEW_YORK)
+        | dg.AutomationCondition.missing().newly_true()
+    ).since(
+        dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
+    ) & ~dg.AutomationCondition.in_progress()
+
+
+def _is_older_than_its_prices() -> Condition:
+    """Something upstream was updated after the asset.
+
+    Writers of the warehouse take turns, so what was written last has seen everything before it. Dagster
+    compares the two times as long as neither condition is combined with another: keep them bare.
+    """
+    updated = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
+    return updated.ignore(_REFERENCE).since(dg.AutomationCondition.newly_updated())
+
+
+def _has_news_of_reference() -> Condition:
+    """Splits or dividends were updated, and the session is recent."""
+    updated = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
+    # Dagster names the memory of a condition without its selection: with the same reset as above, the
+    # two would share one.
+    handled = dg.AutomationCondition.newly_updated() | dg.AutomationCondition.newly_requested()
+    lately = dg.AutomationCondition.in_latest_time_window(_REFERENCE_REACHES)
+    return updated.allow(_REFERENCE).since(handled) & lately
+
+
+def _is_asked_for() -> Condition:
+    """It was requested, and nothing upstream was updated since."""
+    updated = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
+    return dg.AutomationCondition.newly_requested().since(updated).with_label("asked for already")
 
 
 def _blocked() -> Condition:
@@ -92,20 +143,6 @@ def _blocked() -> Condition:
     )
 
 
-def follows_its_file() -> Condition:
-    """Load a table whose files were updated by a run that did not load them.
-
-    The usual run does both. One whose loading failed is not repeated here: the same file would fail
-    again, and the sync sensor knows when there is another.
-    """
-    return (
-        dg.AutomationCondition.any_deps_updated().since_last_handled()
-        & ~dg.AutomationCondition.execution_failed()
-        & ~dg.AutomationCondition.any_deps_in_progress()
-        & ~dg.AutomationCondition.in_progress()
-    )
-
-
 def _with_condition(spec: dg.AssetSpec) -> dg.AssetSpec:
     condition = _condition(spec)
     return spec.replace_attributes(automation_condition=condition) if condition else spec
@@ -113,6 +150,9 @@ def _with_condition(spec: dg.AssetSpec) -> dg.AssetSpec:
 
 def _condition(spec: dg.AssetSpec) -> Condition | None:
     layer = spec.key.path[0]
+    if layer == "reference":
+        settings = load_settings()
+        return refreshes_daily() if settings.api_key or settings.reference_path.is_dir() else None
     if layer not in ("market", "algorithm") or spec.key in _BY_HAND or not list(spec.deps):
         return None
     if all(dep.asset_key.path[0] == "raw" for dep in spec.deps):

@@ -30,6 +30,10 @@ def _latest_sessions() -> list[str]:
 def daemon(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
     with open_instance(platform.home):
         pass
+    reference = platform.data_dir / "reference"
+    reference.mkdir(parents=True)
+    (reference / "splits.csv").write_text("ticker,execution_date,split_from,split_to\nKO,2012-08-13,1,2\n")
+    (reference / "dividends.csv").write_text("ticker,ex_dividend_date,cash_amount\nKO,2012-08-13,0.25\n")
     environment = {
         **os.environ,
         **instance_environment(platform.home),
