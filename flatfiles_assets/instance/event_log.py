@@ -3,8 +3,8 @@
 Here: `BatchingSqliteEventLogStorage`. A range run over a year of sessions records two events per
 session and asset (planned, materialised). The stock storage opens two databases and commits at
 least twice for each; this one commits twice for the whole batch. What is stored is the same, row
-by row, but for the checks of a range run, which are planned once. Not here: pool limits and
-`dagster.yaml` (`home`).
+by row, but for planned checks, which are stored without their partitions' definition
+(`planned_small`). Not here: pool limits and `dagster.yaml` (`home`).
 
 Everything that is not a plain asset event goes the stock way, so new kinds of events in a later
 Dagster are stored correctly, only not faster.
@@ -23,6 +23,7 @@ import sqlalchemy
 from dagster import DagsterEventType, EventLogEntry, Field, IntSource, StringSource
 from dagster._config.config_schema import UserConfigSchema
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.definitions.partitions.subset import DefaultPartitionsSubset
 from dagster._core.events import EVENT_TYPE_TO_PIPELINE_RUN_STATUS
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.storage.event_log import SqliteEventLogStorage
@@ -83,7 +84,7 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
         """Store one event, the stock way, and hold the run's lock from its start to its end."""
         if event.dagster_event_type == DagsterEventType.RUN_START:
             self.run_locks.hold(event.run_id)
-        super().store_event(_planned_once(event))
+        super().store_event(planned_small(event))
         if event.dagster_event_type in _FINISHING_EVENT_TYPES:
             self.run_locks.release(event.run_id)
 
@@ -142,19 +143,24 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
         super().dispose()
 
 
-def _planned_once(event: EventLogEntry) -> EventLogEntry:
-    """A check that is planned in a range run, planned once instead of once for each partition.
+def planned_small(event: EventLogEntry) -> EventLogEntry:
+    """A planned check of a partitioned run, without the partitions' whole definition.
 
-    A check runs once for a range, and its evaluation bears no partition, so rows planned by partition
-    are never completed. Dagster plans them all the same: ten checks of a year took 12 s.
+    Dagster puts the definition, with every holiday, into the event of each check: 50 kB each. And it
+    plans the check of a range run once for each partition, though such a check runs once and its
+    evaluation bears no partition: ten checks of a year took 12 s, for rows that nothing completes.
     """
     planned = event.dagster_event.event_specific_data if event.dagster_event else None
     if not isinstance(planned, AssetCheckEvaluationPlanned) or planned.partitions_subset is None:
         return event
-    if len(planned.partitions_subset) <= 1:
-        return event
-    once = AssetCheckEvaluationPlanned(asset_key=planned.asset_key, check_name=planned.check_name)
-    return event._replace(dagster_event=event.get_dagster_event()._replace(event_specific_data=once))
+    # Any more than one partition is a range run, and has no partition of its own.
+    keys = planned.partitions_subset.get_partition_keys() if len(planned.partitions_subset) == 1 else ()
+    small = AssetCheckEvaluationPlanned(
+        asset_key=planned.asset_key,
+        check_name=planned.check_name,
+        partitions_subset=DefaultPartitionsSubset(set(keys)) if keys else None,
+    )
+    return event._replace(dagster_event=event.get_dagster_event()._replace(event_specific_data=small))
 
 
 def _run_id_if_plain(event: EventLogEntry) -> str | None:

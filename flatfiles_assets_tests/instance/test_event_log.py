@@ -19,6 +19,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.base import EventLogStorage
@@ -26,6 +27,7 @@ from dagster._core.test_utils import freeze_time
 from dagster._serdes import deserialize_value, serialize_value
 
 from flatfiles_assets.instance import BatchingSqliteEventLogStorage, open_instance, prepare_home
+from flatfiles_assets.instance.event_log import planned_small
 from flatfiles_assets_tests.instance import range_job
 from flatfiles_assets_tests.instance.event_log_queries import (
     BARS,
@@ -59,13 +61,14 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
         store_event, store_event_batch = storage.store_event, storage.store_event_batch
 
         def record_one(event: EventLogEntry) -> None:
-            calls.append([event])
+            # The one difference from the stock storage, which has a test of its own below.
+            calls.append([planned_small(event)])
             store_event(event)
 
         def record_batch(events: Sequence[EventLogEntry]) -> None:
             before = len(calls)
             store_event_batch(events)
-            calls[before:] = [list(events)]
+            calls[before:] = [[planned_small(event) for event in events]]
 
         storage.store_event, storage.store_event_batch = record_one, record_batch
         range_job.run_range(instance, RUN_ID, "2024-01-03", "2024-01-31")
@@ -210,6 +213,34 @@ def test_any_order_and_mixture_of_events_in_a_batch_is_stored_as_one_by_one(
         events = events[size:]
     stock, ours = pair.each(_tables)
     assert ours == stock
+
+
+@pytest.mark.parametrize(
+    ("days", "rows"), [(["2024-01-03"], ["2024-01-03"]), (["2024-01-03", "2024-01-04"], [None])]
+)
+def test_a_planned_check_is_stored_once_and_without_the_calendar(
+    pair: Pair, recording: Recording, days: list[str], rows: list[str | None]
+) -> None:
+    """The stock storage writes a row for each partition of a range, which no evaluation completes."""
+    planned = next(
+        event
+        for event in recording.asset_events
+        if event.dagster_event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+    )
+    check = planned.get_dagster_event().event_specific_data
+    of_days = AssetCheckEvaluationPlanned(
+        asset_key=check.asset_key,
+        check_name=check.check_name,
+        partitions_subset=range_job.DAYS.subset_with_partition_keys(days).to_serializable_subset(),
+    )
+    event = planned._replace(dagster_event=planned.get_dagster_event()._replace(event_specific_data=of_days))
+    pair.each(lambda instance: instance.event_log_storage.store_event(event))
+
+    stock, ours = pair.each(_tables)
+    table = "index.db/asset_check_executions"
+    assert [row["partition"] for row in stock[table]] == days
+    assert [row["partition"] for row in ours[table]] == rows
+    assert len(ours[table][0]["evaluation_event"]) < len(stock[table][0]["evaluation_event"])
 
 
 def test_a_batch_of_several_runs_goes_to_the_database_of_each(pair: Pair, recording: Recording) -> None:
