@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+import pyarrow.compute as pc
 import pytest
 
 from flatfiles_assets.calendars import sessions
+from flatfiles_assets.demo.vendor_files import object_key, vendor_file
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.instance.home import instance_environment, open_instance
-from flatfiles_assets_tests.platform import Platform
+from flatfiles_assets_tests.platform import MARKET, Platform
 
 _PATIENCE_SECONDS = 150.0
 
@@ -73,6 +75,16 @@ def _features(platform: Platform, session: str) -> dict[str, tuple]:
     return {str(row[1]): row for row in rows}
 
 
+def _replace_without(platform: Platform, session: str, ticker: str) -> None:
+    """The vendor publishes the session again, without one of its tickers."""
+    day = dt.date.fromisoformat(session)
+    bars = MARKET.day_bars(day)
+    body = vendor_file(bars.filter(pc.not_equal(bars["ticker"], ticker)))
+    platform.server.client().put_object(
+        Bucket=platform.bucket, Key=object_key("stocks_daily", day), Body=body
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_a_file_in_the_bucket_becomes_features_and_a_replaced_one_changes_them(
@@ -84,9 +96,10 @@ def test_a_file_in_the_bucket_becomes_features_and_a_replaced_one_changes_them(
     _wait_for(lambda: _features(platform, last), platform, "the first features")
     before = _features(platform, last)
 
-    platform.put(last, "bad_rows")
+    gone = min(before)
+    _replace_without(platform, last, gone)
 
-    _wait_for(lambda: _features(platform, last).keys() != before.keys(), platform, "the changed features")
+    _wait_for(lambda: gone not in _features(platform, last), platform, "the changed features")
     with open_instance(platform.home) as instance:
         feed_runs = [run for run in instance.get_runs() if run.job_name == "stocks_daily"]
     assert daemon.poll() is None
