@@ -92,8 +92,8 @@ def _parse_at_once(block: bytes, header: Sequence[str], columns: Sequence[Column
         )
     except pa.ArrowInvalid:
         return None
-    quotes = block.count(b'"')
-    if quotes and (quotes % 2 or table.num_rows != _line_count(block)):
+    # Searching is several times faster than counting, and nearly no block has one.
+    if b'"' in block and (block.count(b'"') % 2 or table.num_rows != _line_count(block)):
         return None  # a stray quote, which may have swallowed a line end
     batches = table.to_batches()
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)

@@ -67,11 +67,14 @@ def _whole_lines(content: BinaryIO, key: str, block_bytes: int) -> Iterator[byte
     empty = True
     while chunk := _read(content, key, block_bytes):
         empty = False
-        block = rest + chunk if rest else chunk
-        end = block.rfind(b"\n") + 1
-        rest = block[end:]
-        if end:
-            yield block[:end]
+        end = chunk.rfind(b"\n") + 1
+        if end == len(chunk) and not rest:
+            yield chunk
+        elif end:
+            yield b"".join((rest, memoryview(chunk)[:end]))  # the one copy of what was decompressed
+            rest = chunk[end:]
+        else:
+            rest += chunk
         if len(rest) > LONGEST_LINE_BYTES:
             raise CorruptFile(
                 "the file is not lines of text",
