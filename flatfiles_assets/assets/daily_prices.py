@@ -21,6 +21,7 @@ from flatfiles_assets.warehouse.unified_prices import (
     FLAT_FILES,
     HISTORICAL,
     Precedence,
+    held_sessions,
     reconciliation_query,
     unified_query,
 )
@@ -78,10 +79,14 @@ def daily_prices(
     settings = load_settings()
     precedence = Precedence(settings.prices_flat_files_from, settings.prices_fill)
     store = warehouse.open()
-    query, parameters = unified_query(sessions, store.session().tables(), precedence)
+    query = unified_query(sessions, held_sessions(store.session(), sessions), precedence)
     with store.writer(f"unify prices {min(sessions)} to {max(sessions)}") as transaction:
         counts = transaction.replace_from_query(
-            DAILY_PRICES, query, where={"trade_date": sessions}, parameters=parameters
+            DAILY_PRICES,
+            query.sql,
+            where={"trade_date": sessions},
+            parameters=query.parameters,
+            presorted=query.is_sorted,
         )
         sources = transaction.query(
             "SELECT trade_date, source, count(*) FROM market.daily_prices"

@@ -96,16 +96,20 @@ class WriteTransaction:
         query: str,
         where: Mapping[str, Sequence[Any]],
         parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        presorted: bool = False,
     ) -> dict[dt.date, int]:
         """Replace partitions of a table by the rows of a query on the warehouse itself.
 
-        The query sees the partitions as they were. The rows never leave DuckDB.
+        The rows never leave DuckDB. The query sees the partitions as they were, unless it is
+        `presorted`: then its rows go straight into the table, and it must not read that table.
 
         Args:
             table: The table.
             query: A SELECT whose columns are the table's, in any order.
             where: As for `replace`.
             parameters: Values for the query's placeholders.
+            presorted: Whether the rows of each partition come in the table's order.
 
         Returns:
             Rows now stored by each partition value of `where`, zeros included.
@@ -116,14 +120,44 @@ class WriteTransaction:
         with self._doomed_by_errors():
             scope = as_scope(table, where)
             self.create(table)
+            if presorted:
+                return self._replace_directly(table, query, scope, parameters)
             staged = quoted(f"staged_{table.key[-1]}")
             self._run(f"CREATE OR REPLACE TEMP TABLE {staged} AS {query}", parameters)
-            self._check_staged_columns(table, staged)
+            self._check_columns(table, [name for name, *_ in self._run(f"DESCRIBE {staged}")])
             counts = self._staged_counts(table, staged, scope)
             self._delete(table, scope)
             self._run(f"INSERT INTO {table.stored_name} BY NAME SELECT * FROM {staged}{_order_by(table)}")
             self._run(f"DROP TABLE {staged}")
             return {value: counts.get(value, 0) for value in scope[_partition_of(table)]}
+
+    def _replace_directly(
+        self,
+        table: TableSchema,
+        query: str,
+        scope: Scope,
+        parameters: Sequence[Any] | Mapping[str, Any] | None,
+    ) -> dict[dt.date, int]:
+        found = run_query(self._connection, f"SELECT * FROM ({query}) LIMIT 0", parameters).columns
+        self._check_columns(table, found)
+        self._delete(table, scope)
+        inserted = self._run(f"INSERT INTO {table.stored_name} BY NAME {query}", parameters)[0][0]
+        partition = _partition_of(table)
+        conditions = " AND ".join(
+            f"{quoted(name)} IN ({', '.join('?' for _ in values)})" for name, values in scope.items()
+        )
+        values = [value for column_values in scope.values() for value in column_values]
+        stored = (
+            f"SELECT {quoted(partition)}, count(*) FROM {table.stored_name} WHERE {conditions} GROUP BY 1"
+        )
+        counts = dict(self._run(stored, values))
+        if sum(counts.values()) != inserted:
+            raise RowsOutsidePartition(
+                f"{inserted - sum(counts.values())} rows of the query belong to other partitions",
+                where=table.sql_name,
+                next_step="narrow the query to the partitions that are replaced; nothing was written",
+            )
+        return {value: counts.get(value, 0) for value in scope[partition]}
 
     def execute(
         self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None
@@ -204,8 +238,7 @@ class WriteTransaction:
             raise
         self._connection.unregister(_INCOMING)
 
-    def _check_staged_columns(self, table: TableSchema, staged: str) -> None:
-        found = [name for name, *_ in self._run(f"DESCRIBE {staged}")]
+    def _check_columns(self, table: TableSchema, found: Sequence[str]) -> None:
         if sorted(found) != sorted(table.column_names):
             raise UnexpectedColumns(
                 "the query's columns are not the table's",

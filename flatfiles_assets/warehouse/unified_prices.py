@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
+
+from flatfiles_assets.warehouse.reading import WarehouseSession
 
 Fill = Literal["none", "sessions", "symbols"]
 
@@ -26,6 +28,11 @@ FIRST_FLAT_FILE = dt.date(2003, 9, 10)
 OVERLAP = (FIRST_FLAT_FILE, dt.date(2009, 12, 31))
 
 _COLUMNS = "trade_date, ticker, open, high, low, close, volume, transactions"
+_NO_COLUMNS = (
+    "NULL::DATE AS trade_date, NULL::VARCHAR AS ticker, NULL::DOUBLE AS open, NULL::DOUBLE AS high,"
+    " NULL::DOUBLE AS low, NULL::DOUBLE AS close, NULL::DOUBLE AS volume, NULL::BIGINT AS transactions,"
+    " NULL::VARCHAR AS source"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,49 +48,82 @@ class Precedence:
     fill: Fill = "sessions"
 
 
+@dataclasses.dataclass(frozen=True)
+class UnifiedQuery:
+    """The rows of ``market.daily_prices`` for some sessions.
+
+    Attributes:
+        sql: The SELECT.
+        parameters: Its parameters.
+        is_sorted: Whether each session's rows come from one source, in its order by symbol.
+    """
+
+    sql: str
+    parameters: dict[str, Any]
+    is_sorted: bool
+
+
+def held_sessions(session: WarehouseSession, sessions: Sequence[dt.date]) -> dict[str, frozenset[dt.date]]:
+    """Which of some sessions each source has bars of."""
+    tables = session.tables()
+    return {
+        source: frozenset(
+            row[0]
+            for row in session.sql(
+                f"SELECT DISTINCT trade_date FROM {source} WHERE trade_date BETWEEN ? AND ?",
+                [min(sessions), max(sessions)],
+            ).fetchall()
+        )
+        if source in tables
+        else frozenset()
+        for source in (FLAT_FILES, HISTORICAL)
+    }
+
+
 def unified_query(
-    sessions: Sequence[dt.date], tables: Collection[str], precedence: Precedence
-) -> tuple[str, dict[str, Any]]:
-    """The rows of ``market.daily_prices`` for some sessions, and the query's parameters.
+    sessions: Sequence[dt.date], held: Mapping[str, Collection[dt.date]], precedence: Precedence
+) -> UnifiedQuery:
+    """The query that unifies some sessions.
 
     Args:
         sessions: Sessions wanted.
-        tables: Names of the tables that exist; a source without a table gives nothing.
+        held: From `held_sessions`.
         precedence: Which source counts when.
     """
-    flat = _source(FLAT_FILES, "flat_files", "trade_date >= $flat_files_from", tables)
-    archive = _source(HISTORICAL, "historical", "trade_date < $flat_files_from", tables)
-    key = {"none": None, "sessions": "trade_date", "symbols": "trade_date, ticker"}[precedence.fill]
-    query = f"WITH bars AS ({flat} UNION ALL {archive}) SELECT {_COLUMNS}, source FROM bars"
-    if key is None:
-        query += " WHERE counts"
-    elif key == "trade_date":
-        query += " QUALIFY counts OR NOT bool_or(counts) OVER (PARTITION BY trade_date)"
-    else:
-        query += f" QUALIFY counts OR NOT bool_or(counts) OVER (PARTITION BY {key})"
-    parameters = {
-        "sessions": list(sessions),
-        "first": min(sessions),
-        "last": max(sessions),
-        "flat_files_from": precedence.flat_files_from,
-    }
-    return query, parameters
+    parts: list[str] = []
+    parameters: dict[str, Any] = {}
+
+    def take(source: str, label: str, chosen: list[dt.date], but_not: str | None = None) -> None:
+        if not chosen:
+            return
+        name = f"part_{len(parts)}"
+        parameters[name] = chosen
+        # The bounds let DuckDB skip row groups, which a list alone does not.
+        condition = (
+            f"trade_date BETWEEN list_min(${name}::DATE[]) AND list_max(${name}::DATE[])"
+            f" AND trade_date IN (SELECT unnest(${name}::DATE[]))"
+        )
+        anti_join = f" ANTI JOIN {but_not} USING (trade_date, ticker)" if but_not else ""
+        parts.append(f"SELECT {_COLUMNS}, '{label}' AS source FROM {source}{anti_join} WHERE {condition}")
+
+    for source, label, other in (
+        (FLAT_FILES, "flat_files", HISTORICAL),
+        (HISTORICAL, "historical", FLAT_FILES),
+    ):
+        has, other_has = held[source], held[other]
+        counts = [day for day in sessions if _counts(source, day, precedence)]
+        others = [day for day in sessions if not _counts(source, day, precedence)]
+        take(source, label, [day for day in counts if day in has])
+        if precedence.fill != "none":
+            take(source, label, [day for day in others if day in has and day not in other_has])
+        if precedence.fill == "symbols":
+            take(source, label, [day for day in others if day in has and day in other_has], but_not=other)
+    nothing = f"SELECT {_COLUMNS}, source FROM (SELECT {_NO_COLUMNS}) WHERE false"
+    return UnifiedQuery(" UNION ALL ".join(parts) or nothing, parameters, precedence.fill != "symbols")
 
 
-def _source(table: str, name: str, counts: str, tables: Collection[str]) -> str:
-    if table not in tables:
-        empty = (
-            "NULL::DATE AS trade_date, NULL::VARCHAR AS ticker, NULL::DOUBLE AS open, NULL::DOUBLE AS high"
-        )
-        empty += ", NULL::DOUBLE AS low, NULL::DOUBLE AS close, NULL::DOUBLE AS volume"
-        return (
-            f"SELECT {empty}, NULL::BIGINT AS transactions, '{name}' AS source, false AS counts WHERE false"
-        )
-    # The bounds let DuckDB skip row groups, which a list alone does not.
-    return (
-        f"SELECT {_COLUMNS}, '{name}' AS source, {counts} AS counts FROM {table}"
-        " WHERE trade_date BETWEEN $first AND $last AND list_contains($sessions::DATE[], trade_date)"
-    )
+def _counts(source: str, day: dt.date, precedence: Precedence) -> bool:
+    return (source == FLAT_FILES) == (day >= precedence.flat_files_from)
 
 
 def reconciliation_query(tolerance: float = 0.005) -> tuple[str, dict[str, Any]]:

@@ -21,7 +21,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
 
-import dagster as dg
 import numpy as np
 
 from flatfiles_assets.assets.flat_files import market_key, raw_key
@@ -32,7 +31,7 @@ from flatfiles_assets.definitions import build_defs
 from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.runs import run_ranges
 from flatfiles_assets_tests import s3_servers
-from flatfiles_assets_tests.benchmarks import _bare_script
+from flatfiles_assets_tests.benchmarks import _bare_script, _empty_run
 from flatfiles_assets_tests.benchmarks.report import Row
 
 YEAR = ("2024-01-02", "2024-12-31")
@@ -56,7 +55,11 @@ def run() -> list[Row]:
             for number in range(RUNS):
                 ours.append(_ours(folder / f"ours{number}", days))
                 bare.append(_bare_script.seconds(server, folder / f"bare{number}", days))
-                empty.append(_empty_range_run(folder / f"empty{number}", days))
+                dataset = get_dataset("stocks_daily")
+                keys = [raw_key(dataset), market_key(dataset)]
+                empty.append(
+                    _empty_run.seconds(folder / f"empty{number}", dataset_partitions(dataset), keys, days)
+                )
     whole, parts = statistics.median(ours), statistics.median(bare) + statistics.median(empty)
     each = whole / len(days)
     return [
@@ -134,29 +137,6 @@ def _ours(folder: Path, days: list[dt.date]) -> float:
     if not all(run.succeeded for run in runs):
         raise RuntimeError(runs)
     return seconds
-
-
-def _empty_range_run(folder: Path, days: list[dt.date]) -> float:
-    """Dagster alone: the same two assets over the same partitions, with nothing to do."""
-    dataset = get_dataset("stocks_daily")
-
-    @dg.multi_asset(
-        specs=[dg.AssetSpec(raw_key(dataset)), dg.AssetSpec(market_key(dataset), deps=[raw_key(dataset)])],
-        partitions_def=dataset_partitions(dataset),
-        backfill_policy=dg.BackfillPolicy.multi_run(dataset.max_partitions_per_run),
-    )
-    def nothing():
-        yield dg.MaterializeResult(asset_key=raw_key(dataset))
-        yield dg.MaterializeResult(asset_key=market_key(dataset))
-
-    defs = dg.Definitions(
-        assets=[nothing],
-        jobs=[dg.define_asset_job("nothing_job", selection=[nothing])],
-        executor=dg.in_process_executor,
-    )
-    started = time.perf_counter()
-    list(run_ranges(defs, "nothing_job", [day.isoformat() for day in days], home=folder / "home"))
-    return time.perf_counter() - started
 
 
 def _stock_partition(server: s3_servers.S3Server, folder: Path, day: dt.date) -> float:
