@@ -167,16 +167,25 @@ def rank_rows(values: FloatArray, members: BoolArray) -> tuple[FloatArray, Float
         Two matrices of shape (n, k), NaN outside the members. Equal values share the mean of their
         ranks, as in ``pandas.Series.rank(method="average")``.
     """
-    ranks, percentiles = np.full_like(values, np.nan), np.full_like(values, np.nan)
-    for row, is_member in enumerate(members & ~np.isnan(values)):
-        where = np.flatnonzero(is_member)
-        of_members = values[row, where]
-        order = np.argsort(of_members)
-        ordered = of_members[order]
-        # Runs of equal values share the middle of the positions they take.
-        first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)])
-        lengths = np.diff(np.append(first, len(ordered)))
-        ascending = np.repeat(first + (lengths + 1) / 2, lengths)
-        ranks[row, where[order]] = len(where) + 1 - ascending
-        percentiles[row, where[order]] = ascending / max(len(where), 1)
+    counted = members & ~np.isnan(values)
+    n_counted = counted.sum(axis=1, keepdims=True)
+    # What does not count is NaN, which sorts last.
+    ranked = np.where(counted, values, np.nan)
+    order = np.argsort(ranked, axis=1)
+    ordered = np.take_along_axis(ranked, order, axis=1)
+    places = np.arange(1.0, values.shape[1] + 1.0)
+    ascending = np.where(places <= n_counted, places, np.nan)
+    for row in np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1)):
+        ascending[row] = _shared_places(ordered[row], ascending[row])
+    ranks, percentiles = np.empty_like(ranked), np.empty_like(ranked)
+    np.put_along_axis(ranks, order, n_counted + 1 - ascending, axis=1)
+    np.put_along_axis(percentiles, order, ascending / np.maximum(n_counted, 1), axis=1)
     return ranks, percentiles
+
+
+def _shared_places(ordered: FloatArray, places: FloatArray) -> FloatArray:
+    """Places in which runs of equal values share the middle of those they take."""
+    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    lengths = np.diff(np.append(first, len(ordered)))
+    shared: FloatArray = np.repeat((places[first] + places[first + lengths - 1]) / 2, lengths)
+    return shared

@@ -97,7 +97,10 @@ class PricePanel:
         rows = _row_numbers(table.column("trade_date"), days)
         names, columns = _column_numbers(table.column("ticker"), symbols)
         wanted = columns >= 0
-        cells = rows[wanted] * len(names) + columns[wanted]
+        everything = bool(wanted.all())
+        if not everything:
+            rows, columns = rows[wanted], columns[wanted]
+        cells = rows * len(names) + columns
         shape = (len(days), len(names))
         occupied = np.zeros(shape, dtype=np.bool_)
         occupied.reshape(-1)[cells] = True
@@ -111,7 +114,7 @@ class PricePanel:
         def matrix(name: str) -> FloatArray:
             values = table.column(name).to_numpy().astype(np.float64, copy=False)
             out = np.full(shape, np.nan)
-            out.reshape(-1)[cells] = values if wanted.all() else values[wanted]
+            out.reshape(-1)[cells] = values if everything else values[wanted]
             return out
 
         present = set(table.column_names)
@@ -160,8 +163,11 @@ def _row_numbers(trade_dates: pa.ChunkedArray, days: npt.NDArray[np.datetime64])
 def _column_numbers(
     tickers: pa.ChunkedArray, symbols: Sequence[str] | None
 ) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
-    # Views, large strings and dictionaries that differ by chunk all become one dictionary.
-    encoded = tickers.cast(pa.string()).combine_chunks().dictionary_encode()
+    if symbols is not None and pa.types.is_dictionary(tickers.type):
+        encoded = tickers.unify_dictionaries().combine_chunks()
+    else:
+        # Views and large strings become one dictionary, and one without names that no row has.
+        encoded = tickers.cast(pa.string()).combine_chunks().dictionary_encode()
     found: list[str] = encoded.dictionary.to_pylist()
     names = tuple(sorted(found)) if symbols is None else tuple(symbols)
     position = {name: number for number, name in enumerate(names)}

@@ -22,7 +22,7 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +79,15 @@ class ResultCache:
             return None
         return Cached(tables, manifest["metadata"])
 
+    def knows(self, request: str) -> bool:
+        """Whether there is a result of a request, from whatever input."""
+        self.wait()
+        return (self.directory / request).exists()
+
     def store_later(
         self,
         request: str,
-        input_hash: str,
+        hash_input: Callable[[], str],
         tables: Mapping[str, pa.Table],
         metadata: Mapping[str, Any],
         warehouse_state: str,
@@ -91,6 +96,7 @@ class ResultCache:
 
         def store() -> None:
             try:
+                input_hash = hash_input()
                 self.store(request, input_hash, tables, metadata)
                 self.note(request, input_hash, warehouse_state)
             except OSError as error:

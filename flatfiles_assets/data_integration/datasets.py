@@ -7,6 +7,7 @@ Not here: reading prices, caching, and the features' definitions (`algorithms/`)
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -67,7 +68,7 @@ class Prices:
         """A matrix over the sessions asked for as a wide table."""
         return frames.wide(values, self.recent.sessions[self.rows], self.recent.symbols)
 
-    @property
+    @functools.cached_property
     def closes(self) -> FloatArray:
         """Closes of the whole panel, NaN where there is no bar."""
         return np.where(self.recent.has_bar, self.recent.close, np.nan)

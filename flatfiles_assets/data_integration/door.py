@@ -266,7 +266,7 @@ class DataIntegration:
         self, name: str, dataset: AlgorithmDataset, parameters: Any, request: Request, *, ensure: bool
     ) -> tuple[Cached, bool]:
         """The tables of a dataset, and whether they were cached."""
-        asked = hashed([name, dataclasses.asdict(parameters), dataclasses.asdict(request), code_hash()])
+        asked = hashed([name, dataclasses.asdict(parameters), request.key, code_hash()])
         # Taken before the input is read: what is committed meanwhile is then seen as a change.
         state = file_state(self._warehouse.path)
         if self._cache and (hit := self._cache.find_unchanged(asked, state)):
@@ -274,10 +274,12 @@ class DataIntegration:
             if not (ensure and self._inputs.can_improve(missing, hit.metadata["adjustment"], request)):
                 return hit, True
         found = self._inputs.read(request, ensure=ensure)
-        digest = found.content_hash()
-        if self._cache and (hit := self._cache.find(asked, digest)):
-            self._cache.note(asked, digest, state)
-            return hit, True
+        # Of a request never answered there is nothing to be found, and its hash can wait.
+        if self._cache and self._cache.knows(asked):
+            digest = found.content_hash()
+            if hit := self._cache.find(asked, digest):
+                self._cache.note(asked, digest, state)
+                return hit, True
         panel = found.read.panel
         prices = Prices(
             recent=found.actions.adjust(panel, found.adjust, anchor="last"),
@@ -287,7 +289,7 @@ class DataIntegration:
         tables = dataset.build(prices, parameters)
         metadata = {"algorithm": name, **describe(request, found), "options": dataclasses.asdict(parameters)}
         if self._cache:
-            self._cache.store_later(asked, digest, tables, metadata, state)
+            self._cache.store_later(asked, found.content_hash, tables, metadata, state)
         return Cached(tables, metadata), False
 
 

@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -41,6 +41,7 @@ from flatfiles_assets.prices import (
 from flatfiles_assets.settings import Settings
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import WarehouseMissing
+from flatfiles_assets.warehouse.reading import WarehouseSession
 
 _MOST_NAMED = 5
 
@@ -88,6 +89,12 @@ class Request:
             )
         sessions, n_before = sessions_with_lookback(start, end, lookback_sessions)
         return cls(names, tuple(sessions), n_before, adjust, columns)
+
+    @property
+    def key(self) -> list[Any]:
+        """What tells this request from others, in terms of JSON."""
+        days = [day.isoformat() for day in self.sessions]
+        return [self.symbols, days, self.n_before, self.adjust, self.columns]
 
     @property
     def rows(self) -> slice:
@@ -153,24 +160,30 @@ class InputReader:
             MissingCredentials: Everything is missing, and no access key is set to fetch it.
         """
         try:
-            read = self._read_panel(request)
+            read, actions = self._read(request)
             missing = [day for day in read.missing_sessions if day >= request.asked[0]]
         except WarehouseMissing as error:
             if not ensure:
                 raise nothing_found(request, error) from error
-            read, missing = None, list(request.asked)
+            read, actions, missing = None, None, list(request.asked)
         if ensure and self._bring(missing, everything=read is None):
             read = None
         if read is None:
             try:
-                read = self._read_panel(request)
+                read, actions = self._read(request)
             except WarehouseMissing as error:
                 raise nothing_found(request, error) from error
         self._check_symbols(request, read)
-        return Input(read, *self._actions(request, ensure=ensure))
+        return Input(read, *self._actions(request, actions, ensure=ensure))
 
-    def _read_panel(self, request: Request) -> PanelWithSource:
-        return read_panel(self._session, request.sessions, request.symbols, request.columns)
+    def _read(self, request: Request) -> tuple[PanelWithSource, CorporateActions | None]:
+        """Prices and corporate actions of one state of the warehouse; None for a table never loaded."""
+        with self._session.held() as session:
+            read = read_panel(session, request.sessions, request.symbols, request.columns)
+            try:
+                return read, _read_actions(session, request, request.adjust or "splits")
+            except ReferenceMissing:
+                return read, None
 
     def _bring(self, missing: Sequence[dt.date], *, everything: bool) -> bool:
         """Have missing sessions loaded; whether anything was tried."""
@@ -197,20 +210,21 @@ class InputReader:
                 )
         return True
 
-    def _actions(self, request: Request, *, ensure: bool) -> tuple[CorporateActions, Adjustment]:
+    def _actions(
+        self, request: Request, actions: CorporateActions | None, *, ensure: bool
+    ) -> tuple[CorporateActions, Adjustment]:
         wanted: Adjustment = request.adjust or "splits"
+        if actions is not None:
+            return actions, wanted
         try:
-            return self._read_actions(request, wanted), wanted
+            return _read_actions(self._session, request, wanted), wanted
         except ReferenceMissing:
             if ensure and availability.can_materialize_reference(self._settings):
                 availability.materialize_reference(self._settings, self._warehouse)
-                return self._read_actions(request, wanted), wanted
+                return _read_actions(self._session, request, wanted), wanted
             if request.adjust is not None:
                 raise
-        return self._read_actions(request, "none"), "none"
-
-    def _read_actions(self, request: Request, adjust: Adjustment) -> CorporateActions:
-        return read_corporate_actions(self._session, adjust, request.sessions, request.symbols)
+        return _read_actions(self._session, request, "none"), "none"
 
     def _check_symbols(self, request: Request, read: PanelWithSource) -> None:
         """See that every symbol is one that the warehouse knows, and that there is anything at all."""
@@ -266,6 +280,10 @@ class InputReader:
             )
             found |= {ticker for (ticker,) in rows.fetchall()}
         return sorted(found)
+
+
+def _read_actions(session: WarehouseSession, request: Request, adjust: Adjustment) -> CorporateActions:
+    return read_corporate_actions(session, adjust, request.sessions, request.symbols)
 
 
 def _checked_symbols(symbols: Iterable[str] | str) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -129,6 +130,22 @@ class WarehouseSession:
         ):
             return run_query(connection, query, params)
 
+    @contextmanager
+    def held(self) -> Iterator[WarehouseSession]:
+        """A session that opens the file once for several calls, and so sees one state of it.
+
+        Writers wait meanwhile: only read inside.
+
+        Raises:
+            WarehouseMissing: Nothing was ever loaded.
+            WarehouseBusy: The file was being written for longer than the limit.
+        """
+        with (
+            self._queue.turn("read", "some queries", self._timeout_seconds),
+            attached(self._path, read_only=True, timeout_seconds=self._timeout_seconds) as connection,
+        ):
+            yield _HeldSession(self._path, self._queue, self._timeout_seconds, connection)
+
     def table(
         self,
         name: str,
@@ -187,6 +204,26 @@ class WarehouseSession:
             return registered
         partition_column = TRADE_DATE.name if TRADE_DATE.name in stored.column_names else None
         return schema_from_arrow(key, stored.schema, partition_column)
+
+
+class _HeldSession(WarehouseSession):
+    """A session on a connection that is open already."""
+
+    def __init__(
+        self, path: Path, queue: FileQueue, timeout_seconds: float, connection: duckdb.DuckDBPyConnection
+    ) -> None:
+        super().__init__(path, queue, timeout_seconds)
+        self._connection = connection
+
+    @contextmanager
+    def held(self) -> Iterator[WarehouseSession]:
+        yield self
+
+    def sql(self, query: str, params: Parameters = None) -> QueryResult:
+        return run_query(self._connection, query, params)
+
+    def tables(self) -> list[str]:
+        return table_names(self._connection)
 
 
 def open_warehouse(
