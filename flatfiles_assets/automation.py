@@ -115,13 +115,13 @@ def _is_older_than_its_prices() -> Condition:
 
 
 def _has_news_of_reference() -> Condition:
-    """Splits or dividends were updated, and the session is recent."""
+    """Splits or dividends were updated, the session is recent, and its features were computed before."""
     updated = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
     # Dagster names the memory of a condition without its selection: with the same reset as above, the
     # two would share one.
     handled = dg.AutomationCondition.newly_updated() | dg.AutomationCondition.newly_requested()
     lately = dg.AutomationCondition.in_latest_time_window(_REFERENCE_REACHES)
-    return updated.allow(_REFERENCE).since(handled) & lately
+    return updated.allow(_REFERENCE).since(handled) & lately & ~dg.AutomationCondition.missing()
 
 
 def _is_asked_for() -> Condition:
