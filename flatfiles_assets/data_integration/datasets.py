@@ -177,7 +177,23 @@ DATASETS: Mapping[str, AlgorithmDataset] = {
 def _features(name: str, prices: Prices, options: Any) -> pa.Table:
     first, last = (prices.dated.sessions[row].item() for row in (prices.rows.start, prices.rows.stop - 1))
     rows = ALGORITHMS[name].compute(prices.dated, first_session=first, last_session=last, parameters=options)
-    return frames.long(rows)
+    return frames.long(_with_encoded_text(rows, prices))
+
+
+def _with_encoded_text(rows: pa.Table, prices: Prices) -> pa.Table:
+    """Feature rows with their texts as numbers of the panel's symbols, which need no search.
+
+    The rows are the panel's bars in order.
+    """
+    _, columns = np.nonzero(prices.dated.has_bar[prices.rows])
+    texts = {
+        "ticker": (columns.astype(np.int32), prices.dated.symbols),
+        "adjustment": (np.zeros(len(columns), dtype=np.int8), [prices.dated.adjustment]),
+    }
+    for name, (codes, names) in texts.items():
+        encoded = pa.DictionaryArray.from_arrays(codes, pa.array(names, pa.string()))
+        rows = rows.set_column(rows.column_names.index(name), name, encoded)
+    return rows
 
 
 def _pivot(rows: pa.Table, name: str, prices: Prices) -> FloatArray:

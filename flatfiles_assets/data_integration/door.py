@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -146,10 +146,13 @@ class DataIntegration:
             raise InvalidArgument(f"min_coverage is {min_coverage}", next_step="choose a share from 0 to 1")
         parameters = _parameters(name, dataset, options)
         request = Request.of(symbols, start_date, end_date, adjust, dataset.lookback_sessions)
-        cached, from_cache = self._dataset(name, dataset, parameters, request, ensure=ensure)
+        cached, store = self._dataset(name, dataset, parameters, request, ensure=ensure)
         judge(cached.metadata, adjust, min_coverage)
         tables = {key: frames.convert(table, as_) for key, table in cached.tables.items()}
-        return AlgorithmData({**tables, "metadata": with_dates(cached.metadata)}, from_cache=from_cache)
+        if store is not None:
+            # Last, so that it takes nothing from what the caller waits for.
+            store()
+        return AlgorithmData({**tables, "metadata": with_dates(cached.metadata)}, from_cache=store is None)
 
     def load_prices(
         self,
@@ -264,22 +267,22 @@ class DataIntegration:
 
     def _dataset(
         self, name: str, dataset: AlgorithmDataset, parameters: Any, request: Request, *, ensure: bool
-    ) -> tuple[Cached, bool]:
-        """The tables of a dataset, and whether they were cached."""
+    ) -> tuple[Cached, Callable[[], None] | None]:
+        """The tables of a dataset, and what stores them; None where they were cached."""
         asked = hashed([name, dataclasses.asdict(parameters), request.key, code_hash()])
         # Taken before the input is read: what is committed meanwhile is then seen as a change.
         state = file_state(self._warehouse.path)
         if self._cache and (hit := self._cache.find_unchanged(asked, state)):
             missing = [dt.date.fromisoformat(day) for day in hit.metadata["missing_sessions"]]
             if not (ensure and self._inputs.can_improve(missing, hit.metadata["adjustment"], request)):
-                return hit, True
+                return hit, None
         found = self._inputs.read(request, ensure=ensure)
         # Of a request never answered there is nothing to be found, and its hash can wait.
         if self._cache and self._cache.knows(asked):
             digest = found.content_hash()
             if hit := self._cache.find(asked, digest):
                 self._cache.note(asked, digest, state)
-                return hit, True
+                return hit, None
         panel = found.read.panel
         prices = Prices(
             recent=found.actions.adjust(panel, found.adjust, anchor="last"),
@@ -288,9 +291,12 @@ class DataIntegration:
         )
         tables = dataset.build(prices, parameters)
         metadata = {"algorithm": name, **describe(request, found), "options": dataclasses.asdict(parameters)}
-        if self._cache:
-            self._cache.store_later(asked, found.content_hash, tables, metadata, state)
-        return Cached(tables, metadata), False
+
+        def store() -> None:
+            if self._cache:
+                self._cache.store_later(asked, found.content_hash, tables, metadata, state)
+
+        return Cached(tables, metadata), store
 
 
 def _parameters(name: str, dataset: AlgorithmDataset, options: Mapping[str, Any]) -> Any:

@@ -163,25 +163,28 @@ def _momentum_with_pandas(folder: Path, symbols: list[str]) -> dict[str, pd.Data
     }
     close = pd.concat({name: frame["close"] for name, frame in files.items()}, axis=1)
     volume = pd.concat({name: frame["volume"] for name, frame in files.items()}, axis=1)
+    published, close = close, close.ffill(limit=10)
+    returns = published.pct_change(fill_method=None)
     daily = close.pct_change(fill_method=None)
     features = {f"return_{k}": close.pct_change(k, fill_method=None) for k in (1, 5, 21, 63, 126, 252)}
     features["momentum_12_1"] = close.shift(21) / close.shift(252) - 1
     for k in (21, 63):
         features[f"volatility_{k}"] = daily.rolling(k).std() * np.sqrt(252)
     features["volatility_scaled_momentum"] = features["momentum_12_1"] / features["volatility_63"]
-    features["dollar_volume_21"] = (close * volume).rolling(21).mean()
-    universe = (
-        (close >= 5) & (features["dollar_volume_21"] >= 1e6) & (close.notna().rolling(252).sum() >= 200)
-    )
+    features["dollar_volume_21"] = (published * volume).fillna(0).rolling(21).mean()
+    bars = published.notna().rolling(252).sum()
+    universe = (published >= 5) & (features["dollar_volume_21"] >= 1e6) & (bars >= 200)
     ranked = features["momentum_12_1"].where(universe)
     features["momentum_rank"] = ranked.rank(axis=1, ascending=False)
     features["momentum_percentile"] = ranked.rank(axis=1, pct=True)
+    features["filled_sessions"] = close.notna().rolling(252).sum() - bars
     asked = slice(pd.Timestamp(_RANGE[0]), pd.Timestamp(_RANGE[1]))
     stacked = {name: frame.loc[asked].stack(future_stack=True) for name, frame in features.items()}
+    stacked["adjustment"] = "splits"
     long = pd.DataFrame(stacked).rename_axis(["session", "symbol"]).reset_index()
     return {
-        "price_data": close.loc[asked],
-        "returns_data": daily.loc[asked],
+        "price_data": published.loc[asked],
+        "returns_data": returns.loc[asked],
         "volume_data": volume.loc[asked],
         "momentum_data": long,
     }
@@ -191,7 +194,7 @@ def _check_agreement(ours: dict[str, object], peers: dict[str, pd.DataFrame]) ->
     for key, expected in peers.items():
         found = ours[key]
         assert isinstance(found, pd.DataFrame)
-        common = [column for column in expected.columns if column not in ("session", "symbol")]
+        common = [column for column in expected.columns if column not in ("session", "symbol", "adjustment")]
         np.testing.assert_allclose(
             found[common].to_numpy(float), expected[common].to_numpy(float), rtol=1e-7, atol=1e-9, err_msg=key
         )
