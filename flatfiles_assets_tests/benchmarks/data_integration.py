@@ -60,11 +60,12 @@ def _measure_door(folder: Path) -> list[Row]:
         return _momentum_with_pandas(folder / "csv", symbols)
 
     _check_agreement(ours(), peers())
-    # What is timed is the wait for the data: a result is stored behind the caller's back.
-    first = statistics.median(_seconds_without_cache(door, ours) for _ in range(5))
+    # What is timed is the wait for the data: a result is stored behind the caller's back. In turn, so
+    # that a busy moment of the machine meets both.
+    seconds = [(_seconds_without_cache(door, ours), _seconds_without_cache(door, peers)) for _ in range(5)]
+    first, peer = (statistics.median(each) for each in zip(*seconds, strict=True))
     ours()
     cached = median_seconds(ours, 5)
-    peer = median_seconds(peers, 3)
     asked = f"momentum, {_SYMBOLS} symbols, {_YEARS} years"
     return [
         Row(
@@ -222,16 +223,17 @@ def _measure_append(folder: Path) -> list[Row]:
             started = time.perf_counter()
             action()
             seconds[years].append(time.perf_counter() - started)
-    medians = {years: statistics.median(each) for years, each in seconds.items()}
-    shortest = medians[_APPEND_YEARS[0]]
+    # The least is what the work costs; the rest is what else the machine does.
+    least = {years: min(each) for years, each in seconds.items()}
+    shortest = least[_APPEND_YEARS[0]]
     return [
         Row(
             f"one new session of algorithm/* after {years} years, {_APPEND_SYMBOLS:,} symbols",
-            medians[years],
+            least[years],
             f"after {_APPEND_YEARS[0]} year",
             shortest,
             "s",
-            medians[years] / shortest,
+            least[years] / shortest,
             "<= 1.3",
         )
         for years in _APPEND_YEARS[1:]
