@@ -26,7 +26,7 @@ def build_feed_job(dataset: Dataset) -> UnresolvedAssetJobDefinition:
         name=dataset.name,
         selection=dg.AssetSelection.assets(raw_key(dataset), market_key(dataset)),
         description=f"Fetch and load {dataset.title[0].lower()}{dataset.title[1:]}.",
-        tags={"feed": dataset.name},
+        tags={"feed": dataset.name, "flatfiles/feed": dataset.name},
     )
 
 
