@@ -16,6 +16,7 @@ import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from flatfiles_assets.assets.partitions import key_ranges
+from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.instance.home import instance_environment, open_instance
 
 # A run costs about a second, a partition that turns out to be up to date some milliseconds.
@@ -66,23 +67,19 @@ def run_ranges(
     Yields:
         Each run as it ends, failed ones included.
     """
-    job = defs.resolve_job_def(job_name)
-    definition = job.partitions_def
-    if definition is None:
-        raise ValueError(f"{job_name} is not partitioned")
-    if longest is None:
-        policies = [
-            policy.max_partitions_per_run
-            for key in job.asset_layer.executable_asset_keys
-            if (policy := job.asset_layer.get(key).backfill_policy) and policy.max_partitions_per_run
-        ]
-        longest = min(policies, default=1)
-    run_config: dict[str, Any] = dict(_QUIET)
-    if op_config:
-        run_config["ops"] = {name: {"config": dict(op_config)} for name in job.graph.node_dict}
     os.environ.update(instance_environment(home))
+    # Dagster loads definitions with the help of the instance in force, so it is opened first: an
+    # earlier one, closed since, would be asked otherwise.
     with open_instance(home) as instance:
-        for first, last in key_ranges(definition, partitions, longest=longest, bridge=bridge):
+        job = defs.resolve_job_def(job_name)
+        definition = job.partitions_def
+        if definition is None:
+            raise InvalidArgument(f"{job_name} is not partitioned", next_step="run it without a range")
+        run_config: dict[str, Any] = dict(_QUIET)
+        if op_config:
+            run_config["ops"] = {name: {"config": dict(op_config)} for name in job.graph.node_dict}
+        most = longest or _longest_range(job)
+        for first, last in key_ranges(definition, partitions, longest=most, bridge=bridge):
             result = job.execute_in_process(
                 instance=instance,
                 run_config=run_config,
@@ -90,6 +87,15 @@ def run_ranges(
                 raise_on_error=False,
             )
             yield RangeRun(result.run_id, first, last, result.success, _failure_message(result))
+
+
+def _longest_range(job: dg.JobDefinition) -> int:
+    """Most partitions per run by the backfill policies of the job's assets."""
+    policies = (job.asset_layer.get(key).backfill_policy for key in job.asset_layer.executable_asset_keys)
+    return min(
+        (policy.max_partitions_per_run for policy in policies if policy and policy.max_partitions_per_run),
+        default=1,
+    )
 
 
 def run_job(defs: dg.Definitions, job_name: str, *, home: Path) -> RangeRun:

@@ -50,14 +50,22 @@ def test_every_vendor_style_name_of_the_key_is_understood(monkeypatch, alias):
     assert load_settings().flatfiles_credentials() == ("the-key", "the-secret")
 
 
+VALUES = {
+    "sync_start": ["2024-01-02", "2024-01-03"],
+    "prices_flat_files_from": ["2024-01-02", "2024-01-03"],
+    "prices_fill": ["none", "symbols"],
+}
+
+
 @pytest.mark.parametrize("names", ALIASES.values(), ids=ALIASES)
 def test_our_own_name_wins_over_an_alias(monkeypatch, names):
     field = next(name for name, choices in ALIASES.items() if choices is names)
-    for value, name in enumerate(reversed(names), start=1):
-        monkeypatch.setenv(name, str(value))
+    values = VALUES.get(field, [str(number) for number in range(1, len(names) + 1)])[-len(names) :]
+    for value, name in zip(values, reversed(names), strict=True):
+        monkeypatch.setenv(name, value)
     found = getattr(load_settings(), field)
     found = found.get_secret_value() if isinstance(found, pydantic.SecretStr) else found
-    assert float(str(found)) == len(names)
+    assert str(found) in {values[-1], f"{values[-1]}.0"}
 
 
 def test_a_dotenv_file_is_read_and_the_environment_wins_over_it(monkeypatch, tmp_path):
