@@ -9,7 +9,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: setup demo test dev lint bench format lock clean
+.PHONY: setup demo test test-duckdb-1 dev lint bench format lock clean
 .DEFAULT_GOAL := setup
 
 setup: $(READY)
@@ -30,6 +30,10 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+
+# The warehouse's tests on the other DuckDB that is supported.
+test-duckdb-1: $(READY)
+	$(BIN)/python -m flatfiles_assets_tests.warehouse.run_on_duckdb_1
 
 dev: $(READY)
 	$(BIN)/flatfiles dev
