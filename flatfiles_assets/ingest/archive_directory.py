@@ -43,6 +43,19 @@ class ArchiveLimits:
     refuse_device_names: bool = DEVICE_NAMES_EXIST_HERE
 
 
+@dataclasses.dataclass(frozen=True)
+class CheckedEntry:
+    """A member whose local header agrees with the table of contents.
+
+    Attributes:
+        info: The member in the table of contents.
+        data_offset: Where its data begins in the archive.
+    """
+
+    info: zipfile.ZipInfo
+    data_offset: int
+
+
 class Expansion:
     """Counts what an extraction becomes, and stops it at the limits.
 
@@ -104,8 +117,8 @@ def read_directory(
     names: MemberNames,
     name_prefix: str,
     expansion: Expansion,
-) -> list[zipfile.ZipInfo]:
-    """The members of an archive, all of them found safe as far as the archive's own words go.
+) -> list[CheckedEntry]:
+    """The members of an archive in its order, all found safe as far as the archive's own words go.
 
     Args:
         archive: The opened archive.
@@ -127,8 +140,8 @@ def read_directory(
         names.claim(name_prefix + member.orig_filename, is_folder=is_folder(member))
         declared_bytes += member.file_size
         expansion.check(member.file_size, member.compress_size, declared_bytes, member.filename)
-    _refuse_overlaps(archive, file, members, where)
-    return members
+    data_offsets = _refuse_overlaps(archive, file, members, where)
+    return [CheckedEntry(member, data_offsets[member.header_offset]) for member in members]
 
 
 def is_folder(member: zipfile.ZipInfo) -> bool:
@@ -161,8 +174,12 @@ def _refuse_what_is_no_plain_file(member: zipfile.ZipInfo, where: str) -> None:
 
 def _refuse_overlaps(
     archive: zipfile.ZipFile, file: BinaryIO, members: list[zipfile.ZipInfo], where: str
-) -> None:
-    """Members that share bytes are how a small archive expands to petabytes within any ratio."""
+) -> dict[int, int]:
+    """Where data begins, by the local header's place.
+
+    Members that share bytes are how a small archive expands to petabytes within any ratio.
+    """
+    data_offsets: dict[int, int] = {}
     end_of_previous = 0
     for member in sorted(members, key=lambda member: member.header_offset):
         if member.header_offset < end_of_previous:
@@ -172,7 +189,8 @@ def _refuse_overlaps(
                 why=f"{member.filename!r} begins within the member before it",
                 next_step="do not trust whoever made it",
             )
-        end_of_previous = _end_of(member, file, where)
+        data_offset = data_offsets[member.header_offset] = _data_offset(member, file, where)
+        end_of_previous = data_offset + member.compress_size
     if end_of_previous > archive.start_dir:
         raise CorruptFile(
             "the archive is damaged or cut",
@@ -180,10 +198,11 @@ def _refuse_overlaps(
             why="its last member reaches into the table of contents",
             next_step="fetch it again",
         )
+    return data_offsets
 
 
-def _end_of(member: zipfile.ZipInfo, file: BinaryIO, where: str) -> int:
-    """Where a member's data ends, from its local header, which must agree with the directory."""
+def _data_offset(member: zipfile.ZipInfo, file: BinaryIO, where: str) -> int:
+    """Where a member's data begins, from its local header, which must agree with the directory."""
     file.seek(max(member.header_offset, 0))
     header = file.read(_LOCAL_HEADER.size)
     if len(header) < _LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
@@ -196,7 +215,7 @@ def _end_of(member: zipfile.ZipInfo, file: BinaryIO, where: str) -> int:
     if method != member.compress_type or flags & _ENCRYPTED_BITS:
         raise _contradiction(member, where, "is packed in another way according to its own header")
     data_offset: int = member.header_offset + _LOCAL_HEADER.size + name_length + extra_length
-    return data_offset + member.compress_size
+    return data_offset
 
 
 def _contradiction(member: zipfile.ZipInfo, where: str, why: str) -> UnsafeArchive:

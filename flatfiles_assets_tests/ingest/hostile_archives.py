@@ -168,6 +168,11 @@ def _encrypted_locally() -> bytes:
     return zip_of(Entry(b"secret.csv", local_flags=0x801))
 
 
+@_add("patched data")
+def _patched() -> bytes:
+    return zip_of(Entry(b"a.csv", flags=0x820))
+
+
 @_add("unknown compression method")
 def _unknown_method() -> bytes:
     return zip_of(Entry(b"a.csv", method=99))
@@ -244,6 +249,12 @@ def _declares_less() -> bytes:
     return zip_of(deflated(b"a.csv", b"abc" * 50, declared_size=100))
 
 
+@_add("size: declares less than it holds, and the checksum of that")
+def _declares_less_with_checksum() -> bytes:
+    data = b"abc" * 50
+    return zip_of(deflated(b"a.csv", data, declared_size=100, crc=zlib.crc32(data[:100])))
+
+
 @_add("size: declares more than it holds")
 def _declares_more() -> bytes:
     return zip_of(deflated(b"a.csv", b"abc" * 50, declared_size=1_000))
@@ -277,6 +288,11 @@ def _nested_no_zip() -> bytes:
 @_add("damage: wrong checksum")
 def _wrong_checksum() -> bytes:
     return zip_of(GOOD, Entry(b"a.csv", crc=1))
+
+
+@_add("damage: wrong checksum of compressed data")
+def _wrong_deflated_checksum() -> bytes:
+    return zip_of(GOOD, deflated(b"a.csv", b"Date,Close\n" * 500, crc=1))
 
 
 @_add("damage: flipped byte in compressed data")

@@ -63,6 +63,20 @@ def test_every_usual_compression_is_read(tmp_path: Path, compression: int) -> No
     assert (tmp_path / "2008" / "2008" / "AAPL.csv").read_bytes() == YEAR["2008/AAPL.csv"]
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_members_of_every_size_come_out_whole(tmp_path: Path, compression: int) -> None:
+    """Small members are read in one go and large ones streamed: the border must not show."""
+    digits = b"".join(b"%d\n" % number for number in range(300_000))
+    sizes = [0, 1, 2**20 - 1, 2**20, 2**20 + 1, len(digits)]
+    members = {f"{size}.csv": digits[:size] for size in sizes}
+    manifest = extract_archive(_archive(tmp_path, plain_zip(members, compression)), tmp_path / "out")
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in members} == members
+    assert [(member.size_bytes, member.sha256) for member in manifest.members] == [
+        (len(content), hashlib.sha256(content).hexdigest()) for content in members.values()
+    ]
+    assert {member.status for member in verify_extracted(tmp_path / "out")} == {"ok"}
+
+
 def test_folders_accents_and_streamed_archives_are_ordinary(tmp_path: Path) -> None:
     names = ["folder/", "folder/sub/", "folder/sub/Société.csv", "PRN.csv", "brk.b.csv", "a b.csv"]
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
@@ -280,7 +294,7 @@ while not survived:
 def test_an_extraction_killed_at_any_step_leaves_the_old_state_or_the_new(tmp_path: Path, swap: str) -> None:
     for version in ("a", "b"):
         _archive(
-            tmp_path, plain_zip({f"{version}{i}.csv": version.encode() for i in range(3)}), f"{version}.zip"
+            tmp_path, plain_zip({f"{version}{i}.csv": version.encode() for i in range(6)}), f"{version}.zip"
         )
     finished = subprocess.run(
         [sys.executable, "-c", DIES_AT_EVERY_STEP, str(tmp_path), swap], capture_output=True, text=True
