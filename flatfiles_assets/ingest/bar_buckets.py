@@ -39,9 +39,12 @@ class BarBuckets:
         if not batch.num_rows:
             return
         days = batch.column("trade_date").cast(pa.int32()).to_numpy()
-        spans = days // _DAYS_PER_BUCKET
+        # As 16 bits, which numpy sorts by counting.
+        spans = (days // _DAYS_PER_BUCKET).astype(np.int16)
         order = np.argsort(spans, kind="stable")
-        found, starts = np.unique(spans[order], return_index=True)
+        in_spans = spans[order]
+        starts = np.flatnonzero(np.diff(in_spans, prepend=in_spans[0] - 1))
+        found = in_spans[starts]
         in_order = batch if (np.diff(order) == 1).all() else batch.take(pa.array(order))
         for span, start, end in zip(found.tolist(), starts, [*starts[1:], len(order)], strict=True):
             self._writer(span).write_batch(in_order.slice(start, end - start))

@@ -298,7 +298,8 @@ def _broken_rules(
 ) -> npt.NDArray[np.int8]:
     """For each row the first rule that it breaks, as a position in `_RULES`; -1 for none."""
     broken = np.full(len(days), -1, dtype=np.int8)
-    distinct, places = np.unique(days, return_inverse=True)
+    encoded = pa.array(days).dictionary_encode()
+    distinct, places = encoded.dictionary.to_numpy(), encoded.indices.to_numpy()
     misdated = ~is_open(distinct)
     if year is not None:
         years = np.where(distinct == _ABSENT, 0, distinct).astype("datetime64[D]").astype("datetime64[Y]")

@@ -106,6 +106,18 @@ def test_row_numbers_stay_right_when_many_files_share_a_block(tmp_path):
     assert report["C.csv"].rows_in == len(_days("2008-01-02", "2008-03-31"))
 
 
+@pytest.mark.parametrize("blank", ["\n", " \n", "\t\n", " \t \n", "\r\n", "\n \n\t\n"])
+@pytest.mark.parametrize("place", ["first", "within", "last"])
+def test_lines_of_nothing_but_white_space_are_no_rows(tmp_path, blank, place):
+    rows = [_row(str(day)) for day in _days("2008-01-02", "2008-03-31")]
+    header = blank + HEADER if place == "first" else HEADER
+    if place == "within":
+        rows[5] += blank
+    (tmp_path / "A.csv").write_text(header + "".join(rows) + (blank if place == "last" else ""))
+    bars, rejected, _ = _read(tmp_path)
+    assert (len(bars), rejected) == (len(rows), [])
+
+
 def test_a_key_that_two_files_have_is_kept_from_the_first_by_name(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "a").mkdir()
