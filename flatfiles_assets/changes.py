@@ -15,13 +15,13 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from flatfiles_assets.download.ledger import LedgerEntry
 from flatfiles_assets.download.listing import RemoteObject
 
-Why = Literal["new", "replaced", "retry", "damaged", "not loaded"]
+Why = Literal["new", "replaced", "retry", "damaged", "not loaded", "not recorded"]
 
 FIRST_RETRY = dt.timedelta(minutes=30)
 LONGEST_RETRY = dt.timedelta(days=1)
@@ -39,7 +39,8 @@ class Change:
         session: The session's date.
         why: ``new``: never attempted. ``replaced``: the object differs from the copy. ``retry``: the
             last attempt failed and its time has come. ``damaged``: the copy is. ``not loaded``: the
-            copy is current, the warehouse has not its rows.
+            copy is current, the warehouse has not its rows. ``not recorded``: it has them, and Dagster
+            does not know, because whoever loaded them was killed: nothing downstream follows.
         fingerprint: The object and the last attempt at it. It is the same in every tick until
             somebody attempts the session or the object changes.
     """
@@ -92,6 +93,7 @@ def compare(
     entries: Mapping[str, LedgerEntry],
     stored: Mapping[dt.date, str] | None,
     *,
+    unrecorded: Collection[dt.date] = frozenset(),
     failed_attempts: Callable[[str], int],
     now: dt.datetime,
 ) -> Comparison:
@@ -102,6 +104,7 @@ def compare(
         entries: The ledger's entries below the same prefixes, by key.
         stored: SHA-256 of the file that each session's rows in the warehouse come from, accepted or
             refused; None where the warehouse could not be asked.
+        unrecorded: Sessions that are loaded and of whose loading Dagster has no record.
         failed_attempts: How many attempts at a key have failed in a row.
         now: The present, with a zone.
     """
@@ -117,6 +120,8 @@ def compare(
                 waiting[session] = f"{entry.state} at the last attempt"
             elif stored is not None and stored.get(session) != entry.sha256:
                 why = "not loaded"
+            elif session in unrecorded:
+                why = "not recorded"
             else:
                 current.add(session)
         if why:

@@ -57,13 +57,26 @@ class SessionStatus:
 
 
 @dataclasses.dataclass(frozen=True)
-class _StoredFile:
+class StoredFile:
+    """One line of ``market.files``: the file that a session's rows come from.
+
+    Attributes:
+        state: ``loaded``: the accepted rows are in the table. ``refused``: none could be accepted.
+        sha256: The file's hexadecimal SHA-256.
+        rows_read: Its data rows.
+        rows_accepted: Rows in the table.
+        rows_rejected: Rows in the quarantine.
+        message: Why it was refused.
+        loaded_at: When the rows were committed, UTC.
+    """
+
     state: str
     sha256: str
     rows_read: int
     rows_accepted: int
     rows_rejected: int
     message: str
+    loaded_at: dt.datetime
 
 
 def last_published_session(dataset: Dataset, now: dt.datetime) -> dt.date:
@@ -81,7 +94,7 @@ def feed_inventory(
     dataset: Dataset, catalog: S3Catalog, ledger: Ledger, warehouse: Warehouse, start: dt.date, end: dt.date
 ) -> list[SessionStatus]:
     """The status of every session of a feed from start to end, both included."""
-    stored = _stored_files(warehouse, dataset)
+    stored = stored_files(warehouse, dataset)
     sessions = calendars.sessions(dataset.calendar, max(start, dataset.first_session), end)
     keys = {session: catalog.get_key(dataset.name, session) for session in sessions}
     entries = ledger.get_many(list(keys.values()))
@@ -109,7 +122,7 @@ def incomplete(statuses: Iterable[SessionStatus]) -> Sequence[dt.date]:
     return [status.session for status in statuses if status.state != "present"]
 
 
-def _status(session: dt.date, entry: LedgerEntry | None, stored: _StoredFile | None) -> SessionStatus:
+def _status(session: dt.date, entry: LedgerEntry | None, stored: StoredFile | None) -> SessionStatus:
     if stored is None:
         if entry is None:
             return SessionStatus(session, "missing")
@@ -125,26 +138,22 @@ def _status(session: dt.date, entry: LedgerEntry | None, stored: _StoredFile | N
     return SessionStatus(session, "present", stored.rows_accepted, share)
 
 
-def stored_checksums(warehouse: Warehouse, dataset: Dataset) -> dict[dt.date, str]:
-    """SHA-256 of the file that was last loaded or refused, by session.
+def stored_files(warehouse: Warehouse, dataset: Dataset) -> dict[dt.date, StoredFile]:
+    """The file that was last loaded or refused, by session.
 
     Raises:
-        WarehouseBusy: The wait for the file was longer than the warehouse's limit.
+        WarehouseBusy: The wait for the warehouse was longer than its limit.
     """
-    return {session: stored.sha256 for session, stored in _stored_files(warehouse, dataset).items()}
-
-
-def _stored_files(warehouse: Warehouse, dataset: Dataset) -> dict[dt.date, _StoredFile]:
     with warehouse.reader() as session:
         try:
             rows = session.sql(
                 """
                 SELECT trade_date, state, sha256, rows_read, rows_accepted, coalesce(rows_rejected, 0),
-                       coalesce(message, '')
+                       coalesce(message, ''), loaded_at
                 FROM market.files WHERE feed = $feed
                 """,
                 {"feed": dataset.name},
             ).fetchall()
         except (TableNotFound, WarehouseMissing):
             return {}
-    return {row[0]: _StoredFile(*row[1:]) for row in rows}
+    return {row[0]: StoredFile(*row[1:]) for row in rows}

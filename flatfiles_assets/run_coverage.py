@@ -1,13 +1,13 @@
-"""Which partitions of a feed runs are already about, as the instance knows it.
+"""Which partitions of a feed runs are already about, and which they have recorded, as the instance knows it.
 
-Here: how a tick avoids requesting what another tick, the UI or the command line has under way. Not
-here: what there is to request (`changes.py`).
+Here: how a tick avoids requesting what another tick, the UI or the command line has under way, and how
+it finds what a killed run has loaded without a record. Not here: what there is to request (`changes.py`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
@@ -21,6 +21,36 @@ DIGEST_TAG = "flatfiles/sync"
 """Tag of a run that names the work for whose sake it was requested."""
 
 _RECENT_RUNS = 100
+
+# A session that was recorded before may have been loaded anew since. Listings go back a week.
+_LOADED_LATELY = dt.timedelta(days=8)
+_MOST_LOADED_LATELY = 500
+
+
+def unrecorded_sessions(
+    instance: dg.DagsterInstance, key: dg.AssetKey, loaded_at: Mapping[dt.date, dt.datetime]
+) -> frozenset[dt.date]:
+    """The sessions whose rows were committed and never recorded as materialised.
+
+    Args:
+        instance: Dagster's instance.
+        key: The asset that the rows belong to.
+        loaded_at: When the rows of each session were committed, with a zone.
+    """
+    recorded = instance.get_materialized_partitions(key)
+    missing = {session for session in loaded_at if session.isoformat() not in recorded}
+    since = dt.datetime.now(dt.timezone.utc) - _LOADED_LATELY
+    lately = sorted((at, day) for day, at in loaded_at.items() if day not in missing and at > since)
+    if not lately:
+        return frozenset(missing)
+    lately = lately[-_MOST_LOADED_LATELY:]
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(key, after_timestamp=lately[0][0].timestamp()), limit=2 * _MOST_LOADED_LATELY
+    ).records
+    latest: dict[str | None, float] = {}
+    for record in records:
+        latest[record.partition_key] = max(latest.get(record.partition_key, 0.0), record.timestamp)
+    return frozenset(missing | {day for at, day in lately if latest.get(str(day), 0.0) < at.timestamp()})
 
 
 class RunCoverage:

@@ -35,7 +35,7 @@ from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.errors import FlatFilesError, MissingCredentials
 from flatfiles_assets.lookback_sensor import build_lookback_sensor
 from flatfiles_assets.resources import FlatFilesS3Resource, WarehouseResource
-from flatfiles_assets.run_coverage import DIGEST_TAG, RunCoverage
+from flatfiles_assets.run_coverage import DIGEST_TAG, RunCoverage, unrecorded_sessions
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.sync_cursor import SyncCursor, poll_interval, recent_months, tick_seconds
 from flatfiles_assets.warehouse.connection import Warehouse
@@ -97,7 +97,7 @@ def build_sync_sensor(
                 if reason := tick.reason_to_rest():
                     return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
                 tick.list_bucket(flatfiles_s3)
-                comparison = tick.compare(warehouse.open())
+                comparison = tick.compare(warehouse.open(), context.instance)
         except MissingCredentials as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         except FlatFilesError as error:
@@ -189,19 +189,22 @@ class _Tick:
             self.swept_to = year
         self.swept_all = year < first_year
 
-    def compare(self, store: Warehouse) -> Comparison:
+    def compare(self, store: Warehouse, instance: dg.DagsterInstance) -> Comparison:
         """What the listing means."""
         # Whoever loads holds the file for long; which rows are stored can wait for another tick.
         patient = Warehouse(store.path, lock_timeout_seconds=_WAREHOUSE_WAIT_SECONDS)
-        stored: dict[dt.date, str] | None
         try:
-            stored = inventory.stored_checksums(patient, self.dataset)
+            stored = inventory.stored_files(patient, self.dataset)
         except WarehouseBusy:
             stored = None
+        loaded_at = {
+            session: file.loaded_at for session, file in (stored or {}).items() if file.state == "loaded"
+        }
         return compare(
             self.remote,
             self.entries,
-            stored,
+            None if stored is None else {session: file.sha256 for session, file in stored.items()},
+            unrecorded=unrecorded_sessions(instance, market_key(self.dataset), loaded_at),
             failed_attempts=self.cache.ledger.failures_in_a_row,
             now=self.now,
         )

@@ -23,10 +23,13 @@ from unittest import mock
 
 import dagster as dg
 import pyarrow as pa
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from obstore.exceptions import BaseError
 
+from flatfiles_assets.assets.flat_files import market_key
+from flatfiles_assets.assets.partitions import dataset_partitions
 from flatfiles_assets.calendars import sessions
-from flatfiles_assets.datasets import Dataset, selected_datasets
+from flatfiles_assets.datasets import Dataset, get_dataset, selected_datasets
 from flatfiles_assets.download import listing
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.connection import S3Connection
@@ -67,7 +70,7 @@ def run() -> list[Row]:
                 dataset.name: list(list_remote(connection, bucket, _prefix(dataset))) for dataset in DATASETS
             }
             n_keys = sum(map(len, objects.values()))
-            _know_everything(objects)
+            _know_everything(objects, instance)
             whole = statistics.median(_seconds(lambda: _list_all(connection, bucket)) for _ in range(_RUNS))
             now = dt.datetime.now(dt.timezone.utc)
             poll = _Measured(instance, SyncCursor(polled_at=None, swept_at=now))
@@ -165,10 +168,10 @@ def _platform(server: S3Server, bucket: str, folder: Path, first: dt.date) -> It
         yield instance
 
 
-def _know_everything(objects: dict[str, list[RemoteObject]]) -> None:
-    """Ledger and warehouse as they are once every file was fetched and loaded."""
+def _know_everything(objects: dict[str, list[RemoteObject]], instance: dg.DagsterInstance) -> None:
+    """Ledger, warehouse and instance as they are once every file was fetched and loaded, a month ago."""
     settings = load_settings()
-    now = dt.datetime.now(dt.timezone.utc)
+    now = dt.datetime.now(dt.timezone.utc) - dt.timedelta(days=30)
     rows = []
     with FileCache(settings.flatfiles_cache_dir) as cache:
         for feed, found in objects.items():
@@ -177,13 +180,32 @@ def _know_everything(objects: dict[str, list[RemoteObject]]) -> None:
                 for o in found
             )
             rows += [_file_row(feed, o, now) for o in found]
+            _record(instance, get_dataset(feed), [_session_of(o) for o in found])
     with Warehouse(settings.warehouse_path).writer("benchmark") as transaction:
         transaction.replace_all(FILES, pa.Table.from_pylist(rows, schema=FILES.arrow_schema))
 
 
+def _record(instance: dg.DagsterInstance, dataset: Dataset, days: list[dt.date]) -> None:
+    @dg.asset(
+        key=market_key(dataset),
+        partitions_def=dataset_partitions(dataset),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def loaded() -> None:
+        return
+
+    first = max(min(days), dataset.first_session)
+    tags = {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(max(days))}
+    dg.materialize([loaded], instance=instance, tags=tags)
+
+
+def _session_of(item: RemoteObject) -> dt.date:
+    return dt.date.fromisoformat(item.key[-17:-7])
+
+
 def _file_row(feed: str, item: RemoteObject, now: dt.datetime) -> dict[str, object]:
     return {
-        "trade_date": dt.date.fromisoformat(item.key[-17:-7]),
+        "trade_date": _session_of(item),
         "feed": feed,
         "file": item.key,
         "state": "loaded",
