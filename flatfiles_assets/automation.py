@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
+from flatfiles_assets.checks.results import HeldBack, held_back, last_evaluated
 from flatfiles_assets.datasets import NEW_YORK
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.sync_cursor import tick_seconds
@@ -54,6 +55,8 @@ def build_automation_sensor() -> dg.AutomationConditionSensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=tick_seconds(),
         emit_backfills=True,
+        # Only there can a condition be one of ours.
+        use_user_code_server=True,
         description="Brings tables and features up to date with what they are computed from.",
     )
 
@@ -131,16 +134,51 @@ def _is_asked_for() -> Condition:
 
 
 def _blocked() -> Condition:
-    """Something upstream has rows that its blocking checks have not passed.
+    """Something upstream has rows of the session that its blocking checks do not trust.
 
-    Unlike Dagster's own `all_deps_blocking_checks_passed`, it lets a session pass of which a dependency
-    has nothing: the archives end in 2009, and many warehouses have none.
+    Unlike Dagster's own `all_deps_blocking_checks_passed`, it tells sessions apart: a bad one holds
+    back itself and not the feed. And it lets a session pass of which a dependency has nothing: the
+    archives end in 2009, and many warehouses have none.
     """
-    passed = dg.AutomationCondition.check_passed() | dg.AutomationCondition.will_be_requested()
-    all_passed = dg.AutomationCondition.all_checks_match(passed, blocking_only=True)
-    return dg.AutomationCondition.any_deps_match(~all_passed & ~dg.AutomationCondition.missing()).with_label(
-        "a blocking check upstream has not passed"
-    )
+    there = ~dg.AutomationCondition.missing() & ~dg.AutomationCondition.will_be_requested()
+    return dg.AutomationCondition.any_deps_match(there & _HeldBack())
+
+
+class _HeldBack(dg.AutomationCondition[dg.AssetKey]):
+    """The partitions of an asset that its blocking checks hold back, or have not judged yet."""
+
+    @property
+    def name(self) -> str:
+        return "held_back_by_a_check"
+
+    @property
+    def description(self) -> str:
+        return "A blocking check has found the session bad, or was not evaluated since the last update"
+
+    @property
+    def requires_cursor(self) -> bool:
+        return False
+
+    async def evaluate(  # type: ignore[override]  # Dagster awaits it; its own conditions do the same.
+        self, context: dg.AutomationContext[dg.AssetKey]
+    ) -> dg.AutomationResult[dg.AssetKey]:
+        view, found = context.asset_graph_view, context.candidate_subset
+        if found.is_empty:
+            return dg.AutomationResult(context, found)
+        held: set[str] = set()
+        for key in context.asset_graph.get(context.key).check_keys:
+            if not context.asset_graph.get(key).blocking:
+                continue
+            says = HeldBack(everything=True)
+            record = last_evaluated(view.instance, key)
+            if record and record.evaluation and await record.targets_latest_materialization(view):
+                says = held_back(record.evaluation)
+            if says.everything:
+                return dg.AutomationResult(context, found)
+            held.update(day.isoformat() for day in says.sessions)
+        if not found.is_partitioned:
+            return dg.AutomationResult(context, context.get_empty_subset())
+        return dg.AutomationResult(context, found.compute_intersection_with_partition_keys(held))
 
 
 def _with_condition(spec: dg.AssetSpec) -> dg.AssetSpec:

@@ -11,7 +11,7 @@ import dagster as dg
 
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.demo.market import SyntheticMarket
-from flatfiles_assets.demo.vendor_files import object_key, vendor_file
+from flatfiles_assets.demo.vendor_files import object_key, to_csv_gz, vendor_file
 from flatfiles_assets.runs import RangeRun, run_ranges
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets_tests.s3_servers import S3Server
@@ -41,6 +41,13 @@ class Platform:
         body = vendor_file(getattr(MARKET, _TABLES[feed])(day), fault)
         self.server.client().put_object(Bucket=self.bucket, Key=object_key(feed, day), Body=body)
         return body
+
+    def put_half_of(self, session: str) -> None:
+        """Publish a session's file without the second half of its rows."""
+        day = dt.date.fromisoformat(session)
+        bars = MARKET.day_bars(day)
+        half = to_csv_gz(bars.slice(0, bars.num_rows // 2))
+        self.server.client().put_object(Bucket=self.bucket, Key=object_key("stocks_daily", day), Body=half)
 
     def put_range(self, start: str, end: str) -> list[str]:
         """Publish every session of a range; returns them."""

@@ -120,10 +120,13 @@ def build_flat_file_assets(dataset: Dataset) -> dg.AssetsDefinition:
                 report.record(context)
                 raise
             report.add_to_latest(_inventory_picture(dataset, flatfiles_s3, cache, store))
+            # Judged before anything is recorded: a process killed in between must not leave sessions
+            # that count as loaded and that no check has seen.
+            results = list(checks)
             if report.has_failures:
-                log_results(context, checks)
+                log_results(context, results)
             yield from report.conclude(context)
-            yield from checks
+            yield from results
 
     return ingest
 

@@ -8,8 +8,9 @@ whenever one file of a range cannot be had, and the sessions that were stored al
 on unchecked. Either checks or assets can be run alone.
 
 A check that failed keeps its bad sessions in view: later runs judge them again with their own, so
-that one good day does not turn an unrepaired feed green. They leave the list when their file is
-repaired, or when an operator accepts them (``FLATFILES_ACCEPTED_SESSIONS``).
+that one good day does not turn an unrepaired feed green. They fail no later run, and hold nothing
+back but themselves. They leave the list when their file is repaired, or when an operator accepts
+them (``FLATFILES_ACCEPTED_SESSIONS``).
 """
 
 from __future__ import annotations
@@ -304,7 +305,7 @@ def run_feed_checks(
     facts = Facts(dataset, warehouse.session(), sorted(sessions), now)
     for check in MARKET_CHECKS:
         if check.name in selected:
-            yield result_of(selected[check.name], check.judge(facts))
+            yield result_of(selected[check.name], check.judge(facts), keys if started_at else None)
 
 
 def _judge_files(cache: FileCache, keys: Mapping[dt.date, str], started_at: dt.datetime | None) -> Verdict:

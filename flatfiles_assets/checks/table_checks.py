@@ -56,4 +56,4 @@ def run_table_checks(
         wanted = sorted({*sessions, *in_view})
         figures = evidence.session_figures(session, table, ["ticker"], wanted)
     for name, (_, judge) in _BY_SESSION.items():
-        yield result_of(keys[name], judge(sorted(figures), figures))
+        yield result_of(keys[name], judge(sorted(figures), figures), sessions)

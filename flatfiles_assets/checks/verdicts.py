@@ -48,6 +48,7 @@ class Verdict:
         bad: The sessions that are not well, in order, each with what is wrong.
         numbers: What was measured, for plots over time.
         serious: False where it is a warning, and nothing is to be stopped for it.
+        doubtful: Bad sessions that are no more than a warning beside others that are serious.
     """
 
     passed: bool
@@ -55,6 +56,12 @@ class Verdict:
     bad: Mapping[dt.date, str] = dataclasses.field(default_factory=dict)
     numbers: Numbers = dataclasses.field(default_factory=dict)
     serious: bool = True
+    doubtful: frozenset[dt.date] = frozenset()
+
+    @property
+    def untrusted(self) -> list[dt.date]:
+        """The bad sessions that must not spread, in order."""
+        return [day for day in self.bad if day not in self.doubtful] if self.serious else []
 
 
 def by_session(
@@ -245,13 +252,15 @@ def judge_rejected(sessions: Sequence[dt.date], loaded: Mapping[dt.date, LoadedS
         return f"{shares[day]:.2%} of the rows were rejected ({rules})"
 
     worst = max(shares.values(), default=0.0)
-    return by_session(
+    verdict = by_session(
         sessions,
         problem,
         f"At most {DOUBTFUL_REJECTED_SHARE:.1%} of the rows rejected",
         {"highest_rejected_share": round(worst, 6)},
         serious=worst > UNTRUSTED_REJECTED_SHARE,
     )
+    doubtful = frozenset(day for day in verdict.bad if shares[day] <= UNTRUSTED_REJECTED_SHARE)
+    return dataclasses.replace(verdict, doubtful=doubtful)
 
 
 def judge_agreement(found: Mapping[dt.date, Agreement]) -> Verdict:

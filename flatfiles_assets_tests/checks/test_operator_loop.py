@@ -8,12 +8,12 @@ import dagster as dg
 import pytest
 
 from flatfiles_assets.assets.flat_files import market_key, raw_key
+from flatfiles_assets.checks.results import held_back
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.definitions import build_defs
-from flatfiles_assets.demo.vendor_files import object_key, to_csv_gz
 from flatfiles_assets.instance.home import open_instance
 from flatfiles_assets.runs import RangeRun, run_ranges
-from flatfiles_assets_tests.platform import MARKET, Platform
+from flatfiles_assets_tests.platform import Platform
 
 STOCKS = get_dataset("stocks_daily")
 DOWNSTREAM = dg.AssetKey(["market", "quarantine"])
@@ -34,15 +34,6 @@ def _launch(platform: Platform, days: list[str]) -> list[RangeRun]:
 def _downstream_days(platform: Platform) -> set[str]:
     with open_instance(platform.home) as instance:
         return instance.get_materialized_partitions(DOWNSTREAM)
-
-
-def _put_half_of(platform: Platform, day: str) -> None:
-    session = dt.date.fromisoformat(day)
-    bars = MARKET.day_bars(session)
-    half = to_csv_gz(bars.slice(0, bars.num_rows // 2))
-    platform.server.client().put_object(
-        Bucket=platform.bucket, Key=object_key("stocks_daily", session), Body=half
-    )
 
 
 def test_a_corrupted_file_stops_at_the_step_and_the_good_sessions_are_still_checked(
@@ -69,7 +60,7 @@ def test_a_day_that_lacks_half_its_rows_is_named_and_blocks_what_depends_on_it(
     platform: Platform, last_check
 ):
     days = platform.put_range("2024-01-02", "2024-01-10")
-    _put_half_of(platform, days[-1])
+    platform.put_half_of(days[-1])
     (run,) = _launch(platform, days)
 
     assert not run.succeeded
@@ -89,20 +80,40 @@ def test_a_day_that_lacks_half_its_rows_is_named_and_blocks_what_depends_on_it(
     assert _downstream_days(platform) == set(days)
 
 
-def test_a_bad_day_stays_in_view_until_it_is_repaired(
+def test_a_bad_day_stays_in_view_until_it_is_repaired(platform: Platform, last_check):
+    """The next good day must not turn the feed green; nor must it fail for the sake of the bad one."""
+    days = platform.put_range("2024-01-02", "2024-01-11")
+    bad = days[-2]
+    platform.put_half_of(bad)
+    _launch(platform, days[:-1])
+    assert last_check("row_count").severity == dg.AssetCheckSeverity.ERROR
+    (run,) = _launch(platform, days[-1:])
+
+    assert run.succeeded, run.message
+    assert _downstream_days(platform) == {days[-1]}
+    found = last_check("row_count")
+    assert not found.passed
+    assert found.severity == dg.AssetCheckSeverity.WARN
+    assert bad in (found.description or "")
+    assert held_back(found).sessions == {dt.date.fromisoformat(bad)}
+
+    platform.put(bad)
+    (run,) = _launch(platform, [bad])
+    assert run.succeeded, run.message
+    assert last_check("row_count").passed
+    assert held_back(last_check("row_count")).sessions == set()
+
+
+def test_a_bad_day_that_an_operator_accepts_leaves_the_view(
     platform: Platform, last_check, monkeypatch: pytest.MonkeyPatch
 ):
-    """The next good day must not turn the feed green, or the bad one would spread with it."""
-    days = platform.put_range("2024-01-02", "2024-01-11")
-    _put_half_of(platform, days[-2])
-    _launch(platform, days[:-1])
+    days = platform.put_range("2024-01-02", "2024-01-10")
+    platform.put_half_of(days[-1])
+    _launch(platform, days)
+    monkeypatch.setenv("FLATFILES_ACCEPTED_SESSIONS", f"stocks_daily:{days[-1]}")
+
     (run,) = _launch(platform, days[-1:])
 
-    assert not run.succeeded
-    assert "2024-01-10" in (last_check("row_count").description or "")
-
-    monkeypatch.setenv("FLATFILES_ACCEPTED_SESSIONS", "stocks_daily:2024-01-10")
-    (run,) = _launch(platform, days[-1:])
     assert run.succeeded, run.message
     assert last_check("row_count").passed
 

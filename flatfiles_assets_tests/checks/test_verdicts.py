@@ -126,6 +126,14 @@ def test_rejected_rows_are_a_warning_until_they_are_many(rejected, passed, serio
     assert verdict.serious is serious
 
 
+def test_a_doubtful_session_is_trusted_beside_one_that_is_not():
+    few, many = {"duplicate": 2}, {"duplicate": 200}
+    loaded = _loaded({DAYS[0]: 998}, few) | _loaded({LAST: 800}, many)
+    verdict = verdicts.judge_rejected([DAYS[0], LAST], loaded)
+    assert list(verdict.bad) == [DAYS[0], LAST]
+    assert verdict.untrusted == [LAST]
+
+
 def test_a_few_tickers_may_differ_between_days_and_minutes():
     assert verdicts.judge_agreement({LAST: Agreement(100, 5, 5)}).passed
     verdict = verdicts.judge_agreement({LAST: Agreement(100, 6, 0), DAYS[0]: Agreement(100, 0, 0)})

@@ -15,6 +15,7 @@ from flatfiles_assets_tests.platform import Platform
 
 STOCKS, RAW_STOCKS = dg.AssetKey(["market", "stocks_daily"]), dg.AssetKey(["raw", "stocks_daily"])
 DAILY_PRICES, QUARANTINE = dg.AssetKey(["market", "daily_prices"]), dg.AssetKey(["market", "quarantine"])
+WEEKLY = dt.timedelta(days=7, minutes=1)
 ALGORITHMS = [dg.AssetKey(["algorithm", name]) for name in ("mean_reversion", "momentum", "pairs_trading")]
 
 
@@ -43,10 +44,17 @@ class Automation:
         for partition in partitions:
             self.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
 
-    def check(self, key: dg.AssetKey, passed: bool = True) -> None:
+    def check(
+        self,
+        key: dg.AssetKey,
+        passed: bool = True,
+        severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+    ) -> None:
         for check_key in self.defs.resolve_asset_graph().get_check_keys_for_assets({key}):
             self.instance.report_runless_asset_event(
-                dg.AssetCheckEvaluation(key, check_name=check_key.name, passed=passed, metadata={})
+                dg.AssetCheckEvaluation(
+                    key, check_name=check_key.name, passed=passed, metadata={}, severity=severity
+                )
             )
 
 
@@ -88,6 +96,47 @@ def test_a_blocking_check_that_failed_holds_the_prices_back_but_not_what_was_rej
 
     automation.check(STOCKS)
     assert set(automation.tick()) == {DAILY_PRICES, *ALGORITHMS}, "what waited is remembered"
+
+
+def test_a_warning_of_a_blocking_check_holds_nothing_back(automation: Automation):
+    automation.materialize(STOCKS, WEEK[0])
+    automation.check(STOCKS, passed=False, severity=dg.AssetCheckSeverity.WARN)
+
+    assert automation.tick()[DAILY_PRICES] == {WEEK[0]}
+
+
+def test_a_bad_session_holds_back_itself_and_no_other(
+    automation: Automation, operator: Operator, platform: Platform
+):
+    days = platform.put_range("2024-01-02", "2024-01-10")
+    lacking, misdated = days[-1], days[2]
+    platform.put_half_of(lacking)
+    platform.put(misdated, "misdated")
+    operator.tick()
+    assert automation.tick()[DAILY_PRICES] == set(days) - {lacking, misdated}
+
+    platform.put("2024-01-11")
+    operator.tick_later(WEEKLY)
+    assert automation.tick()[DAILY_PRICES] == {"2024-01-11"}
+
+    platform.put(lacking)
+    operator.tick_later(WEEKLY)
+    assert automation.tick()[DAILY_PRICES] == {lacking}
+    platform.put(misdated)
+    operator.tick_later(WEEKLY)
+    assert automation.tick()[DAILY_PRICES] == {misdated}
+
+
+def test_rows_that_no_check_has_seen_yet_wait(automation: Automation, operator: Operator, platform: Platform):
+    platform.put(WEEK[0])
+    operator.tick()
+    automation.materialize(STOCKS, WEEK[1])
+
+    assert DAILY_PRICES not in automation.tick()
+
+    platform.put(WEEK[1])
+    operator.tick_later(WEEKLY)
+    assert automation.tick()[DAILY_PRICES] == set(WEEK[:2])
 
 
 def test_an_update_between_request_and_run_is_not_lost(automation: Automation):

@@ -22,10 +22,10 @@ _PATIENCE_SECONDS = 150.0
 
 
 def _latest_sessions() -> list[str]:
-    """Two sessions of the months that every poll lists, long enough ago to have partitions."""
+    """Three sessions of the months that every poll lists, long enough ago to have partitions."""
     today = dt.datetime.now(dt.timezone.utc).date()
     found = sessions("XNYS", today - dt.timedelta(days=20), today - dt.timedelta(days=3))
-    return [day.isoformat() for day in found[-2:]]
+    return [day.isoformat() for day in found[-3:]]
 
 
 @pytest.fixture
@@ -90,7 +90,8 @@ def _replace_without(platform: Platform, session: str, ticker: str) -> None:
 def test_a_file_in_the_bucket_becomes_features_and_a_replaced_one_changes_them(
     platform: Platform, daemon: subprocess.Popen[bytes]
 ):
-    first, last = _latest_sessions()
+    refused, first, last = _latest_sessions()
+    platform.put(refused, "misdated")
     platform.put(first)
     platform.put(last)
     _wait_for(lambda: _features(platform, last), platform, "the first features")
