@@ -143,7 +143,7 @@ def _read_source(
             "JOIN (SELECT unnest($symbols) AS ticker, unnest(range(len($symbols))) AS number) USING (ticker)"
         )
         ticker = "number::INTEGER"
-    rows = session.sql(
+    rows = session.scan(
         f"SELECT bars.trade_date, {ticker} AS ticker, {chosen} "
         f"FROM {source} bars {by_symbol} WHERE bars.trade_date BETWEEN $first AND $last",
         parameters,

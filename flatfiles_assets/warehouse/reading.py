@@ -22,7 +22,7 @@ import pyarrow as pa
 from flatfiles_assets.datasets import TRADE_DATE
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import load_settings
-from flatfiles_assets.warehouse.database import attached, explained, table_names, table_not_found
+from flatfiles_assets.warehouse.database import attached, explained, few_buffers, table_names, table_not_found
 from flatfiles_assets.warehouse.locking import FileQueue
 from flatfiles_assets.warehouse.schema import TABLES, TableSchema, quoted, schema_from_arrow, stored_name
 
@@ -130,6 +130,11 @@ class WarehouseSession:
         ):
             return run_query(connection, query, params)
 
+    def scan(self, query: str, params: Parameters = None) -> QueryResult:
+        """As `sql`, and faster for a query that reads much of a table and neither sorts nor groups it."""
+        with self.held() as session:
+            return session.scan(query, params)
+
     @contextmanager
     def held(self) -> Iterator[WarehouseSession]:
         """A session that opens the file once for several calls, and so sees one state of it.
@@ -221,6 +226,10 @@ class _HeldSession(WarehouseSession):
 
     def sql(self, query: str, params: Parameters = None) -> QueryResult:
         return run_query(self._connection, query, params)
+
+    def scan(self, query: str, params: Parameters = None) -> QueryResult:
+        with few_buffers(self._connection):
+            return run_query(self._connection, query, params)
 
     def tables(self) -> list[str]:
         return table_names(self._connection)

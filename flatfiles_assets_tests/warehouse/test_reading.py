@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from pathlib import Path
 
 import duckdb
@@ -170,6 +171,73 @@ def test_a_session_and_its_results_leave_the_file_free(session: WarehouseSession
     with duckdb.connect(path) as connection:
         connection.execute("CREATE TABLE x (y INT)")
     assert session.sql("SELECT count(*) FROM market.x").fetchone() == (0,)
+
+
+def test_a_held_session_shows_one_state_and_a_writer_waits_for_its_end(warehouse: Warehouse):
+    """Who computes from several queries needs them to agree, and must not wait behind who waits for it."""
+
+    def write(volume: float) -> None:
+        with warehouse.writer("test") as transaction:
+            rows = day_bars([TUESDAY], volume=volume)
+            transaction.replace(STOCKS_DAILY, rows, {"trade_date": [TUESDAY]})
+
+    def volumes(session: WarehouseSession) -> set[float]:
+        return set(session.table("market.stocks_daily").to_arrow()["volume"].to_pylist())
+
+    write(1.0)
+    session = warehouse.session(timeout=2)
+    writer = threading.Thread(target=write, args=(2.0,))
+    with session.held() as held:
+        held.sql("SET VARIABLE seen = 7")
+        writer.start()
+        writer.join(0.5)
+        assert writer.is_alive()
+        assert volumes(held) == {1.0}
+        assert held.tables() == ["market.stocks_daily"]
+        assert held.schema("market.stocks_daily") == STOCKS_DAILY
+        assert len(held.scan("SELECT * FROM market.stocks_daily")) == 3
+        with held.held() as again:
+            assert again.sql("SELECT getvariable('seen')").fetchone() == (7,), "one connection for all calls"
+    writer.join(20)
+    assert volumes(session) == {2.0}
+
+
+def test_a_held_session_gives_the_file_back_after_an_error(session: WarehouseSession, path: Path):
+    with pytest.raises(QueryFailed), session.held() as held:
+        held.sql("SELECT tickr FROM market.stocks_daily")
+    with duckdb.connect(path) as connection:
+        connection.execute("CREATE TABLE x (y INT)")
+
+
+def test_without_a_warehouse_there_is_nothing_to_hold_or_scan(warehouse: Warehouse):
+    with pytest.raises(WarehouseMissing), warehouse.session().held():
+        pass
+    with pytest.raises(WarehouseMissing):
+        warehouse.session().scan("SELECT 1")
+
+
+def test_a_scan_reads_more_than_it_has_memory_for_and_leaves_none_of_its_limits(
+    warehouse: Warehouse, path: Path
+):
+    limit = "SELECT current_setting('memory_limit')"
+    session = warehouse.session()
+    with warehouse.writer("test") as transaction:
+        transaction.create(STOCKS_DAILY)
+    with duckdb.connect(path) as connection:
+        connection.execute(
+            "INSERT INTO stocks_daily SELECT DATE '2024-01-02', n::VARCHAR, "
+            "random(), random(), random(), random(), random(), n FROM range(2_000_000) t(n)"
+        )
+    with session.held() as held:
+        before = held.sql(limit).fetchone()
+        assert held.scan(limit).fetchone() != before
+        scanned = held.scan("SELECT close, ticker, volume FROM market.stocks_daily").to_arrow()
+        assert held.sql(limit).fetchone() == before
+        with pytest.raises(TableNotFound):
+            held.scan("SELECT * FROM market.none")
+        assert held.sql(limit).fetchone() == before
+    expected = session.sql("SELECT close, ticker, volume FROM market.stocks_daily").to_arrow()
+    assert scanned.equals(expected)
 
 
 def test_the_schema_of_a_table_says_what_is_stored(session: WarehouseSession, path: Path):
