@@ -109,10 +109,11 @@ class FileCache:
         Raises:
             InvalidArgument: The key would lie outside of the cache, or among its own files.
         """
-        parts = PurePosixPath(key).parts
+        pure = PurePosixPath(key)
+        parts = pure.parts
         if not parts or key.startswith("/") or key.endswith("/") or "\0" in key or "\\" in key:
             reason = "a key is a relative path of a file"
-        elif ".." in parts or str(PurePosixPath(key)) != key:
+        elif ".." in parts or str(pure) != key:
             reason = "a key has no empty, . or .. parts"
         elif parts[0].lower() == METADATA_FOLDER:
             reason = f"{METADATA_FOLDER}/ is the cache's own folder"

@@ -6,13 +6,14 @@ happens to one key (`fetcher.py`).
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import contextlib
 import os
 import queue
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+
+import uvloop
 
 from flatfiles_assets.download.cache import FetchedFile, FileCache
 from flatfiles_assets.download.connection import S3Connection
@@ -100,7 +101,7 @@ def _in_order(
     if not keys:
         return
     ready: _Ready = queue.SimpleQueue()
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()
     task = loop.create_task(run(ready))
 
     def serve() -> None:
