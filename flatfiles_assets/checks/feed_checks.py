@@ -15,6 +15,7 @@ them (``FLATFILES_ACCEPTED_SESSIONS``).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import functools
@@ -302,10 +303,13 @@ def run_feed_checks(
         if check.name in selected
     }
     sessions = {*keys, *(day for days in in_view.values() for day in days)} - accepted
-    facts = Facts(dataset, warehouse.session(), sorted(sessions), now)
-    for check in MARKET_CHECKS:
-        if check.name in selected:
-            yield result_of(selected[check.name], check.judge(facts), keys if started_at else None)
+    session = warehouse.session()
+    # Opened once for all checks, unless nothing was ever loaded, which each of them can say.
+    with session.held() if warehouse.path.exists() else contextlib.nullcontext(session) as one_state:
+        facts = Facts(dataset, one_state, sorted(sessions), now)
+        judged = {check.name: check.judge(facts) for check in MARKET_CHECKS if check.name in selected}
+    for name, verdict in judged.items():
+        yield result_of(selected[name], verdict, keys if started_at else None)
 
 
 def _judge_files(cache: FileCache, keys: Mapping[dt.date, str], started_at: dt.datetime | None) -> Verdict:
