@@ -73,7 +73,7 @@ def follows_upstream(*, checked: bool = True) -> Condition:
     coming = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.will_be_requested())
     unadjustable = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.missing()).allow(_REFERENCE)
     condition = (
-        (_is_older_than_its_prices() | coming.ignore(_REFERENCE) | _has_news_of_reference())
+        (_is_older_than_its_prices() | _was_left_out() | coming.ignore(_REFERENCE) | _has_news_of_reference())
         & ~_is_asked_for()
         & ~unadjustable
         & ~dg.AutomationCondition.any_deps_in_progress()
@@ -115,6 +115,16 @@ def _is_older_than_its_prices() -> Condition:
     """
     updated = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
     return updated.ignore(_REFERENCE).since(dg.AutomationCondition.newly_updated())
+
+
+def _was_left_out() -> Condition:
+    """Something upstream had the session before anybody evaluated conditions, and the asset has not.
+
+    What was loaded by hand before the daemon first ran is an update that no tick has seen.
+    """
+    there = dg.AutomationCondition.any_deps_match(~dg.AutomationCondition.missing()).ignore(_REFERENCE)
+    left_out = dg.AutomationCondition.initial_evaluation() & dg.AutomationCondition.missing() & there
+    return left_out.since(dg.AutomationCondition.newly_updated())
 
 
 def _has_news_of_reference() -> Condition:

@@ -27,7 +27,7 @@ class Automation:
         self.defs = defs
         self.cursor = None
         self.result: Any = None
-        self.tick()
+        self.first = self.tick()
 
     def tick(self) -> dict[dg.AssetKey, set[str | None]]:
         """Evaluate every condition; returns what is requested, by asset."""
@@ -81,6 +81,21 @@ def test_a_loaded_session_is_carried_to_every_table_and_feature_of_that_session(
 
     assert requested == {key: {WEEK[0]} for key in (DAILY_PRICES, QUARANTINE, *ALGORITHMS)}
     assert automation.tick() == {}, "what was requested is not requested again"
+
+
+def test_what_was_loaded_before_the_first_tick_is_carried_on_too(operator: Operator, platform: Platform):
+    platform.put(WEEK[0])
+    platform.put(WEEK[1], "misdated")
+    operator.tick()
+    for name in ("splits", "dividends"):
+        operator.instance.report_runless_asset_event(
+            dg.AssetMaterialization(dg.AssetKey(["reference", name]))
+        )
+
+    automation = Automation(operator.instance, operator.defs)
+
+    assert automation.first[DAILY_PRICES] == automation.first[ALGORITHMS[0]] == {WEEK[0]}
+    assert automation.tick() == {}
 
 
 def test_a_file_without_its_rows_is_loaded(automation: Automation):
