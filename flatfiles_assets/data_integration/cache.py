@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import glob
 import hashlib
 import json
 import logging
@@ -165,7 +166,9 @@ class ResultCache:
     def _entries(self) -> list[tuple[float, Path, int]]:
         """Last use, folder and size of each entry."""
         found = []
-        for manifest in self.directory.glob(f"*/*/{_MANIFEST}"):
+        # `Path.glob` would raise where another process removes a folder between its steps.
+        for name in glob.iglob(f"*/*/{_MANIFEST}", root_dir=self.directory):  # noqa: PTH207
+            manifest = self.directory / name
             with contextlib.suppress(OSError):
                 size_bytes = sum(path.stat().st_size for path in manifest.parent.iterdir())
                 found.append((manifest.stat().st_mtime, manifest.parent, size_bytes))
