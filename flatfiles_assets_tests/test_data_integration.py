@@ -271,6 +271,20 @@ def test_partial_coverage_is_data_and_a_warning_and_min_coverage_decides(door):
         get(door, symbols=symbols, min_coverage=0.2)
 
 
+@pytest.mark.filterwarnings("ignore::flatfiles_assets.data_integration.CoverageWarning")
+def test_what_is_not_there_is_nan_in_pandas_and_null_in_polars_and_arrow(door):
+    symbols = ["AAPL", "IPOX"]
+    frames = {form: get(door, symbols=symbols, as_=form) for form in ("pandas", "polars", "arrow")}
+    for key in ("price_data", "returns_data", "volume_data", "momentum_data"):
+        pandas, polars, arrow = (frames[form][key] for form in ("pandas", "polars", "arrow"))
+        for column in set(arrow.column_names) - {"session"}:
+            missing = int(pandas[column].isna().sum())
+            assert polars[column].null_count() == arrow[column].null_count == missing, (key, column)
+            if polars[column].dtype == pl.Float64:
+                assert not polars[column].is_nan().any(), (key, column)
+        assert sum(column.null_count for column in arrow.columns), key
+
+
 def test_a_symbol_without_a_bar_in_the_range_is_named_not_found(door):
     with pytest.warns(CoverageWarning):
         data = get(door, symbols=["AAPL", "IPOX"], dates=("2024-01-02", "2024-01-31"))

@@ -177,10 +177,9 @@ def rank_rows(values: FloatArray, members: BoolArray) -> tuple[FloatArray, Float
     ascending = np.where(places <= n_counted, places, np.nan)
     for row in np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1)):
         ascending[row] = _shared_places(ordered[row], ascending[row])
-    ranks, percentiles = np.empty_like(ranked), np.empty_like(ranked)
-    np.put_along_axis(ranks, order, n_counted + 1 - ascending, axis=1)
-    np.put_along_axis(percentiles, order, ascending / np.maximum(n_counted, 1), axis=1)
-    return ranks, percentiles
+    places_of_values = np.empty_like(ranked)
+    np.put_along_axis(places_of_values, order, ascending, axis=1)
+    return n_counted + 1 - places_of_values, places_of_values / np.maximum(n_counted, 1)
 
 
 def _shared_places(ordered: FloatArray, places: FloatArray) -> FloatArray:

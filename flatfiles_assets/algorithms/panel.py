@@ -309,8 +309,14 @@ def to_long(
         return matrix if complete else matrix[cells]
 
     arrays = [
-        keys[name] if name in keys else pa.array(values(name), from_pandas=True)
+        keys[name] if name in keys else null_where_nan(values(name))
         for name in (each.name for each in columns)
     ]
     schema = pa.schema([(each.name, each.table_type) for each in columns])
     return pa.Table.from_arrays([a.cast(f.type) for a, f in zip(arrays, schema, strict=True)], schema=schema)
+
+
+def null_where_nan(values: npt.NDArray[np.generic]) -> pa.Array:
+    """An Arrow array of numbers; numpy finds the NaN several times faster than Arrow does."""
+    missing = np.isnan(values)
+    return pa.array(values, mask=missing) if missing.any() else pa.array(values)

@@ -185,7 +185,7 @@ def _with_encoded_text(rows: pa.Table, prices: Prices) -> pa.Table:
 
     The rows are the panel's bars in order.
     """
-    _, columns = np.nonzero(prices.dated.has_bar[prices.rows])
+    columns = np.flatnonzero(prices.dated.has_bar[prices.rows]) % max(len(prices.dated.symbols), 1)
     texts = {
         "ticker": (columns.astype(np.int32), prices.dated.symbols),
         "adjustment": (np.zeros(len(columns), dtype=np.int8), [prices.dated.adjustment]),
