@@ -2,9 +2,9 @@
 
 Here: `BatchingSqliteEventLogStorage`. A range run over a year of sessions records two events per
 session and asset (planned, materialised). The stock storage opens two databases and commits at
-least twice for each; this one commits twice for the whole batch. What is stored is the same, row
-by row, but for planned checks, which are stored without their partitions' definition
-(`planned_small`). Not here: pool limits and `dagster.yaml` (`home`).
+least twice for each; this one commits twice for the whole batch, and keeps its compiled statements.
+What is stored is the same, row by row, but for planned checks, which are stored without their
+partitions' definition (`planned_small`). Not here: pool limits and `dagster.yaml` (`home`).
 
 Everything that is not a plain asset event goes the stock way, so new kinds of events in a later
 Dagster are stored correctly, only not faster.
@@ -12,6 +12,7 @@ Dagster are stored correctly, only not faster.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -126,21 +127,34 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
         if INDEX_SHARD_NAME not in self._initialized_dbs:
             with self.index_connection():
                 pass
-        engine = sqlalchemy.create_engine(
-            self.conn_string_for_shard(INDEX_SHARD_NAME),
-            poolclass=NullPool,
-            connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
-        )
-        try:
+        with _engine(self.conn_string_for_shard(INDEX_SHARD_NAME)).begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[sqlalchemy.Connection]:
+        with self._db_lock:
+            engine = _engine(self.conn_string_for_shard(shard))
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
             with engine.begin() as connection:
                 yield connection
-        finally:
-            engine.dispose()
 
     def dispose(self) -> None:
         """Stop watching and let go of the runs' locks."""
         self.run_locks.release_all()
         super().dispose()
+
+
+@functools.lru_cache(maxsize=16)
+def _engine(url: str) -> sqlalchemy.Engine:
+    """One engine for each database: it keeps compiled statements, and no connection.
+
+    The stock storage makes one for each event, and compiles each statement anew.
+    """
+    return sqlalchemy.create_engine(
+        url, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+    )
 
 
 def planned_small(event: EventLogEntry) -> EventLogEntry:
