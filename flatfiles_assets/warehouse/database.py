@@ -73,7 +73,7 @@ def few_buffers(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Let DuckDB read into the same little memory again and again.
 
     Fresh memory for everything that a scan reads costs the system half as much as the reading costs
-    DuckDB, and is given back when the file is closed. Sorts and joins of much may go to disk meanwhile.
+    DuckDB, and is given back when the file is closed. A query that sorts or joins much fails in it.
     """
     (threads,) = connection.execute("SELECT current_setting('threads')").fetchall()[0]
     connection.execute(f"SET memory_limit = '{_SCAN_MIB_PER_THREAD * threads}MiB'")

@@ -23,6 +23,7 @@ from flatfiles_assets.datasets import TRADE_DATE
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.database import attached, explained, few_buffers, table_names, table_not_found
+from flatfiles_assets.warehouse.errors import QueryFailed
 from flatfiles_assets.warehouse.locking import FileQueue
 from flatfiles_assets.warehouse.schema import TABLES, TableSchema, quoted, schema_from_arrow, stored_name
 
@@ -131,7 +132,7 @@ class WarehouseSession:
             return run_query(connection, query, params)
 
     def scan(self, query: str, params: Parameters = None) -> QueryResult:
-        """As `sql`, and faster for a query that reads much of a table and neither sorts nor groups it."""
+        """As `sql`: faster for a query that reads much and neither sorts nor groups it, or else slower."""
         with self.held() as session:
             return session.scan(query, params)
 
@@ -228,8 +229,14 @@ class _HeldSession(WarehouseSession):
         return run_query(self._connection, query, params)
 
     def scan(self, query: str, params: Parameters = None) -> QueryResult:
-        with few_buffers(self._connection):
-            return run_query(self._connection, query, params)
+        try:
+            with few_buffers(self._connection):
+                return run_query(self._connection, query, params)
+        except QueryFailed as error:
+            if not isinstance(error.__cause__, duckdb.OutOfMemoryException):
+                raise
+        # It keeps more than it was said to.
+        return self.sql(query, params)
 
     def tables(self) -> list[str]:
         return table_names(self._connection)

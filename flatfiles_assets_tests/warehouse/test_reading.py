@@ -10,6 +10,7 @@ import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from flatfiles_assets.errors import InvalidArgument
@@ -238,6 +239,8 @@ def test_a_scan_reads_more_than_it_has_memory_for_and_leaves_none_of_its_limits(
         assert held.sql(limit).fetchone() == before
     expected = session.sql("SELECT close, ticker, volume FROM market.stocks_daily").to_arrow()
     assert scanned.equals(expected)
+    in_order = session.scan("SELECT * FROM market.stocks_daily ORDER BY close, ticker").to_arrow()["close"]
+    assert in_order.equals(pc.take(in_order, pc.sort_indices(in_order))), "a sort takes the memory it needs"
 
 
 def test_the_schema_of_a_table_says_what_is_stored(session: WarehouseSession, path: Path):
