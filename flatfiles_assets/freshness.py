@@ -21,9 +21,9 @@ from collections.abc import Sequence
 import dagster as dg
 
 from flatfiles_assets import calendars
-from flatfiles_assets.checks.evidence import loaded_sessions
 from flatfiles_assets.checks.feed_checks import FRESH, FRESHNESS_GRACE, judge_freshness
 from flatfiles_assets.datasets import CalendarName, Dataset
+from flatfiles_assets.inventory import loaded_sessions
 from flatfiles_assets.resources import WarehouseResource
 
 _LATE_BEFORE_FAILURE = dt.timedelta(days=1)

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import duckdb
 
-from flatfiles_assets.checks.evidence import loaded_sessions, session_figures
+from flatfiles_assets.checks.evidence import session_figures
 from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.s3_catalog import S3Catalog
-from flatfiles_assets.loading import loaded_checksums
+from flatfiles_assets.inventory import loaded_sessions
+from flatfiles_assets.loading import current_sessions
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import WarehouseError, WarehouseMissing
 from flatfiles_assets.warehouse.locking import FileQueue
@@ -110,7 +111,7 @@ def restore_pruned(
         return
     held: Mapping[str, str] = {}
     if not reload:
-        known = loaded_checksums(warehouse, dataset)
+        known = current_sessions(warehouse, dataset)
         held = {keys[day]: file.sha256 for day, file in known.items() if day in keys}
     cache.ledger.unmark_pruned(key for key, sha256 in pruned.items() if held.get(key) != sha256)
 

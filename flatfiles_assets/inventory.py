@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,7 @@ from flatfiles_assets.download.ledger import Ledger, LedgerEntry
 from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import TableNotFound, WarehouseMissing
+from flatfiles_assets.warehouse.reading import WarehouseSession
 
 State = Literal[
     "present",
@@ -77,6 +78,25 @@ class StoredFile:
     rows_rejected: int
     message: str
     loaded_at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedSession:
+    """One line of ``market.files``: what was read of a session's file, and what was stored.
+
+    Attributes:
+        session: The session's date.
+        sha256: Checksum of the file whose rows are stored.
+        rows_read: Data rows in the file.
+        rows_accepted: Rows that were stored.
+        rejected_by_rule: Quarantined rows by rule.
+    """
+
+    session: dt.date
+    sha256: str
+    rows_read: int
+    rows_accepted: int
+    rejected_by_rule: Mapping[str, int]
 
 
 def last_published_session(dataset: Dataset, now: dt.datetime) -> dt.date:
@@ -157,3 +177,38 @@ def stored_files(warehouse: Warehouse, dataset: Dataset) -> dict[dt.date, Stored
         except (TableNotFound, WarehouseMissing):
             return {}
     return {row[0]: StoredFile(*row[1:]) for row in rows}
+
+
+def loaded_sessions(
+    session: WarehouseSession, feed: str, *, rules_version: str | None = None
+) -> dict[dt.date, LoadedSession]:
+    """Every session of a feed that was loaded, in order; none where nothing ever was.
+
+    Args:
+        session: Where to read.
+        feed: Name of the feed.
+        rules_version: The rules under which it must have been loaded; None for any.
+    """
+    try:
+        rows = session.sql(
+            """
+            SELECT f.trade_date, f.sha256, f.rows_read, f.rows_accepted, q.rules, q.counts
+            FROM market.files f
+            LEFT JOIN (
+                SELECT trade_date, list(rule ORDER BY rule) AS rules, list(n ORDER BY rule) AS counts
+                FROM (SELECT trade_date, rule, count(*) AS n FROM market.quarantine
+                      WHERE feed = $feed GROUP BY ALL)
+                GROUP BY trade_date
+            ) q USING (trade_date)
+            WHERE f.feed = $feed AND f.state = 'loaded'
+              AND f.rules_version = coalesce($rules_version, f.rules_version)
+            ORDER BY f.trade_date
+            """,
+            {"feed": feed, "rules_version": rules_version},
+        ).fetchall()
+    except (TableNotFound, WarehouseMissing):
+        return {}
+    return {
+        day: LoadedSession(day, sha256, read, accepted, dict(zip(rules or (), counts or (), strict=True)))
+        for day, sha256, read, accepted, rules, counts in rows
+    }

@@ -25,8 +25,8 @@ from flatfiles_assets.download.cache import FetchedFile, FileCache
 from flatfiles_assets.errors import CorruptFile, FlatFilesError, MisdatedFile, UnexpectedColumns
 from flatfiles_assets.ingest.quality import AllRowsRejected
 from flatfiles_assets.ingest.staging import Stage, StagedFile
+from flatfiles_assets.inventory import LoadedSession, loaded_sessions
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.errors import TableNotFound, WarehouseMissing
 from flatfiles_assets.warehouse.schema import FILES, QUARANTINE, get_table
 
 # Raise it when the rules or the decoding change the rows of an unchanged file.
@@ -126,7 +126,7 @@ def load_sessions(
         WarehouseBusy: Another process holds the warehouse for longer than the limit. Results
             already yielded are committed.
     """
-    known = {} if reload else loaded_checksums(warehouse, dataset)
+    known = {} if reload else current_sessions(warehouse, dataset)
 
     def load(batch_files: Sequence[SessionFile]) -> list[SessionResult]:
         with Stage(dataset, test_tickers=test_tickers) as stage:
@@ -167,7 +167,7 @@ class _Batch:
     """Files that are written in one transaction, and what will be said of them then."""
 
     def __init__(
-        self, stage: Stage, cache: FileCache, warehouse: Warehouse, known: Mapping[dt.date, LoadedFile]
+        self, stage: Stage, cache: FileCache, warehouse: Warehouse, known: Mapping[dt.date, LoadedSession]
     ) -> None:
         self._stage = stage
         self._cache = cache
@@ -223,7 +223,7 @@ class _Batch:
             transaction.replace(FILES, _file_rows(feed, written), where=scope)
 
 
-def _unchanged_result(session: dt.date, file: FetchedFile, known: LoadedFile) -> SessionResult:
+def _unchanged_result(session: dt.date, file: FetchedFile, known: LoadedSession) -> SessionResult:
     return SessionResult(
         session,
         file.key,
@@ -231,7 +231,7 @@ def _unchanged_result(session: dt.date, file: FetchedFile, known: LoadedFile) ->
         "unchanged",
         rows_read=known.rows_read,
         rows_accepted=known.rows_accepted,
-        rejected=known.rejected,
+        rejected=known.rejected_by_rule,
     )
 
 
@@ -284,37 +284,7 @@ def _file_rows(feed: str, results: Sequence[SessionResult]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=FILES.arrow_schema)
 
 
-@dataclasses.dataclass(frozen=True)
-class LoadedFile:
-    """The provenance of one stored session."""
-
-    sha256: str
-    rows_read: int
-    rows_accepted: int
-    rejected: Mapping[str, int]
-
-
-def loaded_checksums(warehouse: Warehouse, dataset: Dataset) -> dict[dt.date, LoadedFile]:
-    """Which file each stored session of a feed comes from, under the rules in force."""
+def current_sessions(warehouse: Warehouse, dataset: Dataset) -> dict[dt.date, LoadedSession]:
+    """The stored sessions of a feed, and which file each comes from, under the rules in force."""
     with warehouse.reader() as session:
-        try:
-            rows = session.sql(
-                """
-                SELECT f.trade_date, f.sha256, f.rows_read, f.rows_accepted, q.rules, q.counts
-                FROM market.files f
-                LEFT JOIN (
-                    SELECT trade_date, list(rule ORDER BY rule) AS rules, list(n ORDER BY rule) AS counts
-                    FROM (SELECT trade_date, rule, count(*) AS n FROM market.quarantine
-                          WHERE feed = $feed GROUP BY ALL)
-                    GROUP BY trade_date
-                ) q USING (trade_date)
-                WHERE f.feed = $feed AND f.state = 'loaded' AND f.rules_version = $rules_version
-                """,
-                {"feed": dataset.name, "rules_version": RULES_VERSION},
-            ).fetchall()
-        except (TableNotFound, WarehouseMissing):
-            return {}
-    return {
-        trade_date: LoadedFile(sha256, read, accepted, dict(zip(rules or (), counts or (), strict=True)))
-        for trade_date, sha256, read, accepted, rules, counts in rows
-    }
+        return loaded_sessions(session, dataset.name, rules_version=RULES_VERSION)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from flatfiles_assets.warehouse.errors import TableNotFound, WarehouseMissing
 from flatfiles_assets.warehouse.reading import WarehouseSession
@@ -17,25 +17,6 @@ from flatfiles_assets.warehouse.schema import CATALOG, TableSchema, quoted, stor
 
 _BRIDGED_DAYS = 30
 _PRICES = ("open", "high", "low", "close")
-
-
-@dataclasses.dataclass(frozen=True)
-class LoadedSession:
-    """One line of ``market.files``: what was read of a session's file, and what was stored.
-
-    Attributes:
-        session: The session's date.
-        sha256: Checksum of the file whose rows are stored.
-        rows_read: Data rows in the file.
-        rows_accepted: Rows that were stored.
-        rejected_by_rule: Quarantined rows by rule.
-    """
-
-    session: dt.date
-    sha256: str
-    rows_read: int
-    rows_accepted: int
-    rejected_by_rule: Mapping[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,31 +36,6 @@ class SessionFigures:
     broken_bars: int = 0
     first_bar: dt.datetime | None = None
     last_bar: dt.datetime | None = None
-
-
-def loaded_sessions(session: WarehouseSession, feed: str) -> dict[dt.date, LoadedSession]:
-    """Every session of a feed that was loaded, in order; none where nothing ever was."""
-    try:
-        rows = session.sql(
-            """
-            SELECT f.trade_date, f.sha256, f.rows_read, f.rows_accepted, q.rules, q.counts
-            FROM market.files f
-            LEFT JOIN (
-                SELECT trade_date, list(rule ORDER BY rule) AS rules, list(n ORDER BY rule) AS counts
-                FROM (SELECT trade_date, rule, count(*) AS n FROM market.quarantine
-                      WHERE feed = $feed GROUP BY ALL)
-                GROUP BY trade_date
-            ) q USING (trade_date)
-            WHERE f.feed = $feed AND f.state = 'loaded' ORDER BY f.trade_date
-            """,
-            {"feed": feed},
-        ).fetchall()
-    except (TableNotFound, WarehouseMissing):
-        return {}
-    return {
-        day: LoadedSession(day, sha256, read, accepted, dict(zip(rules or (), counts or (), strict=True)))
-        for day, sha256, read, accepted, rules, counts in rows
-    }
 
 
 def stored_types(session: WarehouseSession, table: TableSchema) -> dict[str, str]:

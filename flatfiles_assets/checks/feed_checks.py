@@ -60,9 +60,9 @@ class Facts:
         return get_table(("market", self.dataset.name))
 
     @functools.cached_property
-    def loaded(self) -> dict[dt.date, evidence.LoadedSession]:
+    def loaded(self) -> dict[dt.date, inventory.LoadedSession]:
         """Every session of the feed that was ever loaded."""
-        return evidence.loaded_sessions(self.session, self.dataset.name)
+        return inventory.loaded_sessions(self.session, self.dataset.name)
 
     @property
     def sessions(self) -> list[dt.date]:
@@ -135,7 +135,7 @@ def _judge_agreement(facts: Facts) -> Verdict:
         raise AssertionError(facts.dataset.name)
     day_feed, minute_feed = pair
     other = minute_feed if facts.dataset == day_feed else day_feed
-    in_both = evidence.loaded_sessions(facts.session, other.name).keys() & set(facts.sessions)
+    in_both = inventory.loaded_sessions(facts.session, other.name).keys() & set(facts.sessions)
     days, minutes = (get_table(("market", feed.name)) for feed in pair)
     return verdicts.judge_agreement(
         price_evidence.agreement(facts.session, days, minutes, sorted(in_both)[-_MOST_COMPARED:])

@@ -9,9 +9,9 @@ from __future__ import annotations
 import datetime as dt
 
 from flatfiles_assets.calendars import parse_date
-from flatfiles_assets.checks.evidence import loaded_sessions
 from flatfiles_assets.datasets import Dataset, get_dataset
 from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets.inventory import loaded_sessions
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import pyarrow as pa
 
 from flatfiles_assets import calendars
-from flatfiles_assets.checks.evidence import LoadedSession, SessionFigures
+from flatfiles_assets.checks.evidence import SessionFigures
 from flatfiles_assets.checks.price_evidence import Agreement
+from flatfiles_assets.inventory import LoadedSession
 from flatfiles_assets.warehouse.schema import TableSchema, sql_type
 
 #: A session is compared with the median of this many sessions before it, of this many days back at

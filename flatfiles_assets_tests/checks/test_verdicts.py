@@ -9,8 +9,9 @@ import pytest
 
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.checks import verdicts
-from flatfiles_assets.checks.evidence import LoadedSession, SessionFigures
+from flatfiles_assets.checks.evidence import SessionFigures
 from flatfiles_assets.checks.price_evidence import Agreement
+from flatfiles_assets.inventory import LoadedSession
 from flatfiles_assets.warehouse.schema import get_table, sql_type
 
 DAYS = sessions("XNYS", "2024-06-03", "2024-07-12")
