@@ -81,6 +81,9 @@ def few_buffers(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         yield
     finally:
         connection.execute("RESET memory_limit")
+        # DuckDB 1 keeps the limit after RESET, and only says that the usual one is back.
+        (usual,) = connection.execute("SELECT current_setting('memory_limit')").fetchall()[0]
+        connection.execute(f"SET memory_limit = {literal(usual)}")
 
 
 def _attach(

@@ -21,7 +21,7 @@ from flatfiles_assets.warehouse.errors import (
     TableNotFound,
     WarehouseMissing,
 )
-from flatfiles_assets.warehouse.reading import WarehouseSession, open_warehouse
+from flatfiles_assets.warehouse.reading import QueryResult, WarehouseSession, open_warehouse
 from flatfiles_assets_tests.warehouse.bars import (
     STOCKS_DAILY,
     THURSDAY,
@@ -220,7 +220,12 @@ def test_without_a_warehouse_there_is_nothing_to_hold_or_scan(warehouse: Warehou
 def test_a_scan_reads_more_than_it_has_memory_for_and_leaves_none_of_its_limits(
     warehouse: Warehouse, path: Path
 ):
-    limit = "SELECT current_setting('memory_limit')"
+    def limit_gib(result: QueryResult) -> float:
+        (text,) = result.to_arrow()["memory"].to_pylist()
+        value, unit = text.split()
+        return float(value) * {"MiB": 2**-10, "GiB": 1, "TiB": 2**10}[unit]
+
+    limit = "SELECT current_setting('memory_limit') AS memory"
     session = warehouse.session()
     with warehouse.writer("test") as transaction:
         transaction.create(STOCKS_DAILY)
@@ -230,13 +235,13 @@ def test_a_scan_reads_more_than_it_has_memory_for_and_leaves_none_of_its_limits(
             "random(), random(), random(), random(), random(), n FROM range(2_000_000) t(n)"
         )
     with session.held() as held:
-        before = held.sql(limit).fetchone()
-        assert held.scan(limit).fetchone() != before
+        before = pytest.approx(limit_gib(held.sql(limit)), rel=0.05)
+        assert limit_gib(held.scan(limit)) != before
         scanned = held.scan("SELECT close, ticker, volume FROM market.stocks_daily").to_arrow()
-        assert held.sql(limit).fetchone() == before
+        assert limit_gib(held.sql(limit)) == before
         with pytest.raises(TableNotFound):
             held.scan("SELECT * FROM market.none")
-        assert held.sql(limit).fetchone() == before
+        assert limit_gib(held.sql(limit)) == before
     expected = session.sql("SELECT close, ticker, volume FROM market.stocks_daily").to_arrow()
     assert scanned.equals(expected)
     in_order = session.scan("SELECT * FROM market.stocks_daily ORDER BY close, ticker").to_arrow()["close"]
