@@ -112,13 +112,8 @@ class AsyncS3Downloader:
             DownloadError: It could not be had; the subclass says why.
         """
         decode = decompress and is_gzip_name(key)
-        attempts = Attempts()
-        succeeded = False
-        try:
+        with self._counter.download() as attempts:
             data = await self._transfer(bucket).to_memory(key, attempts, decode=decode)
-            succeeded = True
-        finally:
-            self._counter.add(succeeded=succeeded, retries=attempts.retries)
         return BytesIO(data)
 
     async def download_batch(
@@ -150,9 +145,7 @@ class AsyncS3Downloader:
         """
         path = Path(local_path)
         decode = decompress and is_gzip_name(key)
-        attempts = Attempts()
-        succeeded = False
-        try:
+        with self._counter.download() as attempts:
             path.parent.mkdir(parents=True, exist_ok=True)
             target = path.with_name(f".{path.name}.{os.getpid()}.compressed") if decode else path
             transfer = self._transfer(bucket)
@@ -160,9 +153,6 @@ class AsyncS3Downloader:
             if decode:
                 await asyncio.to_thread(decode_file, target, path)
             await asyncio.to_thread(sync_folder, path.parent)
-            succeeded = True
-        finally:
-            self._counter.add(succeeded=succeeded, retries=attempts.retries)
 
     async def list_objects(self, bucket: str, prefix: str, max_keys: int | None = 1000) -> list[str]:
         """The keys that begin with a prefix, in order, over all pages.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import TypedDict
+
+from flatfiles_assets.download.retries import Attempts
 
 
 class DownloadStatistics(TypedDict):
@@ -26,12 +30,18 @@ class DownloadCounter:
         self._lock = threading.Lock()
         self._successful = self._failed = self._retries = 0
 
-    def add(self, *, succeeded: bool, retries: int) -> None:
-        """Count one download and the retries it took."""
-        with self._lock:
-            self._successful += succeeded
-            self._failed += not succeeded
-            self._retries += retries
+    @contextlib.contextmanager
+    def download(self) -> Iterator[Attempts]:
+        """Count what happens inside as one download, failed if it raises, and the retries it took."""
+        attempts, succeeded = Attempts(), False
+        try:
+            yield attempts
+            succeeded = True
+        finally:
+            with self._lock:
+                self._successful += succeeded
+                self._failed += not succeeded
+                self._retries += attempts.retries
 
     def add_retries(self, retries: int) -> None:
         """Count retries of something that is no download."""

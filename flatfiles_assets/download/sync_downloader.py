@@ -99,19 +99,14 @@ class SyncS3Downloader:
             DownloadError: It could not be had; the subclass says why.
         """
         decode = decompress and is_gzip_name(key)
-        attempts = Attempts()
-        succeeded = False
-        try:
+        with self._counter.download() as attempts:
             buffer = BytesIO()
             self._receive(bucket, key, buffer, attempts)
             if decode and is_gzip(buffer.getbuffer()):
                 with _blamed_on(bucket, key):
                     buffer = BytesIO(gzip_stream.decompress(buffer.getbuffer()))
-            buffer.seek(0)
-            succeeded = True
-            return buffer
-        finally:
-            self._counter.add(succeeded=succeeded, retries=attempts.retries)
+        buffer.seek(0)
+        return buffer
 
     def download_to_file(
         self, bucket: str, key: str, local_path: str | os.PathLike[str], decompress: bool = True
@@ -124,9 +119,7 @@ class SyncS3Downloader:
         """
         path = Path(local_path)
         decode = decompress and is_gzip_name(key)
-        attempts = Attempts()
-        succeeded = False
-        try:
+        with self._counter.download() as attempts:
             path.parent.mkdir(parents=True, exist_ok=True)
             target = path.with_name(f".{path.name}.{os.getpid()}.compressed") if decode else path
             file = TemporaryFile(target)
@@ -141,9 +134,6 @@ class SyncS3Downloader:
                 with _blamed_on(bucket, key):
                     decode_file(target, path)
             sync_folder(path.parent)
-            succeeded = True
-        finally:
-            self._counter.add(succeeded=succeeded, retries=attempts.retries)
 
     def list_objects(self, bucket: str, prefix: str, max_keys: int | None = 1000) -> list[str]:
         """The keys that begin with a prefix, in order, over all pages.
