@@ -1,6 +1,6 @@
 """Where a store is and who we are there, and the two clients built from that.
 
-Here: `S3Connection`. Not here: requests. Clients are created where they are used, because neither
+Here: `S3Connection`. Not here: requests. Clients are asked for where they are used, because neither
 survives a fork.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
+import os
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -58,29 +60,14 @@ class S3Connection:
         return cls(endpoint_url, credentials["access_key_id"], credentials["secret_access_key"])
 
     def obstore(self, bucket: str, *, timeout_seconds: float = 60, max_pool_connections: int = 50) -> S3Store:
-        """An obstore client of one bucket, without retries of its own.
+        """The obstore client of one bucket in this process, without retries of its own.
 
         Args:
             bucket: Bucket's name.
             timeout_seconds: Longest silence in a transfer; the transfer as a whole has no limit.
             max_pool_connections: Idle connections that are kept open.
         """
-        return S3Store(
-            bucket,
-            endpoint=self.endpoint_url.rstrip("/"),
-            access_key_id=self.access_key_id,
-            secret_access_key=self.secret_access_key,
-            region=self.region,
-            virtual_hosted_style_request=False,
-            client_options={
-                "allow_http": True,
-                "timeout": _NO_TOTAL_TIMEOUT,
-                "connect_timeout": dt.timedelta(seconds=min(timeout_seconds, _CONNECT_TIMEOUT_SECONDS)),
-                "read_timeout": dt.timedelta(seconds=timeout_seconds),
-                "pool_max_idle_per_host": str(max_pool_connections),
-            },
-            retry_config={"max_retries": 0, "retry_timeout": _NO_TOTAL_TIMEOUT},
-        )
+        return _store(self, bucket, timeout_seconds, max_pool_connections, os.getpid())
 
     def boto3(self, *, timeout_seconds: float = 60, max_pool_connections: int = 10) -> S3Client:
         """A boto3 client, without retries and without checksum headers that S3 gateways refuse."""
@@ -103,3 +90,30 @@ class S3Connection:
             region_name=self.region,
         )
         return session.client("s3", endpoint_url=self.endpoint_url, config=config)
+
+
+@functools.lru_cache(maxsize=16)
+def _store(
+    connection: S3Connection,
+    bucket: str,
+    timeout_seconds: float,
+    max_pool_connections: int,
+    _process_id: int,
+) -> S3Store:
+    """One client for each store, bucket and process: making it reads every certificate of the system."""
+    return S3Store(
+        bucket,
+        endpoint=connection.endpoint_url.rstrip("/"),
+        access_key_id=connection.access_key_id,
+        secret_access_key=connection.secret_access_key,
+        region=connection.region,
+        virtual_hosted_style_request=False,
+        client_options={
+            "allow_http": True,
+            "timeout": _NO_TOTAL_TIMEOUT,
+            "connect_timeout": dt.timedelta(seconds=min(timeout_seconds, _CONNECT_TIMEOUT_SECONDS)),
+            "read_timeout": dt.timedelta(seconds=timeout_seconds),
+            "pool_max_idle_per_host": str(max_pool_connections),
+        },
+        retry_config={"max_retries": 0, "retry_timeout": _NO_TOTAL_TIMEOUT},
+    )
