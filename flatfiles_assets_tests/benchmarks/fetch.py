@@ -44,7 +44,7 @@ _BODIES = 8
 _LATENCY_SECONDS = 0.05
 # One object after the other takes so long with latency that a part of the year must do.
 _FILES_WITH_LATENCY = 42
-_RUNS = 5
+_RUNS = 9
 _LOOPBACK_CONCURRENT = 8
 _LATENCY_CONCURRENT = 64
 

@@ -7,6 +7,9 @@ import statistics
 import time
 from collections.abc import Callable
 
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""Run configuration of a Dagster run that writes nothing to the terminal."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:

@@ -44,7 +44,7 @@ from flatfiles_assets.sync_cursor import SyncCursor
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.schema import FILES
 from flatfiles_assets_tests import s3_servers
-from flatfiles_assets_tests.benchmarks.report import Row
+from flatfiles_assets_tests.benchmarks.report import QUIET, Row
 from flatfiles_assets_tests.s3_servers import S3Server
 
 _YEARS = 20
@@ -196,7 +196,7 @@ def _record(instance: dg.DagsterInstance, dataset: Dataset, days: list[dt.date])
 
     first = max(min(days), dataset.first_session)
     tags = {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(max(days))}
-    dg.materialize([loaded], instance=instance, tags=tags)
+    dg.materialize([loaded], instance=instance, tags=tags, run_config=QUIET)
 
 
 def _session_of(item: RemoteObject) -> dt.date:
