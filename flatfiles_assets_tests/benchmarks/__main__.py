@@ -70,13 +70,15 @@ def main(names: list[str]) -> int:
     console.print(_machine())
     console.print(", ".join(f"{name} {version(name)}" for name in _VERSIONS))
     rows: list[Row] = []
-    for name in names or topics():
-        module = importlib.import_module(f"flatfiles_assets_tests.benchmarks.{name}")
-        if not hasattr(module, "run"):
-            continue
-        console.print(f"… {name}", style="dim")
-        rows += module.run()
-    console.print(_table(rows))
+    try:
+        for name in names or topics():
+            module = importlib.import_module(f"flatfiles_assets_tests.benchmarks.{name}")
+            if not hasattr(module, "run"):
+                continue
+            console.print(f"… {name}", style="dim")
+            rows += module.run()
+    finally:
+        console.print(_table(rows))
     return 0 if all(row.met for row in rows) else 1
 
 
