@@ -10,7 +10,7 @@ import dataclasses
 import datetime as dt
 import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
@@ -109,18 +109,17 @@ class FileCache:
         Raises:
             InvalidArgument: The key would lie outside of the cache, or among its own files.
         """
-        pure = PurePosixPath(key)
-        parts = pure.parts
-        if not parts or key.startswith("/") or key.endswith("/") or "\0" in key or "\\" in key:
+        parts = key.split("/")
+        if not parts[0] or not parts[-1] or "\0" in key or "\\" in key:
             reason = "a key is a relative path of a file"
-        elif ".." in parts or str(pure) != key:
+        elif not {"", ".", ".."}.isdisjoint(parts):
             reason = "a key has no empty, . or .. parts"
         elif parts[0].lower() == METADATA_FOLDER:
             reason = f"{METADATA_FOLDER}/ is the cache's own folder"
         elif is_reserved_name(parts[-1]):
             reason = "the name is one of an unfinished download"
         else:
-            return self.root.joinpath(*parts)
+            return self.root / key
         raise InvalidArgument(
             "the key has no place in the cache", where=key, why=reason, next_step="use another key"
         )
