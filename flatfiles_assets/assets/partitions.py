@@ -61,11 +61,15 @@ def dataset_partitions(dataset: Dataset) -> dg.TimeWindowPartitionsDefinition:
 
 @functools.cache
 def year_partitions() -> dg.TimeWindowPartitionsDefinition:
-    """One partition per historical year, keyed ``YYYY``, so that days map onto their year."""
+    """One partition per historical year, keyed ``YYYY``, so that sessions map onto their year.
+
+    They change on 2 January. Dagster maps a window that begins on a closed day onto the session before,
+    too, so on New Year's Day every year would ask for the last session of the year before it.
+    """
     return dg.TimeWindowPartitionsDefinition(
-        start=HISTORICAL_YEARS[0],
-        end=str(int(HISTORICAL_YEARS[-1]) + 1),
-        cron_schedule="0 0 1 1 *",
+        start=dt.datetime(int(HISTORICAL_YEARS[0]), 1, 2),  # noqa: DTZ001  # in `timezone`
+        end=dt.datetime(int(HISTORICAL_YEARS[-1]) + 1, 1, 2),  # noqa: DTZ001
+        cron_schedule="0 0 2 1 *",
         fmt="%Y",
         timezone=NEW_YORK,
     )

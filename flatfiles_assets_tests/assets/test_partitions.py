@@ -66,6 +66,19 @@ def test_a_year_maps_onto_its_sessions_and_back():
     assert list(upstream.partitions_subset.get_partition_keys()) == ["2008"]
 
 
+@pytest.mark.parametrize("year", ["2002", "2003", "2004", "2008", "2009"])
+def test_a_year_that_begins_on_the_second_asks_for_its_own_sessions_only(year):
+    """Where 2 January is closed, too, the last session of the year before is asked for again."""
+    days = session_partitions("XNYS", dt.date(2002, 1, 2), end=dt.date(2010, 1, 1))
+    years = year_partitions()
+    downstream = dg.TimeWindowPartitionMapping().get_downstream_partitions_for_partitions(
+        years.subset_with_partition_keys([year]), years, days
+    )
+
+    own = {key for key in days.get_partition_keys() if key.startswith(year)}
+    assert set(downstream.get_partition_keys()) == own
+
+
 def test_ranges_cover_what_is_wanted_and_nothing_else():
     wanted = ["2024-01-02", "2024-01-03", "2024-01-05", "2024-01-08"]
 
