@@ -17,8 +17,9 @@ from types import TracebackType
 
 from flatfiles_assets.download.atomic_files import sync_folder
 from flatfiles_assets.download.connection import S3Connection
-from flatfiles_assets.download.decoded_file import decode_file
+from flatfiles_assets.download.decoded_file import commit_decoded
 from flatfiles_assets.download.integrity import is_gzip_name
+from flatfiles_assets.download.landing import storage
 from flatfiles_assets.download.listing import list_with
 from flatfiles_assets.download.retries import Attempts, RetryPolicy
 from flatfiles_assets.download.statistics import DownloadCounter, DownloadStatistics
@@ -145,14 +146,18 @@ class AsyncS3Downloader:
         """
         path = Path(local_path)
         decode = decompress and is_gzip_name(key)
-        with self._counter.download() as attempts:
+        with self._counter.download() as attempts, storage(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            target = path.with_name(f".{path.name}.{os.getpid()}.compressed") if decode else path
             transfer = self._transfer(bucket)
-            await transfer.to_file(key, target, attempts, allow_empty=True)
-            if decode:
-                await asyncio.to_thread(decode_file, target, path)
-            await asyncio.to_thread(sync_folder, path.parent)
+            file = (await transfer.to_file(key, path, attempts, allow_empty=True)).file
+            try:
+                if decode:
+                    await transfer.in_thread(commit_decoded, file, path)
+                else:
+                    await transfer.in_thread(file.commit)
+            finally:
+                file.discard()
+            await transfer.in_thread(sync_folder, path.parent)
 
     async def list_objects(self, bucket: str, prefix: str, max_keys: int | None = 1000) -> list[str]:
         """The keys that begin with a prefix, in order, over all pages.

@@ -48,11 +48,12 @@ def sync_folder(folder: Path) -> None:
 
 
 class TemporaryFile:
-    """A new file beside its final place, renamed by `commit`, removed by `discard`."""
+    """A new file beside its final place, renamed by `commit` or removed by `discard`."""
 
     def __init__(self, final_path: Path) -> None:
-        self.final_path = final_path
-        self.path, self.descriptor = _create(final_path)
+        self._final_path = os.fspath(final_path)
+        self.path, self.descriptor = _create(self._final_path)
+        self._closed = False
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes."""
@@ -69,20 +70,26 @@ class TemporaryFile:
         # Data and length, which make the file whole; a lost modification time costs one more hashing.
         sync_data(self.descriptor)
         mtime_ns = os.fstat(self.descriptor).st_mtime_ns
-        self.path.rename(self.final_path)
-        os.close(self.descriptor)
+        os.replace(self.path, self._final_path)  # noqa: PTH105
+        self._close()
         return mtime_ns
 
     def discard(self) -> None:
-        """Remove the file."""
-        self.path.unlink(missing_ok=True)
+        """Remove the file, unless it is committed."""
+        if not self._closed:
+            Path(self.path).unlink(missing_ok=True)
+            self._close()
+
+    def _close(self) -> None:
+        self._closed = True
         os.close(self.descriptor)
 
 
-def _create(final_path: Path) -> tuple[Path, int]:
+# Strings, since a path object for every step would cost as much as the steps.
+def _create(final_path: str) -> tuple[str, int]:
+    folder, name = os.path.split(final_path)
     while True:
-        name = f".{final_path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
-        path = final_path.with_name(name)
+        path = os.path.join(folder, f".{name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")  # noqa: PTH118
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         # A cleaner may have found it between its creation and its lock.
         if lock(descriptor) and os.fstat(descriptor).st_nlink:

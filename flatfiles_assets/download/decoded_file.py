@@ -1,33 +1,42 @@
-"""A verified compressed file on disk → the decompressed file beside it."""
+"""A verified compressed file that has no name yet → the decompressed file under that name."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from flatfiles_assets.download.atomic_files import TemporaryFile
 from flatfiles_assets.download.gzip_stream import GzipDecoder, is_gzip
+from flatfiles_assets.download.partial_file import PartialFile
 
 _READ_BYTES = 1024 * 1024
 
 
-def decode_file(source: Path, target: Path) -> None:
-    """Decompress, or move where it is not gzip, and remove the source; whole or not at all."""
-    with source.open("rb") as compressed:
-        chunk = compressed.read(_READ_BYTES)
-        if not is_gzip(chunk):
-            source.rename(target)
-            return
-        file = TemporaryFile(target)
-        try:
-            decoder = GzipDecoder()
-            while chunk:
-                for piece in decoder.decode(chunk):
-                    file.write(piece)
-                chunk = compressed.read(_READ_BYTES)
-            decoder.finish()
-            file.commit()
-        except BaseException:
-            file.discard()
-            raise
-        finally:
-            source.unlink(missing_ok=True)
+def commit_decoded(source: TemporaryFile | PartialFile, path: Path) -> None:
+    """Commit what a file decompresses to instead of it, or the file itself where it is not gzip.
+
+    Args:
+        source: The compressed file, whose final path is `path`; discarded.
+        path: Where the decompressed file appears, whole or not at all.
+
+    Raises:
+        BrokenGzip: It is truncated or damaged.
+    """
+    chunk = os.pread(source.descriptor, _READ_BYTES, 0)
+    if not is_gzip(chunk):
+        source.commit()
+        return
+    file = TemporaryFile(path)
+    try:
+        decoder = GzipDecoder()
+        position = 0
+        while chunk:
+            for piece in decoder.decode(chunk):
+                file.write(piece)
+            position += len(chunk)
+            chunk = os.pread(source.descriptor, _READ_BYTES, position)
+        decoder.finish()
+        file.commit()
+    finally:
+        file.discard()
+        source.discard()

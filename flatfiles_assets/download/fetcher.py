@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from flatfiles_assets.download.atomic_files import sync_folder
+from flatfiles_assets.download.atomic_files import TemporaryFile, sync_folder
 from flatfiles_assets.download.cache import FetchedFile, FileCache, Outcome
 from flatfiles_assets.download.errors import CorruptFile, DownloadError, state_of
 from flatfiles_assets.download.faults import NotModified
-from flatfiles_assets.download.landing import StoredFile, storage_failed
+from flatfiles_assets.download.landing import ArrivedFile, storage_failed
 from flatfiles_assets.download.ledger import LedgerEntry
 from flatfiles_assets.download.listing import RemoteObject
+from flatfiles_assets.download.partial_file import PartialFile
 from flatfiles_assets.download.retries import Attempts
 from flatfiles_assets.download.transfer import ObjectTransfer
 from flatfiles_assets.errors import InvalidArgument
@@ -30,6 +31,9 @@ FetchResult = FetchedFile | DownloadError | CorruptFile | InvalidArgument
 
 # A fast store brings hundreds of files a second: few commits serve them all, and nobody waits long.
 _GATHERED_SECONDS = 0.02
+_FLUSHES_AT_ONCE = 4
+# Each is an open file until it is committed.
+_MOST_UNRECORDED = 128
 _EPOCH = dt.datetime.fromtimestamp(0, dt.timezone.utc)
 
 
@@ -58,14 +62,27 @@ class Place:
             return cls(key, local_key, None, error)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class _Finished:
     """A key that was dealt with, on its way to the ledger and the consumer."""
 
     place: Place
     result: FetchResult
     attempts: int
+    file: TemporaryFile | PartialFile | None = None
     mtime_ns: int | None = None
+
+    def commit(self) -> None:
+        """Give a new file its name, once; what the disk says against it becomes the result."""
+        if self.file is None:
+            return
+        try:
+            self.mtime_ns = self.file.commit()
+        except OSError as error:
+            self.result = storage_failed(error, self.place.path)
+        finally:
+            self.file.discard()
+            self.file = None
 
 
 class Fetcher:
@@ -91,26 +108,32 @@ class Fetcher:
         self._folders: set[Path] = set()
         self._unrecorded: list[_Finished] = []
         self._has_unrecorded = asyncio.Event()
-        self._fetched_all = asyncio.Event()
+        self._record_now = asyncio.Event()
+        self._fetched_all = False
 
     async def run(self, places: Sequence[Place], *, workers: int) -> None:
         """Fetch all; deliver results in batches, each recorded in the ledger before."""
         await self._transfer.in_thread(self._read_ledger, places)
         waiting = iter(places)
+        room = asyncio.Semaphore(workers + _MOST_UNRECORDED)
 
         async def worker() -> None:
             for place in waiting:
+                if room.locked():
+                    self._record_now.set()
+                await room.acquire()
                 finished = await self._fetch(place)
                 self._unrecorded.append(finished)
                 self._has_unrecorded.set()
 
         async def work() -> None:
             await asyncio.gather(*working)
-            self._fetched_all.set()
+            self._fetched_all = True
             self._has_unrecorded.set()
+            self._record_now.set()
 
         working = [asyncio.create_task(worker()) for _ in range(min(workers, len(places)))]
-        others = [asyncio.create_task(work()), asyncio.create_task(self._record_in_batches())]
+        others = [asyncio.create_task(work()), asyncio.create_task(self._record_in_batches(room))]
         try:
             await asyncio.gather(*others)
         finally:
@@ -153,12 +176,12 @@ class Fetcher:
             known_etag = None if remote else good.etag
         self._prepare_folder(path.parent)
         try:
-            stored = await self._transfer.to_file(place.key, path, attempts, if_none_match=known_etag)
+            arrived = await self._transfer.to_file(place.key, path, attempts, if_none_match=known_etag)
         except NotModified:
             return unchanged
         outcome: Outcome = "replaced" if place.local_key in self._had_file else "downloaded"
-        fetched = _fetched(place.key, path, stored, attempts, started, outcome)
-        return _Finished(place, fetched, attempts.count, stored.mtime_ns)
+        fetched = _fetched(place.key, path, arrived, attempts, started, outcome)
+        return _Finished(place, fetched, attempts.count, arrived.file)
 
     def _prepare_folder(self, folder: Path) -> None:
         if folder not in self._folders:
@@ -180,23 +203,31 @@ class Fetcher:
         except DownloadError:
             return None
 
-    async def _record_in_batches(self) -> None:
+    async def _record_in_batches(self, room: asyncio.Semaphore) -> None:
         """Record the first result at once, and those that gather meanwhile together."""
-        while not self._fetched_all.is_set():
+        while not self._fetched_all:
             await self._has_unrecorded.wait()
             self._has_unrecorded.clear()
-            await self._record()
+            for _ in range(await self._record()):
+                room.release()
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._fetched_all.wait(), _GATHERED_SECONDS)
+                await asyncio.wait_for(self._record_now.wait(), _GATHERED_SECONDS)
+            self._record_now.clear()
 
-    async def _record(self) -> None:
-        batch, self._unrecorded = self._unrecorded, []
+    async def _record(self) -> int:
+        """Commit what has arrived, record and deliver it; returns how many results it was."""
+        batch = self._unrecorded.copy()
         if not batch:
-            return
+            return 0
+        # Flushes that a disk is asked for at once cost it little more than one.
+        parts = [batch[start::_FLUSHES_AT_ONCE] for start in range(_FLUSHES_AT_ONCE)]
+        await asyncio.gather(*(self._transfer.in_thread(_commit, part) for part in parts if part))
+        del self._unrecorded[: len(batch)]
         await self._transfer.in_thread(self._write_ledger, batch)
         self._deliver([(finished.place.key, finished.result) for finished in batch])
         for finished in batch:
             self._on_file(finished.result)
+        return len(batch)
 
     def _write_ledger(self, batch: Sequence[_Finished]) -> None:
         attempted, recovered = [], []
@@ -215,6 +246,11 @@ class Fetcher:
             self._cache.ledger.record_many(attempted)
         if recovered:
             self._cache.ledger.mark_many(recovered, "downloaded")
+
+
+def _commit(part: Sequence[_Finished]) -> None:
+    for finished in part:
+        finished.commit()
 
 
 def _is_same(entry: LedgerEntry, remote: RemoteObject) -> bool:
@@ -241,15 +277,15 @@ def _unchanged(key: str, path: Path, good: LedgerEntry, started: float) -> Fetch
 
 
 def _fetched(
-    key: str, path: Path, stored: StoredFile, attempts: Attempts, started: float, outcome: Outcome
+    key: str, path: Path, arrived: ArrivedFile, attempts: Attempts, started: float, outcome: Outcome
 ) -> FetchedFile:
     return FetchedFile(
         key=key,
         path=path,
-        etag=stored.remote.etag,
-        size_bytes=stored.remote.size_bytes,
-        sha256=stored.sha256,
-        last_modified=stored.remote.last_modified,
+        etag=arrived.remote.etag,
+        size_bytes=arrived.remote.size_bytes,
+        sha256=arrived.sha256,
+        last_modified=arrived.remote.last_modified,
         fetched_at=dt.datetime.now(dt.timezone.utc),
         attempts=attempts.count,
         seconds=time.monotonic() - started,

@@ -1,6 +1,6 @@
-"""Bytes that arrived → a verified file: what runs in threads while the event loop goes on.
+"""Bytes that arrived → a verified file: hashing, checking and writing, all blocking.
 
-Here: hashing, checking and writing, all blocking. Not here: requests (`transfer.py`).
+Not here: requests, and which of this runs in threads (`transfer.py`).
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class StoredFile:
-    """A file that was verified and has its final name.
+class ArrivedFile:
+    """A verified file that has no name yet: its `commit` gives it one, its `discard` removes it.
 
     Attributes:
         remote: The object it is a copy of.
         sha256: Hexadecimal SHA-256 of its bytes.
-        mtime_ns: Its modification time, nanoseconds since 1970.
+        file: Where its bytes are.
     """
 
     remote: RemoteObject
     sha256: str
-    mtime_ns: int
+    file: TemporaryFile | PartialFile
 
 
 class SuspectGzip(DamagedTransfer):
@@ -80,32 +80,10 @@ def examine_memory(data: Buffer, decode: bool) -> tuple[Digest, Buffer]:
         return dataclasses.replace(digest, gzip="broken", gzip_detail=str(error)), b""
 
 
-def land(
-    data: Buffer, remote: RemoteObject, path: Path, check_gzip: bool
-) -> tuple[Digest, StoredFile | None]:
-    """Hash and, where the checksum proves them, write bytes: one hop to a thread for most files."""
-    digest = digest_bytes(data, check_gzip=check_gzip)
-    proven = digest.md5 == remote.etag and digest.size_bytes == remote.size_bytes
-    if proven and digest.gzip in (None, "intact", "plain"):
-        return digest, write_file(data, remote, path, digest)
-    return digest, None
-
-
-def write_file(data: Buffer, remote: RemoteObject, path: Path, digest: Digest) -> StoredFile:
-    """Put verified bytes under their final name."""
-    file = TemporaryFile(path)
-    try:
-        file.write(memoryview(data))
-        return StoredFile(remote, digest.sha256, file.commit())
-    except BaseException:
-        file.discard()
-        raise
-
-
-def take_chunk(file: TemporaryFile, digester: Digester, chunk: bytes) -> None:
-    """Hash and write a chunk of a stream."""
+def take_chunk(file: TemporaryFile, digester: Digester, chunk: Buffer) -> None:
+    """Hash and write a chunk of what arrives."""
     digester.update(chunk)
-    file.write(chunk)
+    file.write(memoryview(chunk))
 
 
 def digest_partial(partial: PartialFile, check_gzip: bool) -> Digest:

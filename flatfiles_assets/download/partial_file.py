@@ -12,7 +12,7 @@ import os
 import threading
 from pathlib import Path
 
-from flatfiles_assets.download.atomic_files import TemporaryFile, lock
+from flatfiles_assets.download.atomic_files import TemporaryFile, lock, sync_data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +34,7 @@ class PartialFile:
         self.final_path = path
         self.path = _partial_path(path)
         self.descriptor = descriptor
+        self._closed = False
         self._identity = {"etag": etag, "size_bytes": size_bytes, "part_bytes": part_bytes}
         self._size_bytes = size_bytes
         self._part_bytes = part_bytes
@@ -82,7 +83,7 @@ class PartialFile:
 
     def finish_part(self, part: Part) -> None:
         """Record that a part is complete and on disk."""
-        os.fdatasync(self.descriptor)
+        sync_data(self.descriptor)
         with self._finishing:
             self._finished.add(part.start)
             sidecar = TemporaryFile(_sidecar_path(self.final_path))
@@ -95,17 +96,22 @@ class PartialFile:
         mtime_ns = os.fstat(self.descriptor).st_mtime_ns
         self.path.rename(self.final_path)
         _sidecar_path(self.final_path).unlink(missing_ok=True)
-        os.close(self.descriptor)
+        self._close()
         return mtime_ns
 
     def discard(self) -> None:
-        """Remove the data: they turned out to be wrong."""
-        _sidecar_path(self.final_path).unlink(missing_ok=True)
-        self.path.unlink(missing_ok=True)
-        os.close(self.descriptor)
+        """Remove the data, unless they are committed: they turned out to be wrong."""
+        if not self._closed:
+            _sidecar_path(self.final_path).unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
+            self._close()
 
     def suspend(self) -> None:
         """Leave the finished parts for a later attempt."""
+        self._close()
+
+    def _close(self) -> None:
+        self._closed = True
         os.close(self.descriptor)
 
     def _load(self) -> set[int]:

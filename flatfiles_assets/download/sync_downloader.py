@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flatfiles_assets.download import gzip_stream
 from flatfiles_assets.download.atomic_files import TemporaryFile, sync_folder
 from flatfiles_assets.download.connection import S3Connection
-from flatfiles_assets.download.decoded_file import decode_file
+from flatfiles_assets.download.decoded_file import commit_decoded
 from flatfiles_assets.download.errors import CorruptFile, DamagedTransfer, NotPublished, ObjectChanged
 from flatfiles_assets.download.faults import location, translate
 from flatfiles_assets.download.gzip_stream import BrokenGzip, is_gzip
 from flatfiles_assets.download.integrity import clean_etag, is_gzip_name, is_md5
+from flatfiles_assets.download.landing import storage
 from flatfiles_assets.download.listing import list_with
 from flatfiles_assets.download.retries import Attempts, RetryPolicy, retry_sync
 from flatfiles_assets.download.statistics import DownloadCounter, DownloadStatistics
@@ -115,24 +116,23 @@ class SyncS3Downloader:
 
         Raises:
             CorruptFile: It is truncated or damaged gzip.
-            DownloadError: It could not be had.
+            DownloadError: It could not be had, or not be written.
         """
         path = Path(local_path)
         decode = decompress and is_gzip_name(key)
-        with self._counter.download() as attempts:
+        with self._counter.download() as attempts, storage(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            target = path.with_name(f".{path.name}.{os.getpid()}.compressed") if decode else path
-            file = TemporaryFile(target)
+            file = TemporaryFile(path)
             try:
                 with open(file.descriptor, "r+b", buffering=0, closefd=False) as sink:
                     self._receive(bucket, key, sink, attempts)
-                file.commit()
-            except BaseException:
+                if decode:
+                    with _blamed_on(bucket, key):
+                        commit_decoded(file, path)
+                else:
+                    file.commit()
+            finally:
                 file.discard()
-                raise
-            if decode:
-                with _blamed_on(bucket, key):
-                    decode_file(target, path)
             sync_folder(path.parent)
 
     def list_objects(self, bucket: str, prefix: str, max_keys: int | None = 1000) -> list[str]:

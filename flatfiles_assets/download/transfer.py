@@ -30,16 +30,14 @@ from flatfiles_assets.download.integrity import (
     is_md5,
 )
 from flatfiles_assets.download.landing import (
-    StoredFile,
+    ArrivedFile,
     SuspectGzip,
     digest_partial,
     examine_memory,
     gzip_blamed_on_the_bucket,
-    land,
     storage,
     storage_failed,
     take_chunk,
-    write_file,
 )
 from flatfiles_assets.download.listing import RemoteObject
 from flatfiles_assets.download.partial_file import Part, PartialFile
@@ -52,6 +50,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _MIB = 1024 * 1024
+# Up to here hashing, checking and writing cost less than the way to a thread and back.
+_IN_PLACE_BYTES = 64 * 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,17 +142,20 @@ class ObjectTransfer:
         *,
         if_none_match: str | None = None,
         allow_empty: bool = False,
-    ) -> StoredFile:
-        """An object's bytes as they are, in a file whose folder exists.
+    ) -> ArrivedFile:
+        """An object's bytes as they are, beside a path whose folder exists.
 
         A ``.gz`` object must be whole gzip, or proven by its checksum to be something else.
 
         Args:
             key: Key in the bucket.
-            path: Final path; replaced in one step, only by a verified file.
+            path: Where the file belongs; nothing is there, or what was, until it is committed.
             attempts: Counts the requests.
             if_none_match: ETag (without quotes) that is not to be fetched again.
             allow_empty: Whether a ``.gz`` object without bytes is acceptable.
+
+        Returns:
+            The verified file, which the caller commits or discards.
 
         Raises:
             CorruptFile: The object is truncated or damaged gzip, or empty.
@@ -160,28 +163,23 @@ class ObjectTransfer:
             NotModified: The object still has the ETag `if_none_match`.
         """
         suspects: set[str] = set()
-        check_gzip = is_gzip_name(key)
         options: GetOptions | None = {"if_none_match": f'"{if_none_match}"'} if if_none_match else None
 
-        async def attempt() -> StoredFile:
+        async def attempt() -> ArrivedFile:
             async with self._slots:
                 result = await self._get(key, options)
                 remote = _remote(key, result.meta)
+                check_gzip = is_gzip_name(key) and not (allow_empty and remote.size_bytes == 0)
                 small = remote.size_bytes <= self._limits.stream_above_bytes
                 in_ranges = remote.size_bytes > self._limits.ranges_above_bytes and bool(remote.etag)
                 if small:
-                    data = await self._body(result, key)
+                    body = _once(await self._body(result, key))
                 elif not (in_ranges and self._server_has_ranges):
-                    return await self._streamed(result, remote, path, check_gzip, suspects)
-            if not small:
-                del result  # closes the connection: its body is fetched in ranges instead
-                return await self._in_ranges(remote, path, check_gzip, suspects, attempts)
-            check = check_gzip and not (allow_empty and remote.size_bytes == 0)
-            digest, stored = await self.in_thread(land, data, remote, path, check)
-            if stored is None:
-                await self._settle(digest, remote, suspects)
-                stored = await self.in_thread(write_file, data, remote, path, digest)
-            return stored
+                    return await self._written(self._chunks(result, key), remote, path, check_gzip, suspects)
+            if small:
+                return await self._written(body, remote, path, check_gzip, suspects)
+            del result  # closes the connection: its body is fetched in ranges instead
+            return await self._in_ranges(remote, path, check_gzip, suspects, attempts)
 
         with gzip_blamed_on_the_bucket():
             return await retry_async(attempt, self._policy, attempts)
@@ -197,25 +195,34 @@ class ObjectTransfer:
 
         return await retry_async(attempt, self._policy, attempts)
 
-    async def _streamed(
-        self, result: GetResult, remote: RemoteObject, path: Path, check_gzip: bool, suspects: set[str]
-    ) -> StoredFile:
+    async def _written(
+        self,
+        chunks: AsyncIterator[Buffer],
+        remote: RemoteObject,
+        path: Path,
+        check_gzip: bool,
+        suspects: set[str],
+    ) -> ArrivedFile:
         digester = Digester(check_gzip=check_gzip)
         with storage(path):
             file = TemporaryFile(path)
         try:
-            async for chunk in self._chunks(result, remote.key):
-                await self.in_thread(take_chunk, file, digester, chunk)
+            async for chunk in chunks:
+                if len(memoryview(chunk)) > _IN_PLACE_BYTES:
+                    await self.in_thread(take_chunk, file, digester, chunk)
+                else:
+                    with storage(path):
+                        take_chunk(file, digester, chunk)
             digest = digester.digest()
             await self._settle(digest, remote, suspects)
-            return StoredFile(remote, digest.sha256, await self.in_thread(file.commit))
+            return ArrivedFile(remote, digest.sha256, file)
         except BaseException:
             file.discard()
             raise
 
     async def _in_ranges(
         self, remote: RemoteObject, path: Path, check_gzip: bool, suspects: set[str], attempts: Attempts
-    ) -> StoredFile:
+    ) -> ArrivedFile:
         with storage(path):
             partial = PartialFile.open(
                 path,
@@ -229,7 +236,7 @@ class ObjectTransfer:
             await self._fetch_parts(remote, partial, attempts)
             digest = await self.in_thread(digest_partial, partial, check_gzip)
             await self._settle(digest, remote, suspects)
-            return StoredFile(remote, digest.sha256, await self.in_thread(partial.commit))
+            return ArrivedFile(remote, digest.sha256, partial)
         except RangesNotSupported:
             self._server_has_ranges = False
             partial.discard()
@@ -241,10 +248,11 @@ class ObjectTransfer:
             raise
         return await self._streamed_anew(remote.key, path, check_gzip, suspects)
 
-    async def _streamed_anew(self, key: str, path: Path, check_gzip: bool, suspects: set[str]) -> StoredFile:
+    async def _streamed_anew(self, key: str, path: Path, check_gzip: bool, suspects: set[str]) -> ArrivedFile:
         async with self._slots:
             result = await self._get(key)
-            return await self._streamed(result, _remote(key, result.meta), path, check_gzip, suspects)
+            chunks = self._chunks(result, key)
+            return await self._written(chunks, _remote(key, result.meta), path, check_gzip, suspects)
 
     async def _fetch_parts(self, remote: RemoteObject, partial: PartialFile, attempts: Attempts) -> None:
         waiting = iter(partial.missing_parts())
@@ -394,6 +402,10 @@ class ObjectTransfer:
             raise
         except OSError as error:
             raise storage_failed(error) from error
+
+
+async def _once(body: Buffer) -> AsyncIterator[Buffer]:
+    yield body
 
 
 def _remote(key: str, meta: ObjectMeta) -> RemoteObject:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -121,5 +122,5 @@ def test_only_the_temporary_files_of_dead_processes_are_removed(cache):
     assert len(list(folder.iterdir())) == 3
     [removed] = cache.remove_orphans()
     assert "dead" in removed.name
-    assert sorted(path.name for path in folder.iterdir()) == sorted([".hidden", living.path.name])
+    assert sorted(path.name for path in folder.iterdir()) == sorted([".hidden", Path(living.path).name])
     living.discard()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -263,6 +264,37 @@ def test_a_disk_that_refuses_is_named(bucket, cache, fetch):
     [file], [below_the_file] = fetch("a"), fetch("a/b")
     assert isinstance(file, FetchedFile)
     assert isinstance(below_the_file, StorageFailed)
+
+
+def test_a_name_that_cannot_be_given_fails_its_file_alone(bucket, cache, fetch):
+    cache.path("p/taken.csv").mkdir(parents=True)
+    for key in ("p/free.csv", "p/taken.csv"):
+        bucket.put(key, b"1")
+    free, taken = fetch("p/free.csv", "p/taken.csv")
+    assert isinstance(free, FetchedFile)
+    assert isinstance(taken, StorageFailed)
+    assert str(cache.path("p/taken.csv")) in str(taken)
+    assert cache.ledger.get("p/taken.csv").state == "failed"
+    assert files_in(cache) == ["p/free.csv"]
+
+
+def test_files_that_wait_for_their_record_are_limited(bucket, cache, fetch):
+    keys = [f"p/{number}" for number in range(200)]
+    for key in keys:
+        bucket.put(key, b"1")
+    results = []
+    with contextlib.closing(sqlite3.connect(cache.ledger.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        fetching = threading.Thread(target=lambda: results.extend(fetch(*keys, max_concurrent=1)))
+        fetching.start()
+        seen = [0]
+        while seen[-1] < 100 or seen[-1] > seen[-2]:
+            time.sleep(0.5)
+            seen.append(len(files_in(cache)))
+        other.execute("ROLLBACK")
+    fetching.join()
+    assert seen[-1] < 150
+    assert [result.outcome for result in results] == ["downloaded"] * 200
 
 
 def test_progress_is_reported_as_bytes_and_files(bucket, fetch):
