@@ -38,7 +38,7 @@ YEAR = ("2024-01-02", "2024-12-31")
 ROWS_A_DAY = 11_000
 BUCKET = "flatfiles"
 STOCK_PARTITIONS = 3
-RUNS = 3
+RUNS = 5
 
 
 def run() -> list[Row]:
