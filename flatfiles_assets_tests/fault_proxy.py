@@ -22,6 +22,7 @@ from flatfiles_assets_tests.faults import (
     FlipByte,
     Reset,
     Respond,
+    Rewrite,
     Rule,
     Stall,
     Throttle,
@@ -72,12 +73,18 @@ class _Head:
 
     def with_length(self, size_bytes: int) -> bytes:
         """The head with this Content-Length and no other framing."""
-        kept = [
-            line
-            for line in self.raw.rstrip(b"\r\n").split(b"\r\n")
-            if not line.lower().startswith((b"content-length:", b"transfer-encoding:"))
-        ]
-        return b"\r\n".join([*kept, b"Content-Length: %d" % size_bytes]) + b"\r\n\r\n"
+        return self._with({"transfer-encoding": None, "content-length": str(size_bytes)})
+
+    def rewritten(self, header: str, value: str | None) -> bytes:
+        """The head with another value of a header; without a length the body ends with the connection."""
+        changes = {header.lower(): value}
+        return self._with(changes | ({"connection": "close"} if header.lower() == "content-length" else {}))
+
+    def _with(self, changes: dict[str, str | None]) -> bytes:
+        first, *lines = self.raw.decode("latin-1").rstrip("\r\n").split("\r\n")
+        kept = [line for line in lines if line.partition(":")[0].strip().lower() not in changes]
+        added = [f"{name}: {value}" for name, value in changes.items() if value is not None]
+        return ("\r\n".join([first, *kept, *added]) + "\r\n\r\n").encode("latin-1")
 
 
 class _ConnectionOver(Exception):
@@ -242,7 +249,10 @@ class _Conversation:
         source = self._upstream[0]
         empty = request.first[0] == "HEAD" or record.status in (204, 304)
         if empty:
-            self._writer.write(response.raw)
+            raw = (
+                response.rewritten(fault.header, fault.value) if isinstance(fault, Rewrite) else response.raw
+            )
+            self._writer.write(raw)
             await self._writer.drain()
         elif fault is None and not response.chunked and response.content_length is not None:
             await self._relay(source, response, response.content_length, record)
@@ -313,7 +323,10 @@ class _Conversation:
             position = fault.position % len(body)
             sent = body[:position] + bytes([body[position] ^ 0xFF]) + body[position + 1 :]
         announced = len(sent) if isinstance(fault, TruncateSilently) else len(body)
-        self._writer.write(response.with_length(announced))
+        head = response.with_length(announced)
+        if isinstance(fault, Rewrite):
+            head = _Head(head).rewritten(fault.header, fault.value)
+        self._writer.write(head)
         await self._send_body(sent, fault.bytes_per_second if isinstance(fault, Throttle) else None, record)
         if isinstance(fault, Stall):
             await self._reader.read()
@@ -322,7 +335,9 @@ class _Conversation:
             # Let the bytes arrive first: a reset discards what the client has not read.
             await asyncio.sleep(0.02)
             self._reset()
-        if isinstance(fault, Truncate):
+        if isinstance(fault, Truncate) or (
+            isinstance(fault, Rewrite) and b"content-length" not in head.lower()
+        ):
             raise _ConnectionOver
 
     async def _send_body(self, body: bytes, bytes_per_second: int | None, record: Record) -> None:

@@ -66,13 +66,21 @@ class FlipByte:
 
 
 @dataclasses.dataclass(frozen=True)
+class Rewrite:
+    """Give a header of the answer another value, or leave it out (None)."""
+
+    header: str
+    value: str | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Throttle:
     """Send the body no faster than this."""
 
     bytes_per_second: int
 
 
-Fault = Respond | Reset | Stall | Truncate | TruncateSilently | FlipByte | Throttle
+Fault = Respond | Reset | Stall | Truncate | TruncateSilently | FlipByte | Rewrite | Throttle
 
 
 @dataclasses.dataclass

@@ -103,6 +103,14 @@ def test_exactly_one_byte_is_flipped(proxy, stored):
     assert [i for i, (a, b) in enumerate(zip(got, BODY, strict=True)) if a != b] == [5000]
 
 
+def test_a_header_is_rewritten_or_left_out(proxy, stored):
+    proxy.add(faults.Rewrite("ETag", '"another"'))
+    proxy.add(faults.Rewrite("Content-Length", None))
+    another, endless = _get(proxy, stored), _get(proxy, stored)
+    assert (another.headers["ETag"], another.read()) == ('"another"', BODY)
+    assert (endless.headers["Content-Length"], endless.read()) == (None, BODY)
+
+
 def test_throttle_and_latency_take_their_time(proxy, stored):
     proxy.add(faults.Throttle(bytes_per_second=len(BODY) * 4))
     started = time.monotonic()

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from flatfiles_assets.download.atomic_files import sync_folder
-from flatfiles_assets.download.connection import S3Connection
+from flatfiles_assets.download.connection import S3Connection, check_limits
 from flatfiles_assets.download.decoded_file import commit_decoded
 from flatfiles_assets.download.integrity import is_gzip_name
 from flatfiles_assets.download.landing import storage
@@ -49,7 +49,7 @@ class AsyncS3Downloader:
 
     Raises:
         MissingCredentials: A credential is absent.
-        InvalidArgument: A number is out of range.
+        InvalidArgument: A number is out of range, or the endpoint is no URL.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class AsyncS3Downloader:
     ) -> None:
         if max_concurrent < 1:
             raise InvalidArgument(f"max_concurrent is {max_concurrent}", next_step="use at least 1")
+        check_limits(timeout, max_pool_connections)
         self._connection = S3Connection.from_credentials(credentials, endpoint_url)
         self._policy = retry_policy or RetryPolicy(max_retries)
         self._timeout = timeout
@@ -112,9 +113,8 @@ class AsyncS3Downloader:
             CorruptFile: It is truncated or damaged gzip.
             DownloadError: It could not be had; the subclass says why.
         """
-        decode = decompress and is_gzip_name(key)
         with self._counter.download() as attempts:
-            data = await self._transfer(bucket).to_memory(key, attempts, decode=decode)
+            data = await self._transfer(bucket).to_memory(key, attempts, decompress=decompress)
         return BytesIO(data)
 
     async def download_batch(
@@ -145,13 +145,12 @@ class AsyncS3Downloader:
             DownloadError: It could not be had, or not be written.
         """
         path = Path(local_path)
-        decode = decompress and is_gzip_name(key)
         with self._counter.download() as attempts, storage(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             transfer = self._transfer(bucket)
             file = (await transfer.to_file(key, path, attempts, allow_empty=True)).file
             try:
-                if decode:
+                if decompress and is_gzip_name(key):
                     await transfer.in_thread(commit_decoded, file, path)
                 else:
                     await transfer.in_thread(file.commit)

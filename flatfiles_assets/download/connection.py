@@ -10,13 +10,15 @@ import dataclasses
 import datetime as dt
 import functools
 import os
+import re
+import urllib.parse
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 from obstore.store import S3Store
 
-from flatfiles_assets.errors import MissingCredentials
+from flatfiles_assets.errors import InvalidArgument, MissingCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,12 +26,18 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _CONNECT_TIMEOUT_SECONDS = 10.0
+_SPACE = re.compile(r"[\s\x00-\x1f\x7f]")
+# Gateways have names that S3 would not allow, but none with what has a meaning in a URL.
+_BUCKET = re.compile(r"[^\s/\\?#%\x00-\x1f\x7f]+")
 _NO_TOTAL_TIMEOUT = dt.timedelta(days=7)
 
 
 @dataclasses.dataclass(frozen=True)
 class S3Connection:
     """An S3-compatible store: path style, signature v4, plain HTTP allowed.
+
+    Raises:
+        InvalidArgument: The endpoint is no URL of a host, or a key cannot be one.
 
     Attributes:
         endpoint_url: Scheme, host and port.
@@ -42,6 +50,17 @@ class S3Connection:
     access_key_id: str = dataclasses.field(repr=False)
     secret_access_key: str = dataclasses.field(repr=False)
     region: str = "us-east-1"
+
+    def __post_init__(self) -> None:
+        _check_endpoint(self.endpoint_url)
+        for name in ("access_key_id", "secret_access_key"):
+            value = getattr(self, name)
+            if not value.isascii() or not value.isprintable() or " " in value:
+                raise InvalidArgument(
+                    f"the {name} holds a character that no key has",
+                    why="white space, a line end or a letter that is not ASCII",
+                    next_step="set it without quotes, spaces and line ends",
+                )
 
     @classmethod
     def from_credentials(cls, credentials: Mapping[str, str], endpoint_url: str) -> S3Connection:
@@ -66,11 +85,22 @@ class S3Connection:
             bucket: Bucket's name.
             timeout_seconds: Longest silence in a transfer; the transfer as a whole has no limit.
             max_pool_connections: Idle connections that are kept open.
+
+        Raises:
+            InvalidArgument: A number is out of range, or the name is no bucket's.
         """
+        check_limits(timeout_seconds, max_pool_connections)
+        if not _BUCKET.fullmatch(bucket):
+            raise InvalidArgument("not the name of a bucket", where=repr(bucket))
         return _store(self, bucket, timeout_seconds, max_pool_connections, os.getpid())
 
     def boto3(self, *, timeout_seconds: float = 60, max_pool_connections: int = 10) -> S3Client:
-        """A boto3 client, without retries and without checksum headers that S3 gateways refuse."""
+        """A boto3 client, without retries and without checksum headers that S3 gateways refuse.
+
+        Raises:
+            InvalidArgument: A number is out of range.
+        """
+        check_limits(timeout_seconds, max_pool_connections)
         options: dict[str, Any] = {
             "request_checksum_calculation": "when_required",
             "response_checksum_validation": "when_required",
@@ -90,6 +120,38 @@ class S3Connection:
             region_name=self.region,
         )
         return session.client("s3", endpoint_url=self.endpoint_url, config=config)
+
+
+def check_limits(timeout_seconds: float, max_pool_connections: int) -> None:
+    """Refuse numbers that the clients refuse only later, and each in its own words.
+
+    Raises:
+        InvalidArgument: A number is out of range.
+    """
+    if not timeout_seconds > 0:
+        raise InvalidArgument(f"the timeout is {timeout_seconds} s", next_step="use more than 0")
+    if max_pool_connections < 1:
+        raise InvalidArgument(f"max_pool_connections is {max_pool_connections}", next_step="use at least 1")
+
+
+def _check_endpoint(url: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    # What may be a password is not shown.
+    if "@" in url:
+        raise InvalidArgument(
+            "the endpoint's URL holds a name or password",
+            next_step="set the access key id and the secret on their own",
+        )
+    if not usable or _SPACE.search(url):
+        raise InvalidArgument(
+            "the endpoint is not a URL",
+            where=repr(url),
+            next_step="use scheme, host and port, e.g. https://files.polygon.io or http://localhost:9000",
+        )
 
 
 @functools.lru_cache(maxsize=16)

@@ -56,6 +56,7 @@ AUTHENTICATION_CODES = frozenset(
 _STATUS = re.compile(r"returned non-2xx status code: (\d{3})")
 _CODE = re.compile(r"<Code>\s*([A-Za-z0-9.]+)\s*</Code>")
 _KIND = re.compile(r"HttpError \{\s*kind: (\w+)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _KINDS = {
     "Connect": "no connection could be made",
     "Timeout": "nothing arrived within the timeout",
@@ -77,6 +78,25 @@ class NotModified(Exception):
 def location(bucket: str, key: str) -> str:
     """How errors name an object."""
     return f"s3://{bucket}/{key}"
+
+
+def changed(where: str) -> ObjectChanged:
+    """The error for an answer that is about another state of the object than the one before."""
+    return ObjectChanged("the object was replaced while it was read", where=where)
+
+
+def check_key(bucket: str, key: str) -> None:
+    """Refuse a key that obstore cannot ask for, or would take for another one's.
+
+    Raises:
+        InvalidArgument: It is no text, or has empty, ``.`` or ``..`` parts, or control characters.
+    """
+    if not isinstance(key, str) or not {"", ".", ".."}.isdisjoint(key.split("/")) or _CONTROL.search(key):
+        raise InvalidArgument(
+            "not a usable key",
+            where=location(bucket, key),
+            next_step="use a key without control characters and without empty, . or .. parts",
+        )
 
 
 def translate(error: BaseException, bucket: str, key: str) -> FlatFilesError | None:
@@ -106,7 +126,9 @@ def _from_obstore(error: Exception, where: str) -> FlatFilesError:
     text = str(error)
     if isinstance(error, (ValueError, obstore_errors.InvalidPathError)) and "could not parse" in text.lower():
         return InvalidArgument(
-            "not a usable key", where=where, next_step="use a key without empty, . or .. parts"
+            "not a usable key",
+            where=where,
+            next_step="use a key without control characters and without empty, . or .. parts",
         )
     code = match.group(1) if (match := _CODE.search(text)) else None
     if match := _STATUS.search(text):

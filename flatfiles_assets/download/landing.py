@@ -38,7 +38,40 @@ class ArrivedFile:
 
 
 class SuspectGzip(DamagedTransfer):
-    """The gzip is broken, and whether in the bucket or on the way is not known yet."""
+    """What a ``.gz`` object holds is no gzip, and whether in the bucket or on the way is not known yet."""
+
+
+def judge_gzip(digest: Digest, *, etag: str | None, proven: bool, suspects: set[str], where: str) -> None:
+    """Raise unless the content of an object is whole gzip, or surely what the bucket holds.
+
+    What two transfers agree on is in the bucket.
+
+    Args:
+        digest: The bytes that arrived, with their verdict; without one nothing is judged.
+        etag: The object's ETag, without which nobody vouches for what is not gzip.
+        proven: Whether the ETag is the MD5 of these bytes.
+        suspects: Checksums of the object's earlier suspicious transfers; added to.
+        where: The object.
+
+    Raises:
+        CorruptFile: The object is broken.
+        SuspectGzip: It may be; another transfer will tell.
+    """
+    if digest.gzip in (None, "intact"):
+        return
+    settled = proven or digest.sha256 in suspects
+    if settled and digest.gzip == "plain" and etag:
+        return
+    broken = {
+        "what": "the file is not complete gzip",
+        "where": where,
+        "why": digest.gzip_detail,
+        "next_step": "wait for the vendor to replace it, then run again",
+    }
+    if settled:
+        raise CorruptFile(**broken)
+    suspects.add(digest.sha256)
+    raise SuspectGzip(**broken)
 
 
 @contextlib.contextmanager
@@ -69,11 +102,11 @@ def storage_failed(error: OSError, path: Path | None = None) -> StorageFailed:
     )
 
 
-def examine_memory(data: Buffer, decode: bool) -> tuple[Digest, Buffer]:
-    """Hash bytes, and decompress them where that is asked for and they are gzip."""
-    digest = digest_bytes(data, check_gzip=False)
+def examine_memory(data: Buffer, check_gzip: bool, decode: bool) -> tuple[Digest, Buffer]:
+    """Hash and check bytes, and decompress them where that is asked for and they are gzip."""
     if not (decode and is_gzip(data)):
-        return digest, data
+        return digest_bytes(data, check_gzip=check_gzip), data
+    digest = digest_bytes(data, check_gzip=False)
     try:
         return digest, decompress(data)
     except BrokenGzip as error:

@@ -20,6 +20,7 @@ from flatfiles_assets.download.errors import (
     Throttled,
     TransferFailed,
 )
+from flatfiles_assets.errors import InvalidArgument
 
 # By default stamina prints every retry where structlog is installed, as it is beside Dagster; here
 # retries are logged by `_Judge`. The setting is the process's: an application may set its own after.
@@ -39,6 +40,9 @@ class RetryPolicy:
         max_delay_seconds: Longest wait.
         jitter_seconds: Upper bound of the random part of each wait.
         denied_retries: Further attempts after a 403 that names no reason, before it is believed.
+
+    Raises:
+        InvalidArgument: The number of retries is negative.
     """
 
     max_retries: int = 5
@@ -46,6 +50,10 @@ class RetryPolicy:
     max_delay_seconds: float = 15.0
     jitter_seconds: float = 0.5
     denied_retries: int = 2
+
+    def __post_init__(self) -> None:
+        if self.max_retries < 0:
+            raise InvalidArgument(f"max_retries is {self.max_retries}", next_step="use 0 or more")
 
 
 class Attempts:

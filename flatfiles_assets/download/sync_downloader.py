@@ -7,7 +7,6 @@ cache (`fetch.py`).
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from io import BytesIO
@@ -19,11 +18,11 @@ from flatfiles_assets.download import gzip_stream
 from flatfiles_assets.download.atomic_files import TemporaryFile, sync_folder
 from flatfiles_assets.download.connection import S3Connection
 from flatfiles_assets.download.decoded_file import commit_decoded
-from flatfiles_assets.download.errors import CorruptFile, DamagedTransfer, NotPublished, ObjectChanged
-from flatfiles_assets.download.faults import location, translate
-from flatfiles_assets.download.gzip_stream import BrokenGzip, is_gzip
-from flatfiles_assets.download.integrity import clean_etag, is_gzip_name, is_md5
-from flatfiles_assets.download.landing import storage
+from flatfiles_assets.download.errors import DamagedTransfer, NotPublished, ObjectChanged
+from flatfiles_assets.download.faults import changed, location, translate
+from flatfiles_assets.download.gzip_stream import is_gzip
+from flatfiles_assets.download.integrity import Digest, Digester, clean_etag, is_gzip_name, is_md5
+from flatfiles_assets.download.landing import gzip_blamed_on_the_bucket, judge_gzip, storage
 from flatfiles_assets.download.listing import list_with
 from flatfiles_assets.download.retries import Attempts, RetryPolicy, retry_sync
 from flatfiles_assets.download.statistics import DownloadCounter, DownloadStatistics
@@ -47,6 +46,7 @@ class SyncS3Downloader:
 
     Raises:
         MissingCredentials: A credential is absent.
+        InvalidArgument: A number is out of range, or the endpoint is no URL.
     """
 
     def __init__(
@@ -99,13 +99,11 @@ class SyncS3Downloader:
             CorruptFile: It is truncated or damaged gzip.
             DownloadError: It could not be had; the subclass says why.
         """
-        decode = decompress and is_gzip_name(key)
         with self._counter.download() as attempts:
             buffer = BytesIO()
             self._receive(bucket, key, buffer, attempts)
-            if decode and is_gzip(buffer.getbuffer()):
-                with _blamed_on(bucket, key):
-                    buffer = BytesIO(gzip_stream.decompress(buffer.getbuffer()))
+            if decompress and is_gzip_name(key) and is_gzip(buffer.getbuffer()):
+                buffer = BytesIO(gzip_stream.decompress(buffer.getbuffer()))
         buffer.seek(0)
         return buffer
 
@@ -119,16 +117,14 @@ class SyncS3Downloader:
             DownloadError: It could not be had, or not be written.
         """
         path = Path(local_path)
-        decode = decompress and is_gzip_name(key)
         with self._counter.download() as attempts, storage(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             file = TemporaryFile(path)
             try:
                 with open(file.descriptor, "r+b", buffering=0, closefd=False) as sink:
                     self._receive(bucket, key, sink, attempts)
-                if decode:
-                    with _blamed_on(bucket, key):
-                        commit_decoded(file, path)
+                if decompress and is_gzip_name(key):
+                    commit_decoded(file, path)
                 else:
                     file.commit()
             finally:
@@ -185,7 +181,8 @@ class SyncS3Downloader:
 
     def _receive(self, bucket: str, key: str, sink: _Sink, attempts: Attempts) -> None:
         """Write a verified body into an empty sink."""
-        reception = _Reception(sink)
+        reception = _Reception(sink, location(bucket, key), check_gzip=is_gzip_name(key))
+        suspects: set[str] = set()
 
         def attempt() -> None:
             try:
@@ -195,32 +192,34 @@ class SyncS3Downloader:
                 reception.begin(response)
                 for chunk in _chunks(response, bucket, key):
                     reception.take(chunk)
-                self._verify(reception, bucket, key)
+                self._verify(reception, bucket, key, suspects)
             except (ObjectChanged, DamagedTransfer):
                 reception.forget()
                 raise
 
-        retry_sync(attempt, self._policy, attempts)
+        with gzip_blamed_on_the_bucket():
+            retry_sync(attempt, self._policy, attempts)
 
-    def _verify(self, reception: _Reception, bucket: str, key: str) -> None:
+    def _verify(self, reception: _Reception, bucket: str, key: str, suspects: set[str]) -> None:
         where = location(bucket, key)
-        expected, found = reception.size_bytes, reception.position
+        digest, expected = reception.digest(), reception.size_bytes
         if not reception.etag_is_md5:
-            expected = self._head(bucket, key)["ContentLength"]
-        if found != expected:
+            head = self._head(bucket, key)
+            if clean_etag(head.get("ETag")) != reception.etag:
+                raise changed(where)
+            expected = head["ContentLength"]
+        if digest.size_bytes != expected:
             raise DamagedTransfer(
                 "the data arrived incomplete",
                 where=where,
-                why=f"{found} bytes where {expected} are expected",
+                why=f"{digest.size_bytes} bytes where {expected} are expected",
                 next_step="check the network and run again",
             )
-        if reception.etag_is_md5 and reception.md5.hexdigest() != reception.etag:
-            raise DamagedTransfer(
-                "the data arrived damaged",
-                where=where,
-                why=f"MD5 {reception.md5.hexdigest()} where the ETag is {reception.etag}",
-                next_step="check the network and run again",
-            )
+        if reception.etag_is_md5 and digest.md5 != reception.etag:
+            raise _damaged(where, f"MD5 {digest.md5} where the ETag is {reception.etag}")
+        if digest.size_bytes:
+            proven = reception.etag_is_md5
+            judge_gzip(digest, etag=reception.etag, proven=proven, suspects=suspects, where=where)
 
 
 class _Sink(Protocol):
@@ -234,27 +233,44 @@ class _Sink(Protocol):
 class _Reception:
     """A body as far as it has arrived, over all attempts."""
 
-    def __init__(self, sink: _Sink) -> None:
+    def __init__(self, sink: _Sink, where: str, *, check_gzip: bool) -> None:
         self._sink = sink
-        self.position = 0
+        self._where = where
+        self._check_gzip = check_gzip
+        self._digester = Digester(check_gzip=check_gzip)
+        self._position = 0
         self.size_bytes = 0
         self.etag: str | None = None
         self.etag_is_md5 = False
-        self.md5 = hashlib.md5(usedforsecurity=False)
 
     def resume_request(self) -> dict[str, Any]:
         """Parameters that ask for what is missing, of the same object."""
-        if not (self.position and self.etag):
+        if not (self._position and self.etag):
             return {}
-        return {"Range": f"bytes={self.position}-", "IfMatch": f'"{self.etag}"'}
+        return {"Range": f"bytes={self._position}-", "IfMatch": f'"{self.etag}"'}
 
     def begin(self, response: GetObjectOutputTypeDef) -> None:
-        """Start from zero, unless the answer continues what is there."""
-        if self.position and response["ResponseMetadata"]["HTTPStatusCode"] == 206:
+        """Start from zero, unless the answer continues what is there.
+
+        Raises:
+            ObjectChanged: It continues another object.
+            DamagedTransfer: It continues at another byte, or does not say how long it is.
+        """
+        etag = clean_etag(response.get("ETag"))
+        if self._position and response["ResponseMetadata"]["HTTPStatusCode"] == 206:
+            if etag != self.etag:
+                raise changed(self._where)
+            found = response.get("ContentRange", "")
+            if not found.startswith(f"bytes {self._position}-"):
+                raise _damaged(
+                    self._where, f"{found or 'no range'} where byte {self._position} was asked for"
+                )
             return
+        if "ContentLength" not in response:
+            raise _damaged(self._where, "the store does not say how long the object is")
         self.forget()
         self.size_bytes = response["ContentLength"]
-        self.etag = clean_etag(response.get("ETag"))
+        self.etag = etag
         is_encrypted = "kms" in response.get("ServerSideEncryption", "") or bool(
             response.get("SSECustomerAlgorithm")
         )
@@ -265,15 +281,25 @@ class _Reception:
         view = memoryview(chunk)
         while view:
             view = view[self._sink.write(bytes(view)) or 0 :]
-        self.md5.update(chunk)
-        self.position += len(chunk)
+        self._digester.update(chunk)
+        self._position += len(chunk)
+
+    def digest(self) -> Digest:
+        """What is known of the bytes so far."""
+        return self._digester.digest()
 
     def forget(self) -> None:
         """Drop what has arrived."""
         self._sink.seek(0)
         self._sink.truncate(0)
-        self.position = 0
-        self.md5 = hashlib.md5(usedforsecurity=False)
+        self._position = 0
+        self._digester = Digester(check_gzip=self._check_gzip)
+
+
+def _damaged(where: str, why: str) -> DamagedTransfer:
+    return DamagedTransfer(
+        "the data arrived damaged", where=where, why=why, next_step="check the network and run again"
+    )
 
 
 def _chunks(response: GetObjectOutputTypeDef, bucket: str, key: str) -> Iterator[bytes]:
@@ -297,16 +323,3 @@ def _translated(bucket: str, key: str) -> Iterator[None]:
         if (typed := translate(error, bucket, key)) is None:
             raise
         raise typed from None
-
-
-@contextlib.contextmanager
-def _blamed_on(bucket: str, key: str) -> Iterator[None]:
-    try:
-        yield
-    except BrokenGzip as error:
-        raise CorruptFile(
-            "the file is not complete gzip",
-            where=location(bucket, key),
-            why=str(error),
-            next_step="wait for the vendor to replace it, then run again",
-        ) from None

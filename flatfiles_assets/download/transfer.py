@@ -20,8 +20,15 @@ import obstore
 
 from flatfiles_assets.download.atomic_files import TemporaryFile
 from flatfiles_assets.download.connection import S3Connection
-from flatfiles_assets.download.errors import CorruptFile, DamagedTransfer, ObjectChanged
-from flatfiles_assets.download.faults import RangesNotSupported, location, raise_control_flow, translate
+from flatfiles_assets.download.errors import CorruptFile, DamagedTransfer
+from flatfiles_assets.download.faults import (
+    RangesNotSupported,
+    changed,
+    check_key,
+    location,
+    raise_control_flow,
+    translate,
+)
 from flatfiles_assets.download.integrity import (
     Digest,
     Digester,
@@ -31,10 +38,10 @@ from flatfiles_assets.download.integrity import (
 )
 from flatfiles_assets.download.landing import (
     ArrivedFile,
-    SuspectGzip,
     digest_partial,
     examine_memory,
     gzip_blamed_on_the_bucket,
+    judge_gzip,
     storage,
     storage_failed,
     take_chunk,
@@ -114,20 +121,25 @@ class ObjectTransfer:
             bucket, timeout_seconds=timeout, max_pool_connections=max_pool_connections
         )
 
-    async def to_memory(self, key: str, attempts: Attempts, *, decode: bool) -> Buffer:
+    async def to_memory(self, key: str, attempts: Attempts, *, decompress: bool) -> Buffer:
         """An object's bytes, verified; decompressed where that is asked for and they are gzip.
 
         Raises:
+            InvalidArgument: No request can name the key.
             CorruptFile: It is truncated or damaged gzip.
             DownloadError: It could not be had.
         """
+        check_key(self._bucket, key)
         suspects: set[str] = set()
 
         async def attempt() -> Buffer:
             async with self._slots:
                 result = await self._get(key)
                 data = await self._body(result, key)
-            digest, decoded = await self.in_thread(examine_memory, data, decode)
+            check_gzip = is_gzip_name(key) and len(memoryview(data)) > 0
+            digest, decoded = await self.in_thread(
+                examine_memory, data, check_gzip, check_gzip and decompress
+            )
             await self._settle(digest, _remote(key, result.meta), suspects)
             return decoded
 
@@ -158,10 +170,12 @@ class ObjectTransfer:
             The verified file, which the caller commits or discards.
 
         Raises:
+            InvalidArgument: No request can name the key.
             CorruptFile: The object is truncated or damaged gzip, or empty.
             DownloadError: It could not be had.
             NotModified: The object still has the ETag `if_none_match`.
         """
+        check_key(self._bucket, key)
         suspects: set[str] = set()
         options: GetOptions | None = {"if_none_match": f'"{if_none_match}"'} if if_none_match else None
 
@@ -280,7 +294,7 @@ class ObjectTransfer:
             async with self._slots:
                 result = await self._get(remote.key, options)
                 if clean_etag(result.meta["e_tag"]) != remote.etag:
-                    raise self._changed(remote.key)
+                    raise changed(self._where(remote.key))
                 async for chunk in self._chunks(result, remote.key):
                     await self.in_thread(partial.write, chunk, position)
                     position += len(chunk)
@@ -309,18 +323,7 @@ class ObjectTransfer:
                     next_step="check the network and run again",
                 )
             await self._confirm_size(remote)
-        if digest.gzip in (None, "intact") or (proven and digest.gzip == "plain"):
-            return
-        broken = {
-            "what": "the file is not complete gzip",
-            "where": self._where(remote.key),
-            "why": digest.gzip_detail,
-            "next_step": "wait for the vendor to replace it, then run again",
-        }
-        if proven or digest.sha256 in suspects:
-            raise CorruptFile(**broken)
-        suspects.add(digest.sha256)
-        raise SuspectGzip(**broken)
+        judge_gzip(digest, etag=remote.etag, proven=proven, suspects=suspects, where=self._where(remote.key))
 
     async def _confirm_size(self, remote: RemoteObject) -> None:
         """Compare with HEAD, where no checksum can tell a short body with a rewritten length."""
@@ -328,7 +331,7 @@ class ObjectTransfer:
         with self._translated(remote.key):
             meta = await obstore.head_async(self._store, remote.key)
         if clean_etag(meta["e_tag"]) != remote.etag:
-            raise self._changed(remote.key)
+            raise changed(self._where(remote.key))
         if meta["size"] != remote.size_bytes:
             raise self._short(remote.key, meta["size"], remote.size_bytes)
 
@@ -355,14 +358,11 @@ class ObjectTransfer:
             next_step="check the network and run again",
         )
 
-    def _changed(self, key: str) -> ObjectChanged:
-        return ObjectChanged("the object was replaced while it was read", where=self._where(key))
-
     def _where(self, key: str) -> str:
         return location(self._bucket, key)
 
     async def _get(self, key: str, options: GetOptions | None = None) -> GetResult:
-        with self._translated(key):
+        with self._translated(key, conditional=options is not None):
             return await obstore.get_async(self._store, key, options=options)
 
     async def _body(self, result: GetResult, key: str) -> Buffer:
@@ -383,11 +383,12 @@ class ObjectTransfer:
             yield chunk
 
     @contextlib.contextmanager
-    def _translated(self, key: str) -> Iterator[None]:
+    def _translated(self, key: str, *, conditional: bool = False) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            raise_control_flow(error)
+            if conditional:
+                raise_control_flow(error)
             if (typed := translate(error, self._bucket, key)) is None:
                 raise
             raise typed from None
