@@ -20,6 +20,7 @@ from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import TableNotFound, WarehouseMissing
 from flatfiles_assets.warehouse.reading import WarehouseSession
+from flatfiles_assets.warehouse.schema import get_table
 
 State = Literal[
     "present",
@@ -65,7 +66,7 @@ class StoredFile:
         state: ``loaded``: the accepted rows are in the table. ``refused``: none could be accepted.
         sha256: The file's hexadecimal SHA-256.
         rows_read: Its data rows.
-        rows_accepted: Rows in the table.
+        rows_accepted: Rows in the table; of a refused file, those of the one before it.
         rows_rejected: Rows in the quarantine.
         message: Why it was refused.
         loaded_at: When the rows were committed, UTC.
@@ -150,7 +151,7 @@ def _status(session: dt.date, entry: LedgerEntry | None, stored: StoredFile | No
         return SessionStatus(session, state, detail=entry.message or "")
     share = stored.rows_rejected / stored.rows_read if stored.rows_read else 0.0
     if stored.state == "refused":
-        return SessionStatus(session, "refused", detail=stored.message)
+        return SessionStatus(session, "refused", stored.rows_accepted, detail=stored.message)
     if entry is not None and entry.state == "corrupt":
         return SessionStatus(session, "corrupt", stored.rows_accepted, share, entry.message or "")
     if entry is not None and entry.state == "downloaded" and entry.sha256 != stored.sha256:
@@ -176,7 +177,25 @@ def stored_files(warehouse: Warehouse, dataset: Dataset) -> dict[dt.date, Stored
             ).fetchall()
         except (TableNotFound, WarehouseMissing):
             return {}
-    return {row[0]: StoredFile(*row[1:]) for row in rows}
+        files = {row[0]: StoredFile(*row[1:]) for row in rows}
+        refused = [day for day, file in files.items() if file.state == "refused"]
+        kept = _stored_rows(session, dataset, refused) if refused else {}
+    return files | {
+        day: dataclasses.replace(files[day], rows_accepted=rows_stored) for day, rows_stored in kept.items()
+    }
+
+
+def _stored_rows(session: WarehouseSession, dataset: Dataset, days: list[dt.date]) -> dict[dt.date, int]:
+    table = get_table(("market", dataset.name)).stored_name
+    try:
+        return dict(
+            session.sql(
+                f"SELECT trade_date, count(*) FROM {table} WHERE list_contains($days, trade_date) GROUP BY 1",  # noqa: S608
+                {"days": days},
+            ).fetchall()
+        )
+    except TableNotFound:
+        return {}
 
 
 def loaded_sessions(

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 
@@ -210,6 +210,8 @@ class _Batch:
         feed = self._stage.dataset.name
         loaded = [result.session for result in written if result.outcome == "loaded"]
         touched = [result.session for result in written]
+        # A header that cannot be understood rejects no row: those of the file before it stay in view.
+        judged = [result.session for result in written if not isinstance(result.error, UnexpectedColumns)]
         with self._warehouse.writer(f"load {feed} {min(touched)} to {max(touched)}") as transaction:
             if loaded:
                 transaction.replace(
@@ -218,9 +220,12 @@ class _Batch:
                     where={"trade_date": loaded},
                     presorted=True,
                 )
-            scope: dict[str, Sequence[Any]] = {"trade_date": touched, "feed": [feed]}
-            transaction.replace(QUARANTINE, self._stage.rejected_reader(), where=scope)
-            transaction.replace(FILES, _file_rows(feed, written), where=scope)
+            if judged:
+                rejected = {"trade_date": judged, "feed": [feed]}
+                transaction.replace(QUARANTINE, self._stage.rejected_reader(), where=rejected)
+            transaction.replace(
+                FILES, _file_rows(feed, written), where={"trade_date": touched, "feed": [feed]}
+            )
 
 
 def _unchanged_result(session: dt.date, file: FetchedFile, known: LoadedSession) -> SessionResult:

@@ -41,7 +41,7 @@ _MOST_REASONS = 5
 _NEXT_STEPS: dict[State, str] = {
     "downloaded": "materialise market/<feed>: flatfiles backfill loads it",
     "stale": "flatfiles backfill loads the new file",
-    "refused": "look at market.quarantine; ask the vendor to replace the file",
+    "refused": "see the reason and market.quarantine; run the backfill again when it has been replaced",
     "corrupt": "the vendor's file is damaged; run the backfill again when it has been replaced",
     "not_entitled": "the subscription does not cover this date or feed",
     "not_published": "the vendor has not published it (yet); run the backfill again later",

@@ -13,7 +13,10 @@ import pytest
 from flatfiles_assets.assets.flat_files import market_key, raw_key
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.definitions import build_defs
+from flatfiles_assets.download.cache import FileCache
+from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.instance.home import open_instance
+from flatfiles_assets.inventory import feed_inventory
 from flatfiles_assets_tests.platform import MARKET, Platform
 
 STOCKS = get_dataset("stocks_daily")
@@ -151,6 +154,27 @@ def test_a_replaced_file_is_fetched_again_and_its_partition_rewritten(platform: 
     after = platform.rows("SELECT * FROM market.stocks_daily WHERE trade_date = '2024-01-03' ORDER BY ALL")
     assert len(after) < len(before)
     assert _metadata(platform, raw_key(STOCKS), "2024-01-02")["outcome"] == "unchanged"
+
+
+@pytest.mark.parametrize("fault", ["renamed_column", "misdated"])
+def test_rows_stay_in_view_when_their_file_is_replaced_by_one_that_is_refused(platform: Platform, fault: str):
+    platform.put("2024-01-03", "bad_rows")
+    platform.run(["2024-01-03"])
+    before = platform.rows("SELECT * FROM market.stocks_daily ORDER BY ALL")
+    rejected = platform.rows("SELECT * FROM market.quarantine ORDER BY ALL")
+
+    platform.put("2024-01-03", fault)
+    (run,) = platform.run(["2024-01-03"])
+
+    assert not run.succeeded
+    assert platform.rows("SELECT * FROM market.stocks_daily ORDER BY ALL") == before
+    if fault == "renamed_column":
+        assert platform.rows("SELECT * FROM market.quarantine ORDER BY ALL") == rejected
+    with FileCache(platform.data_dir / "flatfiles_cache") as cache:
+        day = dt.date(2024, 1, 3)
+        catalog = S3Catalog(options_prefix="us_options_opra")
+        (status,) = feed_inventory(STOCKS, catalog, cache.ledger, platform.warehouse, day, day)
+    assert (status.state, status.rows) == ("refused", len(before))
 
 
 def test_loading_the_same_file_again_gives_the_same_rows(platform: Platform):
