@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -221,11 +221,10 @@ class _Batch:
                     presorted=True,
                 )
             if judged:
-                rejected = {"trade_date": judged, "feed": [feed]}
-                transaction.replace(QUARANTINE, self._stage.rejected_reader(), where=rejected)
-            transaction.replace(
-                FILES, _file_rows(feed, written), where={"trade_date": touched, "feed": [feed]}
-            )
+                scope: dict[str, Sequence[Any]] = {"trade_date": judged, "feed": [feed]}
+                transaction.replace(QUARANTINE, self._stage.rejected_reader(), where=scope)
+            scope = {"trade_date": touched, "feed": [feed]}
+            transaction.replace(FILES, _file_rows(feed, written), where=scope)
 
 
 def _unchanged_result(session: dt.date, file: FetchedFile, known: LoadedSession) -> SessionResult:

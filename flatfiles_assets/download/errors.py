@@ -16,6 +16,7 @@ __all__ = [
     "CorruptFile",
     "DamagedTransfer",
     "DownloadError",
+    "LedgerFailed",
     "NotEntitled",
     "NotPublished",
     "ObjectChanged",
@@ -103,6 +104,10 @@ class RequestRejected(DownloadError):
 
 class StorageFailed(DownloadError):
     """The local disk refused the file: full, read-only, or a folder where a file should be."""
+
+
+class LedgerFailed(DownloadError):
+    """The ledger cannot be read or written: locked for too long, damaged, or no room for it."""
 
 
 def state_of(error: FlatFilesError) -> State:

@@ -15,6 +15,7 @@ from obstore import exceptions as obstore_errors
 from flatfiles_assets.download.errors import (
     AuthenticationFailed,
     BucketNotFound,
+    DamagedTransfer,
     DownloadError,
     NotEntitled,
     NotPublished,
@@ -83,6 +84,23 @@ def location(bucket: str, key: str) -> str:
 def changed(where: str) -> ObjectChanged:
     """The error for an answer that is about another state of the object than the one before."""
     return ObjectChanged("the object was replaced while it was read", where=where)
+
+
+def damaged(where: str, why: str) -> DamagedTransfer:
+    """The error for bytes, or an answer about them, that are not what the store holds."""
+    return DamagedTransfer(
+        "the data arrived damaged", where=where, why=why, next_step="check the network and run again"
+    )
+
+
+def incomplete(where: str, expected_bytes: int, found_bytes: int) -> DamagedTransfer:
+    """The error for a body of another length than it should have."""
+    return DamagedTransfer(
+        "the data arrived incomplete",
+        where=where,
+        why=f"{found_bytes} bytes where {expected_bytes} are expected",
+        next_step="check the network and run again",
+    )
 
 
 def check_key(bucket: str, key: str) -> None:

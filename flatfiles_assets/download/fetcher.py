@@ -16,7 +16,7 @@ from pathlib import Path
 
 from flatfiles_assets.download.atomic_files import TemporaryFile, sync_folder
 from flatfiles_assets.download.cache import FetchedFile, FileCache, Outcome
-from flatfiles_assets.download.errors import CorruptFile, DownloadError, state_of
+from flatfiles_assets.download.errors import CorruptFile, DownloadError, LedgerFailed, state_of
 from flatfiles_assets.download.faults import NotModified
 from flatfiles_assets.download.landing import ArrivedFile, storage_failed
 from flatfiles_assets.download.ledger import LedgerEntry
@@ -24,6 +24,7 @@ from flatfiles_assets.download.listing import RemoteObject
 from flatfiles_assets.download.partial_file import PartialFile
 from flatfiles_assets.download.retries import Attempts
 from flatfiles_assets.download.transfer import ObjectTransfer
+from flatfiles_assets.download.waiting import ended
 from flatfiles_assets.errors import InvalidArgument
 
 FetchResult = FetchedFile | DownloadError | CorruptFile | InvalidArgument
@@ -32,8 +33,8 @@ FetchResult = FetchedFile | DownloadError | CorruptFile | InvalidArgument
 # A fast store brings hundreds of files a second: few commits serve them all, and nobody waits long.
 _GATHERED_SECONDS = 0.02
 _FLUSHES_AT_ONCE = 4
-# Each is an open file until it is committed.
-_MOST_UNRECORDED = 128
+# Each is an open file until it is committed; systems allow a process as few as 256.
+_MOST_UNRECORDED = 64
 _EPOCH = dt.datetime.fromtimestamp(0, dt.timezone.utc)
 
 
@@ -73,16 +74,19 @@ class _Finished:
     mtime_ns: int | None = None
 
     def commit(self) -> None:
-        """Give a new file its name, once; what the disk says against it becomes the result."""
-        if self.file is None:
-            return
-        try:
-            self.mtime_ns = self.file.commit()
-        except OSError as error:
-            self.result = storage_failed(error, self.place.path)
-        finally:
+        """Give a new file its name; what the disk says against it becomes the result."""
+        if self.file:
+            try:
+                self.mtime_ns = self.file.commit()
+            except OSError as error:
+                self.result = storage_failed(error, self.place.path)
+            finally:
+                self.file.discard()
+
+    def discard(self) -> None:
+        """Remove a new file that has no name yet."""
+        if self.file:
             self.file.discard()
-            self.file = None
 
 
 class Fetcher:
@@ -110,6 +114,7 @@ class Fetcher:
         self._has_unrecorded = asyncio.Event()
         self._record_now = asyncio.Event()
         self._fetched_all = False
+        self._ledger_failed = False
 
     async def run(self, places: Sequence[Place], *, workers: int) -> None:
         """Fetch all; deliver results in batches, each recorded in the ledger before."""
@@ -141,8 +146,7 @@ class Fetcher:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-            await self._record()
-            await asyncio.gather(*(self._transfer.in_thread(sync_folder, folder) for folder in self._folders))
+            await ended(asyncio.create_task(self._conclude()))
 
     def _read_ledger(self, places: Sequence[Place]) -> None:
         entries = self._cache.ledger.get_many({place.local_key for place in places if place.path})
@@ -208,22 +212,35 @@ class Fetcher:
         while not self._fetched_all:
             await self._has_unrecorded.wait()
             self._has_unrecorded.clear()
-            for _ in range(await self._record()):
+            # Whole or not at all: the batch's files are named in several threads.
+            for _ in range(await ended(asyncio.create_task(self._record()))):
                 room.release()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._record_now.wait(), _GATHERED_SECONDS)
             self._record_now.clear()
 
+    async def _conclude(self) -> None:
+        """Record what is left, unless that has failed before, and make all names survive a power cut."""
+        if self._ledger_failed:
+            for finished in self._unrecorded:
+                finished.discard()
+        else:
+            await self._record()
+        await asyncio.gather(*(self._transfer.in_thread(sync_folder, folder) for folder in self._folders))
+
     async def _record(self) -> int:
         """Commit what has arrived, record and deliver it; returns how many results it was."""
-        batch = self._unrecorded.copy()
+        batch, self._unrecorded = self._unrecorded, []
         if not batch:
             return 0
         # Flushes that a disk is asked for at once cost it little more than one.
         parts = [batch[start::_FLUSHES_AT_ONCE] for start in range(_FLUSHES_AT_ONCE)]
         await asyncio.gather(*(self._transfer.in_thread(_commit, part) for part in parts if part))
-        del self._unrecorded[: len(batch)]
-        await self._transfer.in_thread(self._write_ledger, batch)
+        try:
+            await self._transfer.in_thread(self._write_ledger, batch)
+        except LedgerFailed:
+            self._ledger_failed = True
+            raise
         self._deliver([(finished.place.key, finished.result) for finished in batch])
         for finished in batch:
             self._on_file(finished.result)

@@ -23,7 +23,7 @@ from types import TracebackType
 
 import stamina
 
-from flatfiles_assets.download.errors import State
+from flatfiles_assets.download.errors import LedgerFailed, State
 
 __all__ = ["Ledger", "LedgerEntry", "State"]
 
@@ -105,7 +105,8 @@ class Ledger:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._process_id = 0
-        self._open()
+        with _explained(self.path):
+            self._open()
 
     def __enter__(self) -> Ledger:
         return self
@@ -216,25 +217,27 @@ class Ledger:
         for start in range(0, len(wanted), _KEYS_PER_QUERY):
             some = wanted[start : start + _KEYS_PER_QUERY]
             query = f"SELECT key, sha256 FROM pruned WHERE key IN ({', '.join('?' * len(some))})"  # noqa: S608
-            with self._lock:
+            with self._lock, _explained(self.path):
                 found.update(self._open().execute(query, some).fetchall())
         return found
 
     def _query(self, query: str, parameters: Sequence[object]) -> list[LedgerEntry]:
-        with self._lock:
+        with self._lock, _explained(self.path):
             return [_from_row(row) for row in self._open().execute(query, parameters)]
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._lock, _explained(self.path):
             connection = self._open()
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                # A full disk may have ended the transaction already.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
 
     def _open(self) -> sqlite3.Connection:
         with self._lock:
@@ -243,6 +246,24 @@ class Ledger:
                 self._connection = _connect(self.path)
                 self._process_id = os.getpid()
             return self._connection
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.DatabaseError, OSError) as error:
+        damaged = type(error) is sqlite3.DatabaseError
+        if not (damaged or isinstance(error, (sqlite3.OperationalError, OSError))):
+            raise  # our own mistake
+        raise LedgerFailed(
+            "the ledger of downloads cannot be used",
+            where=str(path),
+            why=f"SQLite: {error}" if isinstance(error, sqlite3.Error) else error.strerror,
+            next_step="move it away; files are then fetched again"
+            if damaged
+            else "check permissions and free space, and whether another process holds it",
+        ) from error
 
 
 # Two processes that switch a new database to WAL at once: SQLite refuses one without waiting.

@@ -41,6 +41,8 @@ class PartialFile:
         self._finishing = threading.Lock()
         self._finished = self._load()
         if not self._finished:
+            # First, or what an earlier file left would be taken for a list of these parts.
+            _sidecar_path(path).unlink(missing_ok=True)
             os.ftruncate(descriptor, 0)
             os.ftruncate(descriptor, size_bytes)
 

@@ -19,7 +19,7 @@ from flatfiles_assets.download.atomic_files import TemporaryFile, sync_folder
 from flatfiles_assets.download.connection import S3Connection
 from flatfiles_assets.download.decoded_file import commit_decoded
 from flatfiles_assets.download.errors import DamagedTransfer, NotPublished, ObjectChanged
-from flatfiles_assets.download.faults import changed, location, translate
+from flatfiles_assets.download.faults import changed, damaged, incomplete, location, translate
 from flatfiles_assets.download.gzip_stream import is_gzip
 from flatfiles_assets.download.integrity import Digest, Digester, clean_etag, is_gzip_name, is_md5
 from flatfiles_assets.download.landing import gzip_blamed_on_the_bucket, judge_gzip, storage
@@ -209,14 +209,9 @@ class SyncS3Downloader:
                 raise changed(where)
             expected = head["ContentLength"]
         if digest.size_bytes != expected:
-            raise DamagedTransfer(
-                "the data arrived incomplete",
-                where=where,
-                why=f"{digest.size_bytes} bytes where {expected} are expected",
-                next_step="check the network and run again",
-            )
+            raise incomplete(where, expected, digest.size_bytes)
         if reception.etag_is_md5 and digest.md5 != reception.etag:
-            raise _damaged(where, f"MD5 {digest.md5} where the ETag is {reception.etag}")
+            raise damaged(where, f"MD5 {digest.md5} where the ETag is {reception.etag}")
         if digest.size_bytes:
             proven = reception.etag_is_md5
             judge_gzip(digest, etag=reception.etag, proven=proven, suspects=suspects, where=where)
@@ -262,12 +257,10 @@ class _Reception:
                 raise changed(self._where)
             found = response.get("ContentRange", "")
             if not found.startswith(f"bytes {self._position}-"):
-                raise _damaged(
-                    self._where, f"{found or 'no range'} where byte {self._position} was asked for"
-                )
+                raise damaged(self._where, f"{found or 'no range'} where byte {self._position} was asked for")
             return
         if "ContentLength" not in response:
-            raise _damaged(self._where, "the store does not say how long the object is")
+            raise damaged(self._where, "the store does not say how long the object is")
         self.forget()
         self.size_bytes = response["ContentLength"]
         self.etag = etag
@@ -294,12 +287,6 @@ class _Reception:
         self._sink.truncate(0)
         self._position = 0
         self._digester = Digester(check_gzip=self._check_gzip)
-
-
-def _damaged(where: str, why: str) -> DamagedTransfer:
-    return DamagedTransfer(
-        "the data arrived damaged", where=where, why=why, next_step="check the network and run again"
-    )
 
 
 def _chunks(response: GetObjectOutputTypeDef, bucket: str, key: str) -> Iterator[bytes]:

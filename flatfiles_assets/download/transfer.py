@@ -25,6 +25,8 @@ from flatfiles_assets.download.faults import (
     RangesNotSupported,
     changed,
     check_key,
+    damaged,
+    incomplete,
     location,
     raise_control_flow,
     translate,
@@ -49,6 +51,7 @@ from flatfiles_assets.download.landing import (
 from flatfiles_assets.download.listing import RemoteObject
 from flatfiles_assets.download.partial_file import Part, PartialFile
 from flatfiles_assets.download.retries import Attempts, RetryPolicy, retry_async
+from flatfiles_assets.download.waiting import ended
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -299,7 +302,7 @@ class ObjectTransfer:
                     await self.in_thread(partial.write, chunk, position)
                     position += len(chunk)
             if position != part.end:
-                raise self._short(remote.key, part.end - part.start, position - part.start)
+                raise incomplete(self._where(remote.key), part.end - part.start, position - part.start)
 
         counter = Attempts()
         try:
@@ -312,16 +315,12 @@ class ObjectTransfer:
     async def _settle(self, digest: Digest, remote: RemoteObject, suspects: set[str]) -> None:
         """Raise unless the bytes are proven, or at least nothing speaks against them."""
         if digest.size_bytes != remote.size_bytes:
-            raise self._short(remote.key, remote.size_bytes, digest.size_bytes)
+            raise incomplete(self._where(remote.key), remote.size_bytes, digest.size_bytes)
         proven = digest.md5 == remote.etag
         if not proven:
             if is_md5(remote.etag) and not await self.in_thread(self._etag_is_encrypted, remote.key):
-                raise DamagedTransfer(
-                    "the data arrived damaged",
-                    where=self._where(remote.key),
-                    why=f"MD5 {digest.md5} where the ETag is {remote.etag}",
-                    next_step="check the network and run again",
-                )
+                why = f"MD5 {digest.md5} where the ETag is {remote.etag}"
+                raise damaged(self._where(remote.key), why)
             await self._confirm_size(remote)
         judge_gzip(digest, etag=remote.etag, proven=proven, suspects=suspects, where=self._where(remote.key))
 
@@ -333,7 +332,7 @@ class ObjectTransfer:
         if clean_etag(meta["e_tag"]) != remote.etag:
             raise changed(self._where(remote.key))
         if meta["size"] != remote.size_bytes:
-            raise self._short(remote.key, meta["size"], remote.size_bytes)
+            raise incomplete(self._where(remote.key), meta["size"], remote.size_bytes)
 
     @functools.cached_property
     def _boto3(self) -> S3Client:
@@ -349,14 +348,6 @@ class ObjectTransfer:
                 raise
             raise typed from None
         return "kms" in head.get("ServerSideEncryption", "") or bool(head.get("SSECustomerAlgorithm"))
-
-    def _short(self, key: str, expected_bytes: int, found_bytes: int) -> DamagedTransfer:
-        return DamagedTransfer(
-            "the data arrived incomplete",
-            where=self._where(key),
-            why=f"{found_bytes} bytes where {expected_bytes} are expected",
-            next_step="check the network and run again",
-        )
 
     def _where(self, key: str) -> str:
         return location(self._bucket, key)
@@ -395,12 +386,8 @@ class ObjectTransfer:
 
     async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
         """Run in a thread; when cancelled, wait for it first, so that nothing it uses is closed."""
-        future = asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
         try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
+            return await ended(asyncio.get_running_loop().run_in_executor(self._executor, function, *args))
         except OSError as error:
             raise storage_failed(error) from error
 

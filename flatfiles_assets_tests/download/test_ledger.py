@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from flatfiles_assets.download.errors import LedgerFailed
 from flatfiles_assets.download.ledger import Ledger, LedgerEntry
 
 WHEN = dt.datetime(2024, 1, 3, 16, 0, 1, 500, tzinfo=dt.timezone.utc)
@@ -86,6 +87,16 @@ def test_many_keys_are_read_and_prefixes_are_plain_text(ledger):
     assert [entry.key for entry in ledger.entries("p_")] == ["p_/x"]
     assert [entry.key for entry in ledger.entries("q%")] == ["q%"]
     assert len(list(ledger.entries())) == 1202
+
+
+def test_a_ledger_that_cannot_be_used_says_so(tmp_path):
+    damaged = tmp_path / "ledger.sqlite"
+    damaged.write_bytes(b"no database at all" * 100)
+    with pytest.raises(LedgerFailed, match=r"ledger\.sqlite.*not a database.*move it away"):
+        Ledger(damaged)
+    (tmp_path / "file").touch()
+    with pytest.raises(LedgerFailed, match="check permissions"):
+        Ledger(tmp_path / "file" / "ledger.sqlite")
 
 
 def test_a_batch_is_recorded_whole_or_not_at_all(ledger):
