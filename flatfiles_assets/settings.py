@@ -183,7 +183,8 @@ def load_settings(**overrides: Any) -> Settings:
     """The settings as they stand now in the environment and `.env`, with overrides by field name.
 
     Raises:
-        InvalidArgument: A value is not usable; the message names each such setting, never the value.
+        InvalidArgument: A value is not usable (the message names each such setting, never the value),
+            or the file is not UTF-8.
     """
     try:
         return Settings(**overrides)
@@ -193,4 +194,11 @@ def load_settings(**overrides: Any) -> Settings:
             "a setting is not usable",
             why="; ".join(refused),
             next_step="correct it in the environment or in the .env file",
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InvalidArgument(
+            "the settings cannot be read",
+            where=".env",
+            why=f"byte {error.start} is not UTF-8",
+            next_step="save the file as UTF-8",
         ) from None

@@ -5,6 +5,7 @@ Exit code 0 only when everything asked for is true; errors say what, where, why 
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 import warnings
@@ -23,8 +24,18 @@ class _FriendlyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except FlatFilesError as error:
-            Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
-            sys.exit(1)
+            refused = error
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # click's: who reads our output has left
+            refused = FlatFilesError(
+                "the system refuses a file or folder",
+                where=str(error.filename) if error.filename else None,
+                why=error.strerror or type(error).__name__,
+                next_step="check FLATFILES_DATA_DIR, its permissions and the free space",
+            )
+        Console(stderr=True).print(f"[red]error:[/red] {refused}", highlight=False, soft_wrap=True)
+        sys.exit(1)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(_VERBS)

@@ -10,7 +10,6 @@ import contextlib
 import datetime as dt
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from flatfiles_assets import inventory
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.cli.backfill import backfill_sessions, feed_inventory
 from flatfiles_assets.cli.demo_output import print_rows
-from flatfiles_assets.cli.dev import dev_command
+from flatfiles_assets.cli.dev import check_address, dev_command, run_until_stopped
 from flatfiles_assets.cli.status import calendar_picture, reasons, summary_table
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.errors import InvalidArgument
@@ -53,6 +52,8 @@ def demo(data_dir: Path | None, ui: bool, port: int) -> None:
     """Run the main job on an embedded S3 store with a synthetic market in the vendor's format."""
     console = Console()
     started = time.perf_counter()
+    if ui:
+        check_address("127.0.0.1", port)
     folder = _fresh_folder(data_dir or load_settings().data_dir / "demo")
     with _seeded_store(folder, console):
         settings = load_settings()
@@ -63,9 +64,7 @@ def demo(data_dir: Path | None, ui: bool, port: int) -> None:
         _say_what_next(console, folder, time.perf_counter() - started)
         if ui:
             console.print(f"\nThe UI: http://127.0.0.1:{port} (Ctrl-C ends it and the store)")
-            with contextlib.suppress(KeyboardInterrupt):
-                command, environment = dev_command("127.0.0.1", port)
-                subprocess.run(command, env=environment, check=False)  # noqa: S603
+            run_until_stopped(*dev_command("127.0.0.1", port))
     sys.exit(0)
 
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
+import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 
 import click
 
+from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import load_settings
+
+_GRACE_SECONDS = 10
 
 
 @click.command()
@@ -16,12 +23,18 @@ from flatfiles_assets.settings import load_settings
 def dev(host: str, port: int) -> None:
     """Start the UI and the daemon; runs, schedules and sensors are kept under the data directory."""
     command, environment = dev_command(host, port)
+    _listen_to_interrupts()
     sys.stdout.flush()
     os.execve(sys.executable, command, environment)  # noqa: S606
 
 
 def dev_command(host: str, port: int) -> tuple[list[str], dict[str, str]]:
-    """The command that runs UI and daemon, and its environment; the instance is made ready."""
+    """The command that runs UI and daemon, and its environment; the instance is made ready.
+
+    Raises:
+        InvalidArgument: The UI cannot listen there.
+    """
+    check_address(host, port)
     from flatfiles_assets.instance.home import instance_environment, open_instance
 
     home = load_settings().dagster_home
@@ -33,3 +46,44 @@ def dev_command(host: str, port: int) -> tuple[list[str], dict[str, str]]:
     quiet = {"PYTHONWARNINGS": "ignore:Function `dev_command`"}
     environment = {**os.environ, **quiet, **instance_environment(home)}
     return [sys.executable, "-m", "dagster", *arguments], environment
+
+
+def check_address(host: str, port: int) -> None:
+    """Refuse an address that is taken: Dagster would run on without its UI.
+
+    Raises:
+        InvalidArgument: The UI cannot listen there.
+    """
+    try:
+        family = socket.getaddrinfo(host, port)[0][0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except (OSError, OverflowError) as error:
+        raise InvalidArgument(
+            "the UI cannot listen there",
+            where=f"{host}:{port}",
+            why=getattr(error, "strerror", None) or str(error),
+            next_step="name another port with --port",
+        ) from None
+
+
+def run_until_stopped(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Run UI and daemon until they end or this process is told to; they end before this returns."""
+    _listen_to_interrupts()
+    process = subprocess.Popen(command, env=environment)  # noqa: S603
+    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
+    try:
+        process.wait()
+    except KeyboardInterrupt:
+        # A terminal interrupts all of them at once; a second interrupt would disturb their ending.
+        try:
+            process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+
+
+def _listen_to_interrupts() -> None:
+    # A shell starts what it puts in the background deaf to them, and Dagster ends by nothing else.
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -18,7 +18,7 @@ import boto3
 from botocore.config import Config
 from obstore.store import S3Store
 
-from flatfiles_assets.errors import InvalidArgument, MissingCredentials
+from flatfiles_assets.errors import FlatFilesError, InvalidArgument, MissingCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,11 +88,13 @@ class S3Connection:
 
         Raises:
             InvalidArgument: A number is out of range, or the name is no bucket's.
+            ForkedProcess: A parent of this process made one before it was forked.
         """
         check_limits(timeout_seconds, max_pool_connections)
+        _check_not_forked()
         if not _BUCKET.fullmatch(bucket):
             raise InvalidArgument("not the name of a bucket", where=repr(bucket))
-        return _store(self, bucket, timeout_seconds, max_pool_connections, os.getpid())
+        return _store(self, bucket, timeout_seconds, max_pool_connections)
 
     def boto3(self, *, timeout_seconds: float = 60, max_pool_connections: int = 10) -> S3Client:
         """A boto3 client, without retries and without checksum headers that S3 gateways refuse.
@@ -120,6 +122,24 @@ class S3Connection:
             region_name=self.region,
         )
         return session.client("s3", endpoint_url=self.endpoint_url, config=config)
+
+
+class ForkedProcess(FlatFilesError):
+    """Downloads began in a parent process; its threads did not survive the fork, and a request would hang."""
+
+
+_process_of_runtime: int | None = None
+
+
+def _check_not_forked() -> None:
+    global _process_of_runtime
+    _process_of_runtime = _process_of_runtime or os.getpid()
+    if _process_of_runtime != os.getpid():
+        raise ForkedProcess(
+            "this process cannot download",
+            why="it was forked from one that had downloaded before",
+            next_step="start worker processes with multiprocessing's spawn instead of fork",
+        )
 
 
 def check_limits(timeout_seconds: float, max_pool_connections: int) -> None:
@@ -160,9 +180,8 @@ def _store(
     bucket: str,
     timeout_seconds: float,
     max_pool_connections: int,
-    _process_id: int,
 ) -> S3Store:
-    """One client for each store, bucket and process: making it reads every certificate of the system."""
+    """One client for each store and bucket: making it reads every certificate of the system."""
     return S3Store(
         bucket,
         endpoint=connection.endpoint_url.rstrip("/"),

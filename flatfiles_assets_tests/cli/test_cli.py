@@ -160,3 +160,32 @@ def test_the_demo_leaves_a_folder_alone_that_it_did_not_make(tmp_path):
     assert result.exit_code == 1
     assert "no demo made" in result.output
     assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+def test_what_the_system_refuses_is_one_message(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FLATFILES_DATA_DIR", str(tmp_path / "file"))
+    for verb in ("status", "verify"):
+        result = _flatfiles(verb)
+        assert result.exit_code == 1
+        assert "error:" in result.stderr
+        assert str(tmp_path / "file") in result.stderr.replace("\n", "")
+        assert "Traceback" not in result.output
+
+
+def test_a_ledger_that_is_damaged_is_one_message(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLATFILES_DATA_DIR", str(tmp_path))
+    ledger = tmp_path / "flatfiles_cache" / "metadata" / "ledger.sqlite"
+    ledger.parent.mkdir(parents=True)
+    ledger.write_bytes(b"no database" * 100)
+    result = _flatfiles("status")
+    assert result.exit_code == 1
+    assert "move it away" in result.stderr
+
+
+def test_settings_that_are_not_utf_8_are_one_message(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes(b"FLATFILES_BUCKET=\xff\n")
+    result = _flatfiles("status")
+    assert result.exit_code == 1
+    assert "save the file as UTF-8" in result.stderr

@@ -416,3 +416,39 @@ def test_two_processes_fetching_the_same_keys_both_succeed(bucket, cache):
         assert cache.path(key).read_bytes() == body
     assert {result.status for result in cache.verify()} == {"ok"}
     assert files_in(cache) == sorted(bodies)
+
+
+_FETCH_IN_A_CHILD = """
+import os, sys
+from flatfiles_assets.download.cache import FileCache
+from flatfiles_assets.download.connection import S3Connection
+from flatfiles_assets.download.fetch import fetch_files
+def fetch(folder):
+    with FileCache(folder) as cache:
+        return list(fetch_files(S3Connection(*sys.argv[1:4]), sys.argv[4], cache, ["a.csv"]))
+fetch(sys.argv[5])
+child = os.fork()
+if child == 0:
+    try:
+        fetch(sys.argv[5] + "-child")
+    except Exception as error:
+        print(error, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+def test_a_process_forked_from_one_that_fetched_is_told_so_and_does_not_hang(bucket, tmp_path):
+    bucket.put("a.csv", b"1")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", _FETCH_IN_A_CHILD, bucket.server.endpoint_url),
+            *(bucket.server.access_key_id, SECRET, bucket.name, str(tmp_path / "cache")),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "forked" in done.stdout
+    assert "spawn" in done.stdout

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -92,3 +94,28 @@ def test_opening_the_instance_turns_batching_on_unless_the_user_chose(
     assert instance_environment(tmp_path)["DAGSTER_EVENT_BATCH_SIZE"] == "1000"
     open_instance(tmp_path).dispose()
     assert os.environ["DAGSTER_EVENT_BATCH_SIZE"] == "1000"
+
+
+_OPEN = """
+import sys
+from flatfiles_assets.instance.home import open_instance
+print("ready", flush=True)
+sys.stdin.readline()
+with open_instance(sys.argv[1]) as instance:
+    assert [limit.name for limit in instance.event_log_storage.get_pool_limits()] == ["duckdb_writer"]
+"""
+
+
+def test_processes_that_open_a_new_home_at_once_all_can(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _OPEN, str(tmp_path / "home")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    processes = [subprocess.Popen(command, text=True, **pipes) for _ in range(4)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, errors
