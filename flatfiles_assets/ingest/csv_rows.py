@@ -93,10 +93,17 @@ def _parse_at_once(block: bytes, header: Sequence[str], columns: Sequence[Column
     except pa.ArrowInvalid:
         return None
     # Searching is several times faster than counting, and nearly no block has one.
-    if b'"' in block and (block.count(b'"') % 2 or table.num_rows != _line_count(block)):
-        return None  # a stray quote, which may have swallowed a line end
+    if b'"' in block and not (_is_quoted_plainly(block) and table.num_rows == _line_count(block)):
+        return None  # a stray quote, which Arrow drops, or which may have swallowed a line end
     batches = table.to_batches()
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+
+def _is_quoted_plainly(block: bytes) -> bool:
+    """Whether every quote begins or ends a field; a quote within a field says no, too."""
+    opening = block.startswith(b'"') + block.count(b',"') + block.count(b'\n"')
+    closing = block.endswith(b'"') + block.count(b'",') + block.count(b'"\n') + block.count(b'"\r\n')
+    return bool(2 * opening == 2 * closing == block.count(b'"'))
 
 
 def _line_count(block: bytes) -> int:

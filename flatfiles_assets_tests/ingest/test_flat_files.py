@@ -300,6 +300,7 @@ def test_an_integer_may_be_written_as_a_whole_number_of_any_form(text, integer):
         ROW.removesuffix("7") + "nan",
         ROW.replace("100", "null"),
         '"' + ROW,
+        ROW.replace("AAPL", '"AA"PL'),
         ROW.replace("AAPL", "AA\rPL"),
     ],
 )
