@@ -41,6 +41,9 @@ def backfill(feed: str, start: dt.date, end: dt.date | None, everything: bool, r
     parse_range(start, last)
     console = Console(stderr=True)
     before = feed_inventory(dataset, settings, start, last)
+    if not before:
+        console.print(f"{feed}: there is no session from {start} to {last}.")
+        return
     wanted = [status.session for status in before] if everything or reload else inventory.incomplete(before)
     if not wanted:
         console.print(f"{feed}: all {len(before)} sessions from {start} to {last} are present.")

@@ -21,7 +21,7 @@ _KEY = re.compile(
     r"(?P<prefix>[^/]+)/(?P<vendor_type>[^/]+)/(?P<year>[0-9]{4})/(?P<month>[0-9]{2})/"
     r"(?P<date>(?P=year)-(?P=month)-[0-9]{2})\.csv\.gz"
 )
-_FOLDER = re.compile(r"[A-Za-z0-9_.-]+")
+_FOLDER = re.compile(r"(?!\.+$)[A-Za-z0-9_.-]+")
 _OPTIONS_PREFIX = get_dataset("options_daily").prefix
 _STOCK_CALENDAR: CalendarName = "XNYS"
 

@@ -189,3 +189,9 @@ def test_settings_that_are_not_utf_8_are_one_message(tmp_path, monkeypatch):
     result = _flatfiles("status")
     assert result.exit_code == 1
     assert "save the file as UTF-8" in result.stderr
+
+
+def test_a_range_of_holidays_has_no_session(platform: Platform):
+    result = _flatfiles("backfill", "stocks_daily", "--start", "2023-12-30", "--end", "2024-01-01")
+    assert result.exit_code == 0
+    assert "there is no session from 2023-12-30 to 2024-01-01" in result.stderr

@@ -41,7 +41,7 @@ def test_the_live_vendor_has_another_options_prefix_and_only_that_differs():
         assert same == (not data_type.startswith("options_"))
 
 
-@pytest.mark.parametrize("prefix", ["", "a/b", "us_stocks_sip", "global_crypto", " "])
+@pytest.mark.parametrize("prefix", ["..", "", "a/b", "us_stocks_sip", "global_crypto", " "])
 def test_an_options_prefix_that_would_make_keys_ambiguous_is_refused(prefix):
     with pytest.raises(InvalidArgument, match="us_options_opra"):
         S3Catalog(options_prefix=prefix)
