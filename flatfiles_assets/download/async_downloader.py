@@ -110,7 +110,7 @@ class AsyncS3Downloader:
         Raises:
             NotPublished: The object does not exist (404).
             NotEntitled: The account may not read it (403).
-            CorruptFile: It is truncated or damaged gzip.
+            CorruptFile: It is truncated or damaged gzip, and is to be decompressed.
             DownloadError: It could not be had; the subclass says why.
         """
         with self._counter.download() as attempts:
@@ -141,14 +141,15 @@ class AsyncS3Downloader:
         """One object into a file, which appears whole or not at all; folders are created.
 
         Raises:
-            CorruptFile: It is truncated or damaged gzip.
+            CorruptFile: It is truncated or damaged gzip, and is to be decompressed.
             DownloadError: It could not be had, or not be written.
         """
         path = Path(local_path)
         with self._counter.download() as attempts, storage(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             transfer = self._transfer(bucket)
-            file = (await transfer.to_file(key, path, attempts, allow_empty=True)).file
+            arrived = await transfer.to_file(key, path, attempts, as_is=not decompress, allow_empty=True)
+            file = arrived.file
             try:
                 if decompress and is_gzip_name(key):
                     await transfer.in_thread(commit_decoded, file, path)

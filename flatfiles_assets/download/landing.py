@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 from flatfiles_assets.download.atomic_files import TemporaryFile
 from flatfiles_assets.download.errors import CorruptFile, DamagedTransfer, StorageFailed
 from flatfiles_assets.download.gzip_stream import BrokenGzip, decompress, is_gzip
-from flatfiles_assets.download.integrity import Digest, Digester, digest_bytes, digest_descriptor
+from flatfiles_assets.download.integrity import (
+    Digest,
+    Digester,
+    digest_bytes,
+    digest_descriptor,
+    is_gzip_name,
+)
 from flatfiles_assets.download.listing import RemoteObject
 from flatfiles_assets.download.partial_file import PartialFile
 
@@ -41,37 +47,54 @@ class SuspectGzip(DamagedTransfer):
     """What a ``.gz`` object holds is no gzip, and whether in the bucket or on the way is not known yet."""
 
 
-def judge_gzip(digest: Digest, *, etag: str | None, proven: bool, suspects: set[str], where: str) -> None:
-    """Raise unless the content of an object is whole gzip, or surely what the bucket holds.
+class GzipJudge:
+    """Judges what one object's ``.gz`` promises, over all attempts at it.
 
     What two transfers agree on is in the bucket.
 
     Args:
-        digest: The bytes that arrived, with their verdict; without one nothing is judged.
-        etag: The object's ETag, without which nobody vouches for what is not gzip.
-        proven: Whether the ETag is the MD5 of these bytes.
-        suspects: Checksums of the object's earlier suspicious transfers; added to.
-        where: The object.
+        key: The object's key.
+        as_is: Whether broken gzip will do, if that is surely what the bucket holds.
+        allow_empty: Whether no bytes at all will do.
 
-    Raises:
-        CorruptFile: The object is broken.
-        SuspectGzip: It may be; another transfer will tell.
+    Attributes:
+        check_gzip: Whether the key's name promises gzip, so that bytes have to be checked for it.
     """
-    if digest.gzip in (None, "intact"):
-        return
-    settled = proven or digest.sha256 in suspects
-    if settled and digest.gzip == "plain" and etag:
-        return
-    broken = {
-        "what": "the file is not complete gzip",
-        "where": where,
-        "why": digest.gzip_detail,
-        "next_step": "wait for the vendor to replace it, then run again",
-    }
-    if settled:
-        raise CorruptFile(**broken)
-    suspects.add(digest.sha256)
-    raise SuspectGzip(**broken)
+
+    def __init__(self, key: str, *, as_is: bool, allow_empty: bool) -> None:
+        self.check_gzip = is_gzip_name(key)
+        self._as_is = as_is
+        self._allow_empty = allow_empty
+        self._suspects: set[str] = set()
+
+    def judge(self, digest: Digest, *, etag: str | None, proven: bool, where: str) -> None:
+        """Raise unless the bytes are whole gzip, or surely what the bucket holds and acceptable as such.
+
+        Args:
+            digest: The bytes that arrived, with their verdict; without one nothing is judged.
+            etag: The object's ETag, without which nobody vouches for what is not gzip.
+            proven: Whether the ETag is the MD5 of these bytes.
+            where: The object.
+
+        Raises:
+            CorruptFile: The object is broken.
+            SuspectGzip: It may be; another transfer will tell.
+        """
+        if digest.gzip in (None, "intact") or (digest.gzip == "empty" and self._allow_empty):
+            return
+        settled = proven or digest.sha256 in self._suspects
+        if settled and etag and (self._as_is or digest.gzip == "plain"):
+            return
+        broken = {
+            "what": "the file is not complete gzip",
+            "where": where,
+            "why": digest.gzip_detail,
+            "next_step": "wait for the vendor to replace it, then run again",
+        }
+        if settled:
+            raise CorruptFile(**broken)
+        self._suspects.add(digest.sha256)
+        raise SuspectGzip(**broken)
 
 
 @contextlib.contextmanager

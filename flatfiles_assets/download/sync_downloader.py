@@ -22,7 +22,7 @@ from flatfiles_assets.download.errors import DamagedTransfer, NotPublished, Obje
 from flatfiles_assets.download.faults import changed, damaged, incomplete, location, translate
 from flatfiles_assets.download.gzip_stream import is_gzip
 from flatfiles_assets.download.integrity import Digest, Digester, clean_etag, is_gzip_name, is_md5
-from flatfiles_assets.download.landing import gzip_blamed_on_the_bucket, judge_gzip, storage
+from flatfiles_assets.download.landing import GzipJudge, gzip_blamed_on_the_bucket, storage
 from flatfiles_assets.download.listing import list_with
 from flatfiles_assets.download.retries import Attempts, RetryPolicy, retry_sync
 from flatfiles_assets.download.statistics import DownloadCounter, DownloadStatistics
@@ -96,12 +96,12 @@ class SyncS3Downloader:
         Raises:
             NotPublished: The object does not exist (404).
             NotEntitled: The account may not read it (403).
-            CorruptFile: It is truncated or damaged gzip.
+            CorruptFile: It is truncated or damaged gzip, and is to be decompressed.
             DownloadError: It could not be had; the subclass says why.
         """
         with self._counter.download() as attempts:
             buffer = BytesIO()
-            self._receive(bucket, key, buffer, attempts)
+            self._receive(bucket, key, buffer, attempts, as_is=not decompress)
             if decompress and is_gzip_name(key) and is_gzip(buffer.getbuffer()):
                 buffer = BytesIO(gzip_stream.decompress(buffer.getbuffer()))
         buffer.seek(0)
@@ -113,7 +113,7 @@ class SyncS3Downloader:
         """One object into a file, which appears whole or not at all; folders are created.
 
         Raises:
-            CorruptFile: It is truncated or damaged gzip.
+            CorruptFile: It is truncated or damaged gzip, and is to be decompressed.
             DownloadError: It could not be had, or not be written.
         """
         path = Path(local_path)
@@ -122,7 +122,7 @@ class SyncS3Downloader:
             file = TemporaryFile(path)
             try:
                 with open(file.descriptor, "r+b", buffering=0, closefd=False) as sink:
-                    self._receive(bucket, key, sink, attempts)
+                    self._receive(bucket, key, sink, attempts, as_is=not decompress)
                 if decompress and is_gzip_name(key):
                     commit_decoded(file, path)
                 else:
@@ -179,10 +179,10 @@ class SyncS3Downloader:
         with _translated(bucket, key):
             return self._client.head_object(Bucket=bucket, Key=key)
 
-    def _receive(self, bucket: str, key: str, sink: _Sink, attempts: Attempts) -> None:
+    def _receive(self, bucket: str, key: str, sink: _Sink, attempts: Attempts, *, as_is: bool) -> None:
         """Write a verified body into an empty sink."""
-        reception = _Reception(sink, location(bucket, key), check_gzip=is_gzip_name(key))
-        suspects: set[str] = set()
+        judge = GzipJudge(key, as_is=as_is, allow_empty=True)
+        reception = _Reception(sink, location(bucket, key), check_gzip=judge.check_gzip)
 
         def attempt() -> None:
             try:
@@ -192,7 +192,7 @@ class SyncS3Downloader:
                 reception.begin(response)
                 for chunk in _chunks(response, bucket, key):
                     reception.take(chunk)
-                self._verify(reception, bucket, key, suspects)
+                self._verify(reception, bucket, key, judge)
             except (ObjectChanged, DamagedTransfer):
                 reception.forget()
                 raise
@@ -200,7 +200,7 @@ class SyncS3Downloader:
         with gzip_blamed_on_the_bucket():
             retry_sync(attempt, self._policy, attempts)
 
-    def _verify(self, reception: _Reception, bucket: str, key: str, suspects: set[str]) -> None:
+    def _verify(self, reception: _Reception, bucket: str, key: str, judge: GzipJudge) -> None:
         where = location(bucket, key)
         digest, expected = reception.digest(), reception.size_bytes
         if not reception.etag_is_md5:
@@ -212,9 +212,7 @@ class SyncS3Downloader:
             raise incomplete(where, expected, digest.size_bytes)
         if reception.etag_is_md5 and digest.md5 != reception.etag:
             raise damaged(where, f"MD5 {digest.md5} where the ETag is {reception.etag}")
-        if digest.size_bytes:
-            proven = reception.etag_is_md5
-            judge_gzip(digest, etag=reception.etag, proven=proven, suspects=suspects, where=where)
+        judge.judge(digest, etag=reception.etag, proven=reception.etag_is_md5, where=where)
 
 
 class _Sink(Protocol):

@@ -35,15 +35,14 @@ from flatfiles_assets.download.integrity import (
     Digest,
     Digester,
     clean_etag,
-    is_gzip_name,
     is_md5,
 )
 from flatfiles_assets.download.landing import (
     ArrivedFile,
+    GzipJudge,
     digest_partial,
     examine_memory,
     gzip_blamed_on_the_bucket,
-    judge_gzip,
     storage,
     storage_failed,
     take_chunk,
@@ -133,17 +132,16 @@ class ObjectTransfer:
             DownloadError: It could not be had.
         """
         check_key(self._bucket, key)
-        suspects: set[str] = set()
+        judge = GzipJudge(key, as_is=not decompress, allow_empty=True)
 
         async def attempt() -> Buffer:
             async with self._slots:
                 result = await self._get(key)
                 data = await self._body(result, key)
-            check_gzip = is_gzip_name(key) and len(memoryview(data)) > 0
             digest, decoded = await self.in_thread(
-                examine_memory, data, check_gzip, check_gzip and decompress
+                examine_memory, data, judge.check_gzip, judge.check_gzip and decompress
             )
-            await self._settle(digest, _remote(key, result.meta), suspects)
+            await self._settle(digest, _remote(key, result.meta), judge)
             return decoded
 
         with gzip_blamed_on_the_bucket():
@@ -156,6 +154,7 @@ class ObjectTransfer:
         attempts: Attempts,
         *,
         if_none_match: str | None = None,
+        as_is: bool = False,
         allow_empty: bool = False,
     ) -> ArrivedFile:
         """An object's bytes as they are, beside a path whose folder exists.
@@ -167,6 +166,7 @@ class ObjectTransfer:
             path: Where the file belongs; nothing is there, or what was, until it is committed.
             attempts: Counts the requests.
             if_none_match: ETag (without quotes) that is not to be fetched again.
+            as_is: Whether broken gzip will do, if that is surely what the bucket holds.
             allow_empty: Whether a ``.gz`` object without bytes is acceptable.
 
         Returns:
@@ -179,24 +179,23 @@ class ObjectTransfer:
             NotModified: The object still has the ETag `if_none_match`.
         """
         check_key(self._bucket, key)
-        suspects: set[str] = set()
+        judge = GzipJudge(key, as_is=as_is, allow_empty=allow_empty)
         options: GetOptions | None = {"if_none_match": f'"{if_none_match}"'} if if_none_match else None
 
         async def attempt() -> ArrivedFile:
             async with self._slots:
                 result = await self._get(key, options)
                 remote = _remote(key, result.meta)
-                check_gzip = is_gzip_name(key) and not (allow_empty and remote.size_bytes == 0)
                 small = remote.size_bytes <= self._limits.stream_above_bytes
                 in_ranges = remote.size_bytes > self._limits.ranges_above_bytes and bool(remote.etag)
                 if small:
                     body = _once(await self._body(result, key))
                 elif not (in_ranges and self._server_has_ranges):
-                    return await self._written(self._chunks(result, key), remote, path, check_gzip, suspects)
+                    return await self._written(self._chunks(result, key), remote, path, judge)
             if small:
-                return await self._written(body, remote, path, check_gzip, suspects)
+                return await self._written(body, remote, path, judge)
             del result  # closes the connection: its body is fetched in ranges instead
-            return await self._in_ranges(remote, path, check_gzip, suspects, attempts)
+            return await self._in_ranges(remote, path, judge, attempts)
 
         with gzip_blamed_on_the_bucket():
             return await retry_async(attempt, self._policy, attempts)
@@ -217,10 +216,9 @@ class ObjectTransfer:
         chunks: AsyncIterator[Buffer],
         remote: RemoteObject,
         path: Path,
-        check_gzip: bool,
-        suspects: set[str],
+        judge: GzipJudge,
     ) -> ArrivedFile:
-        digester = Digester(check_gzip=check_gzip)
+        digester = Digester(check_gzip=judge.check_gzip)
         with storage(path):
             file = TemporaryFile(path)
         try:
@@ -231,14 +229,14 @@ class ObjectTransfer:
                     with storage(path):
                         take_chunk(file, digester, chunk)
             digest = digester.digest()
-            await self._settle(digest, remote, suspects)
+            await self._settle(digest, remote, judge)
             return ArrivedFile(remote, digest.sha256, file)
         except BaseException:
             file.discard()
             raise
 
     async def _in_ranges(
-        self, remote: RemoteObject, path: Path, check_gzip: bool, suspects: set[str], attempts: Attempts
+        self, remote: RemoteObject, path: Path, judge: GzipJudge, attempts: Attempts
     ) -> ArrivedFile:
         with storage(path):
             partial = PartialFile.open(
@@ -248,11 +246,11 @@ class ObjectTransfer:
                 part_bytes=self._limits.part_bytes,
             )
         if partial is None:  # another process is fetching it: be independent of its fate
-            return await self._streamed_anew(remote.key, path, check_gzip, suspects)
+            return await self._streamed_anew(remote.key, path, judge)
         try:
             await self._fetch_parts(remote, partial, attempts)
-            digest = await self.in_thread(digest_partial, partial, check_gzip)
-            await self._settle(digest, remote, suspects)
+            digest = await self.in_thread(digest_partial, partial, judge.check_gzip)
+            await self._settle(digest, remote, judge)
             return ArrivedFile(remote, digest.sha256, partial)
         except RangesNotSupported:
             self._server_has_ranges = False
@@ -263,13 +261,13 @@ class ObjectTransfer:
         except BaseException:
             partial.suspend()
             raise
-        return await self._streamed_anew(remote.key, path, check_gzip, suspects)
+        return await self._streamed_anew(remote.key, path, judge)
 
-    async def _streamed_anew(self, key: str, path: Path, check_gzip: bool, suspects: set[str]) -> ArrivedFile:
+    async def _streamed_anew(self, key: str, path: Path, judge: GzipJudge) -> ArrivedFile:
         async with self._slots:
             result = await self._get(key)
             chunks = self._chunks(result, key)
-            return await self._written(chunks, _remote(key, result.meta), path, check_gzip, suspects)
+            return await self._written(chunks, _remote(key, result.meta), path, judge)
 
     async def _fetch_parts(self, remote: RemoteObject, partial: PartialFile, attempts: Attempts) -> None:
         waiting = iter(partial.missing_parts())
@@ -312,7 +310,7 @@ class ObjectTransfer:
             attempts.count += counter.retries
         await self.in_thread(partial.finish_part, part)
 
-    async def _settle(self, digest: Digest, remote: RemoteObject, suspects: set[str]) -> None:
+    async def _settle(self, digest: Digest, remote: RemoteObject, judge: GzipJudge) -> None:
         """Raise unless the bytes are proven, or at least nothing speaks against them."""
         if digest.size_bytes != remote.size_bytes:
             raise incomplete(self._where(remote.key), remote.size_bytes, digest.size_bytes)
@@ -322,7 +320,7 @@ class ObjectTransfer:
                 why = f"MD5 {digest.md5} where the ETag is {remote.etag}"
                 raise damaged(self._where(remote.key), why)
             await self._confirm_size(remote)
-        judge_gzip(digest, etag=remote.etag, proven=proven, suspects=suspects, where=self._where(remote.key))
+        judge.judge(digest, etag=remote.etag, proven=proven, where=self._where(remote.key))
 
     async def _confirm_size(self, remote: RemoteObject) -> None:
         """Compare with HEAD, where no checksum can tell a short body with a rewritten length."""
