@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,11 +118,14 @@ def storage(path: Path) -> Iterator[None]:
 
 def storage_failed(error: OSError, path: Path | None = None) -> StorageFailed:
     """The typed error for a failure of the local disk."""
+    too_many = error.errno in (errno.EMFILE, errno.ENFILE)
     return StorageFailed(
         "the file could not be written",
         where=str(path or error.filename or "local disk"),
         why=error.strerror or type(error).__name__,
-        next_step="check free space and permissions of the data directory",
+        next_step="allow the process more open files (ulimit -n)"
+        if too_many
+        else "check free space and permissions of the data directory",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from flatfiles_assets.download import errors
 from flatfiles_assets.download.errors import CorruptFile, DownloadError, state_of
 from flatfiles_assets.download.faults import from_status
+from flatfiles_assets.download.landing import storage_failed
 from flatfiles_assets.errors import FlatFilesError
 
 
@@ -60,3 +62,8 @@ def test_every_error_is_a_flat_files_error_with_a_state_of_the_ledger():
             assert issubclass(kind, FlatFilesError)
     assert state_of(CorruptFile("broken")) == "corrupt"
     assert state_of(DownloadError("x")) == state_of(FlatFilesError("x")) == "failed"
+
+
+def test_too_few_open_files_are_told_from_too_little_space():
+    assert "ulimit -n" in str(storage_failed(OSError(errno.EMFILE, "Too many open files")))
+    assert "free space" in str(storage_failed(OSError(errno.ENOSPC, "No space left on device")))
