@@ -121,7 +121,7 @@ def storage_failed(error: OSError, path: Path | None = None) -> StorageFailed:
     too_many = error.errno in (errno.EMFILE, errno.ENFILE)
     return StorageFailed(
         "the file could not be written",
-        where=str(path or error.filename or "local disk"),
+        where=str(path or error.filename2 or error.filename or "local disk"),
         why=error.strerror or type(error).__name__,
         next_step="allow the process more open files (ulimit -n)"
         if too_many

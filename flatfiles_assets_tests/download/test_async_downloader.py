@@ -13,7 +13,6 @@ from flatfiles_assets.download.errors import (
     BucketNotFound,
     CorruptFile,
     NotPublished,
-    StorageFailed,
     TransferFailed,
 )
 from flatfiles_assets.download.transfer import TransferLimits
@@ -75,20 +74,6 @@ def test_broken_gzip_is_a_corrupt_file_and_leaves_nothing(bucket, use, tmp_path,
     with pytest.raises(CorruptFile):
         use(lambda d: d.download_to_file(bucket.name, "a.csv.gz", tmp_path / "a.csv"))
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("decompress", [True, False])
-@pytest.mark.parametrize("local_path", ["taken", "a_file/a.csv"])
-def test_a_path_that_cannot_be_written_is_named_and_nothing_is_left(
-    bucket, use, tmp_path, local_path, decompress
-):
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "a_file").touch()
-    bucket.put("a.csv.gz", csv_gz(1))
-    path = tmp_path / local_path
-    with pytest.raises(StorageFailed, match=local_path):
-        use(lambda d: d.download_to_file(bucket.name, "a.csv.gz", path, decompress))
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a_file", "taken"]
 
 
 def test_a_batch_keeps_the_order_and_has_none_where_one_failed(bucket, use):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flatfiles_assets.download.async_downloader import AsyncS3Downloader
-from flatfiles_assets.download.errors import CorruptFile, DownloadError
+from flatfiles_assets.download.errors import CorruptFile, DownloadError, StorageFailed
 from flatfiles_assets.download.sync_downloader import SyncS3Downloader
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets_tests import faults
@@ -106,6 +106,18 @@ def test_gzip_that_is_broken_in_the_bucket_is_not_decompressed_and_comes_as_it_i
         get(decompress=True)
     assert list(tmp_path.iterdir()) == []
     assert get(decompress=False) == body
+
+
+@decompressed_or_not
+@pytest.mark.parametrize("way", [_async_file, _sync_file])
+def test_a_path_that_cannot_be_written_is_named_and_nothing_is_left(bucket, tmp_path, way, decompress):
+    (tmp_path / "taken" / "f").mkdir(parents=True)
+    (tmp_path / "a_file").touch()
+    bucket.put(KEY, csv_gz(1))
+    for folder in ("taken", "a_file"):
+        with pytest.raises(StorageFailed, match=f"{folder}/f"):
+            way(bucket.server.endpoint_url, bucket, KEY, tmp_path / folder, decompress)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a_file", "f", "taken"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from flatfiles_assets.download.errors import (
     CorruptFile,
     NotEntitled,
     NotPublished,
-    StorageFailed,
     TransferFailed,
 )
 from flatfiles_assets.download.sync_downloader import SyncS3Downloader
@@ -58,20 +57,6 @@ def test_truncated_gzip_is_a_corrupt_file_and_leaves_nothing(bucket, downloader,
     with pytest.raises(CorruptFile):
         downloader.download_to_file(bucket.name, "a.csv.gz", tmp_path / "a.csv")
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("decompress", [True, False])
-@pytest.mark.parametrize("local_path", ["taken", "a_file/a.csv"])
-def test_a_path_that_cannot_be_written_is_named_and_nothing_is_left(
-    bucket, downloader, tmp_path, local_path, decompress
-):
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "a_file").touch()
-    bucket.put("a.csv.gz", csv_gz(1))
-    path = tmp_path / local_path
-    with pytest.raises(StorageFailed, match=local_path):
-        downloader.download_to_file(bucket.name, "a.csv.gz", path, decompress)
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a_file", "taken"]
 
 
 def test_check_exists_says_no_only_for_404(bucket, downloader, proxy):
