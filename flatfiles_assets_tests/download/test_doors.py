@@ -81,6 +81,12 @@ def test_bytes_that_are_not_what_the_checksum_says_are_fetched_again(bucket, pro
     assert get("a.bin") == body
 
 
+def test_a_body_cut_with_its_length_is_noticed_where_no_checksum_can_tell(bucket, proxy, get):
+    body = bucket.put_in_parts("a.bin", noise(5_300_000))
+    proxy.add(faults.TruncateSilently(4_000_000))
+    assert get("a.bin") == body
+
+
 @decompressed_or_not
 def test_what_no_checksum_vouches_for_and_is_no_gzip_is_not_taken_for_an_object(
     bucket, proxy, get, tmp_path, decompress

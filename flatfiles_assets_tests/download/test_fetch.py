@@ -206,6 +206,17 @@ def test_another_run_resumes_what_a_failed_one_left(bucket, cache, proxy, fetch)
     assert sum(record.body_bytes_sent for record in ranged) < len(body) - 2_000_000
 
 
+def test_parts_left_of_an_older_object_are_not_taken_for_those_of_the_new_one(bucket, cache, proxy, fetch):
+    bucket.put_in_parts("p/large.bin", noise(5_300_000, 1))
+    proxy.add(faults.Reset(), skip=3, times=None)
+    fetch("p/large.bin", connection=bucket.at(proxy.endpoint_url), limits=IN_RANGES)
+    assert list((cache.root / "p").glob(".*.partial.json"))
+    # As long as the old one, and without an MD5 that would tell them apart.
+    body = bucket.put_in_parts("p/large.bin", noise(5_300_000, 2))
+    [result] = fetch("p/large.bin", limits=IN_RANGES)
+    assert result.path.read_bytes() == body
+
+
 def test_a_list_of_parts_that_outlived_its_file_is_not_believed(bucket, cache, proxy, fetch):
     body = bucket.put_in_parts("p/large.bin", noise(5_300_000))
     proxy.add(faults.Reset(), skip=3, times=None)
