@@ -110,11 +110,15 @@ def check_key(bucket: str, key: str) -> None:
         InvalidArgument: It is no text, or has empty, ``.`` or ``..`` parts, or control characters.
     """
     if not isinstance(key, str) or not {"", ".", ".."}.isdisjoint(key.split("/")) or _CONTROL.search(key):
-        raise InvalidArgument(
-            "not a usable key",
-            where=location(bucket, key),
-            next_step="use a key without control characters and without empty, . or .. parts",
-        )
+        raise _unusable_key(location(bucket, key))
+
+
+def _unusable_key(where: str) -> InvalidArgument:
+    return InvalidArgument(
+        "not a usable key",
+        where=where,
+        next_step="use a key without control characters and without empty, . or .. parts",
+    )
 
 
 def translate(error: BaseException, bucket: str, key: str) -> FlatFilesError | None:
@@ -143,11 +147,7 @@ def translate(error: BaseException, bucket: str, key: str) -> FlatFilesError | N
 def _from_obstore(error: Exception, where: str) -> FlatFilesError:
     text = str(error)
     if isinstance(error, (ValueError, obstore_errors.InvalidPathError)) and "could not parse" in text.lower():
-        return InvalidArgument(
-            "not a usable key",
-            where=where,
-            next_step="use a key without control characters and without empty, . or .. parts",
-        )
+        return _unusable_key(where)
     code = match.group(1) if (match := _CODE.search(text)) else None
     if match := _STATUS.search(text):
         return from_status(int(match.group(1)), code, where)
