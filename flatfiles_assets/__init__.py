@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flatfiles_assets.data_integration import DataIntegration
-    from flatfiles_assets.warehouse.reading import open_warehouse
+    from flatfiles_assets.warehouse.workspace import open_warehouse
 
 __version__ = "0.1.0"
 __all__ = ["DataIntegration", "__version__", "open_warehouse"]
@@ -14,7 +14,7 @@ __all__ = ["DataIntegration", "__version__", "open_warehouse"]
 # Loaded when they are asked for: the command line and Dagster's workers start without pandas.
 _LAZY = {
     "DataIntegration": "flatfiles_assets.data_integration",
-    "open_warehouse": "flatfiles_assets.warehouse.reading",
+    "open_warehouse": "flatfiles_assets.warehouse.workspace",
 }
 
 

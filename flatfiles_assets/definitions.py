@@ -11,24 +11,25 @@ from typing import Any
 
 import dagster as dg
 
-from flatfiles_assets.assets.algorithm import build_algorithm_assets
-from flatfiles_assets.assets.daily_prices import daily_prices, price_reconciliation
-from flatfiles_assets.assets.directories import build_directory_assets
-from flatfiles_assets.assets.flat_files import build_flat_file_assets
-from flatfiles_assets.assets.historical import historical_daily, ingest_historical_year
-from flatfiles_assets.assets.quarantine import build_quarantine_asset
-from flatfiles_assets.assets.reference import build_reference_assets
-from flatfiles_assets.automation import build_automation_sensor, with_automation
 from flatfiles_assets.datasets import Dataset, selected_datasets
-from flatfiles_assets.failure_reporting import build_failure_sensor
-from flatfiles_assets.freshness import build_freshness_sensor
-from flatfiles_assets.jobs import build_jobs
+from flatfiles_assets.defs.assets.algorithm import build_algorithm_assets
+from flatfiles_assets.defs.assets.daily_prices import daily_prices, price_reconciliation
+from flatfiles_assets.defs.assets.directories import build_directory_assets
+from flatfiles_assets.defs.assets.flat_files import build_flat_file_assets
+from flatfiles_assets.defs.assets.historical import historical_daily, ingest_historical_year
+from flatfiles_assets.defs.assets.quarantine import build_quarantine_asset
+from flatfiles_assets.defs.assets.reference import build_reference_assets
+from flatfiles_assets.defs.automation import build_automation_sensor, with_automation
+from flatfiles_assets.defs.freshness import build_freshness_sensor
+from flatfiles_assets.defs.io_manager import WarehouseIOManager
+from flatfiles_assets.defs.jobs import build_jobs
+from flatfiles_assets.defs.keys import WAREHOUSE_IO
+from flatfiles_assets.defs.resources import FlatFilesS3Resource, MinIOS3Resource, WarehouseResource
+from flatfiles_assets.defs.schedules import build_schedules
+from flatfiles_assets.defs.sensors.failures import build_failure_sensor
+from flatfiles_assets.defs.sensors.feeds import build_sensors
 from flatfiles_assets.minio_data_downloader import DIRECTORIES
-from flatfiles_assets.resources import FlatFilesS3Resource, MinIOS3Resource, WarehouseResource
-from flatfiles_assets.schedules import build_schedules
-from flatfiles_assets.sensors import build_sensors
 from flatfiles_assets.settings import load_settings
-from flatfiles_assets.warehouse.io_manager import WarehouseIOManager
 
 
 def build_defs(
@@ -56,7 +57,7 @@ def build_defs(
             "flatfiles_s3": FlatFilesS3Resource(),
             "minio_s3": MinIOS3Resource(),
             "warehouse": WarehouseResource(),
-            "warehouse_io": WarehouseIOManager(),
+            WAREHOUSE_IO: WarehouseIOManager(),
             **(resource_overrides or {}),
         },
         # A range run is one process that works ahead by itself; a process per step costs ten seconds.

@@ -15,6 +15,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flatfiles_assets.errors import InvalidArgument, MissingCredentials
 
+#: Longest wait for the warehouse where nothing else is said.
+DEFAULT_LOCK_TIMEOUT_SECONDS = 300.0
+
 
 def _setting(default: Any, *names: str) -> Any:
     """A field read from any of these environment variables, the first that is set."""
@@ -108,7 +111,9 @@ class Settings(BaseSettings):
     data_dir: Path = _setting(Path("data"), "FLATFILES_DATA_DIR")
     reference_dir: Path | None = _setting(None, "FLATFILES_REFERENCE_DIR")
     lock_timeout_seconds: float = Field(
-        default=300, gt=0, validation_alias=AliasChoices("FLATFILES_LOCK_TIMEOUT_SECONDS")
+        default=DEFAULT_LOCK_TIMEOUT_SECONDS,
+        gt=0,
+        validation_alias=AliasChoices("FLATFILES_LOCK_TIMEOUT_SECONDS"),
     )
 
     @property

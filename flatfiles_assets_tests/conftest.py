@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets_tests import s3_servers
 from flatfiles_assets_tests.platform import Platform
 from flatfiles_assets_tests.s3_servers import S3Server
@@ -37,3 +38,13 @@ def platform(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.setenv("FLATFILES_BUCKET", found.bucket)
     monkeypatch.setenv("FLATFILES_DATA_DIR", str(found.data_dir))
     return found
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "warehouse" / "market.duckdb"
+
+
+@pytest.fixture
+def warehouse(path: Path) -> Warehouse:
+    return Warehouse(path, lock_timeout_seconds=20)

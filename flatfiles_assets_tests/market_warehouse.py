@@ -12,7 +12,7 @@ from flatfiles_assets import calendars
 from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.ingest.reference import reference_records
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.schema import DIVIDENDS, SPLITS, get_table
+from flatfiles_assets.warehouse.tables import DIVIDENDS, SPLITS, get_table
 
 STOCKS_DAILY = get_table(("market", "stocks_daily"))
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import dagster as dg
 
 from flatfiles_assets.calendars import sessions
+from flatfiles_assets.defs.runs import RangeRun, run_ranges
 from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.demo.vendor_files import object_key, to_csv_gz, vendor_file
-from flatfiles_assets.runs import RangeRun, run_ranges
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets_tests.s3_servers import S3Server
 
@@ -69,7 +69,7 @@ class Platform:
         return list(run_ranges(defs or build_defs(), job, partitions, home=self.home, op_config=config))
 
     def rows(self, query: str) -> list[tuple]:
-        return self.warehouse.session().sql(query).fetchall()
+        return self.warehouse.reader().sql(query).fetchall()
 
 
 _TABLES = {

@@ -10,16 +10,15 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from flatfiles_assets import inventory, progress
 from flatfiles_assets.calendars import parse_range
 from flatfiles_assets.cli.arguments import DATE, FEED
 from flatfiles_assets.cli.status import reasons
 from flatfiles_assets.datasets import Dataset, get_dataset
-from flatfiles_assets.download.cache import FileCache
-from flatfiles_assets.download.s3_catalog import S3Catalog
-from flatfiles_assets.runs import RangeRun, run_ranges
+from flatfiles_assets.defs import progress
+from flatfiles_assets.defs.runs import RangeRun, run_ranges
 from flatfiles_assets.settings import Settings, load_settings
-from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse import inventory
+from flatfiles_assets.warehouse.workspace import Workspace
 
 
 @click.command()
@@ -60,10 +59,10 @@ def feed_inventory(
     dataset: Dataset, settings: Settings, start: dt.date, end: dt.date
 ) -> list[inventory.SessionStatus]:
     """The status of each session of a range, by the cache and warehouse of the settings."""
-    catalog = S3Catalog(settings.bucket, settings.options_prefix)
-    with FileCache(settings.flatfiles_cache_dir) as cache:
+    workspace = Workspace.from_settings(settings)
+    with workspace.flat_file_cache() as cache:
         return inventory.feed_inventory(
-            dataset, catalog, cache.ledger, Warehouse(settings.warehouse_path), start, end
+            dataset, workspace.catalog, cache.ledger, workspace.warehouse, start, end
         )
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
-from flatfiles_assets import housekeeping
-from flatfiles_assets.settings import load_settings
-from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse import housekeeping
+from flatfiles_assets.warehouse.workspace import Workspace
 
 
 @click.command()
 def compact() -> None:
     """Rewrite the warehouse compactly; readers and writers wait meanwhile."""
-    settings = load_settings()
-    before, after = housekeeping.compact(Warehouse(settings.warehouse_path, settings.lock_timeout_seconds))
+    warehouse = Workspace.from_settings().warehouse
+    before, after = housekeeping.compact(warehouse)
     Console(stderr=True).print(
-        f"{settings.warehouse_path}: {before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB after",
+        f"{warehouse.path}: {before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB after",
         highlight=False,
     )

@@ -18,7 +18,6 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from flatfiles_assets import inventory
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.cli.backfill import backfill_sessions, feed_inventory
 from flatfiles_assets.cli.demo_output import print_rows
@@ -26,9 +25,10 @@ from flatfiles_assets.cli.dev import check_address, dev_command, run_until_stopp
 from flatfiles_assets.cli.status import calendar_picture, reasons, summary_table
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.errors import InvalidArgument
-from flatfiles_assets.inventory import SessionStatus
 from flatfiles_assets.settings import Settings, load_settings
-from flatfiles_assets.warehouse.reading import open_warehouse
+from flatfiles_assets.warehouse import inventory
+from flatfiles_assets.warehouse.inventory import SessionStatus
+from flatfiles_assets.warehouse.workspace import open_warehouse
 
 BUCKET = "flatfiles"
 MINIO_BUCKET = "market-data"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from flatfiles_assets.assets.directories import ASSET_NAMES
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.cli.demo_output import print_rows
-from flatfiles_assets.runs import RangeRun, run_job, run_ranges
+from flatfiles_assets.defs.keys import market_directory_key
+from flatfiles_assets.defs.runs import RangeRun, run_job, run_ranges
+from flatfiles_assets.minio_data_downloader import DIRECTORIES
 from flatfiles_assets.settings import Settings
-from flatfiles_assets.warehouse.reading import open_warehouse
+from flatfiles_assets.warehouse.workspace import open_warehouse
 
 _BOTH_SOURCES = """
     SELECT year(trade_date) AS year, source, count(DISTINCT trade_date), count(DISTINCT ticker), count(*)
@@ -58,7 +59,7 @@ def load_archives(settings: Settings, console: Console) -> None:
 
 
 def _show_layouts(settings: Settings, console: Console) -> None:
-    from flatfiles_assets.ingest.historical import read_extracted_year
+    from flatfiles_assets.ingest.historical.reader import read_extracted_year
 
     for folder in sorted((settings.minio_cache_dir / "historical").iterdir()):
         if folder.is_dir() and folder.name.isdigit():
@@ -81,7 +82,8 @@ def _show_refusals(run: RangeRun, console: Console) -> None:
 def _show_directories(console: Console) -> None:
     rows = []
     with open_warehouse() as warehouse:
-        for name in ASSET_NAMES.values():
+        for directory in DIRECTORIES:
+            name = market_directory_key(directory).path[-1]
             files = warehouse.table(f"market.{name}", ["source_file"]).df()["source_file"]
             rows.append((f"market.{name}", len(files), files.nunique()))
     print_rows(console, rows, ("table", "rows", "from files"))

@@ -13,10 +13,10 @@ from rich.console import Console
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.cli.demo_output import print_rows
 from flatfiles_assets.data_integration import DataIntegration
+from flatfiles_assets.defs.runs import run_job, run_ranges
 from flatfiles_assets.demo.market import PAIRS, SyntheticMarket
-from flatfiles_assets.runs import run_job, run_ranges
 from flatfiles_assets.settings import Settings
-from flatfiles_assets.warehouse.reading import open_warehouse
+from flatfiles_assets.warehouse.workspace import open_warehouse
 
 _LAST_DAYS = ("2008-12-24", "2008-12-31")
 _RANKING = """

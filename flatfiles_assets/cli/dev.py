@@ -35,7 +35,7 @@ def dev_command(host: str, port: int) -> tuple[list[str], dict[str, str]]:
         InvalidArgument: The UI cannot listen there.
     """
     check_address(host, port)
-    from flatfiles_assets.instance.home import instance_environment, open_instance
+    from flatfiles_assets.defs.instance.home import instance_environment, open_instance
 
     home = load_settings().dagster_home
     # Opening it once writes dagster.yaml and the pool limits before the daemon looks for them.

@@ -11,12 +11,9 @@ from rich.console import Console
 from flatfiles_assets import calendars
 from flatfiles_assets.cli.arguments import FEED
 from flatfiles_assets.datasets import Dataset, get_dataset, selected_datasets
-from flatfiles_assets.download.cache import FileCache
-from flatfiles_assets.download.s3_catalog import S3Catalog
-from flatfiles_assets.housekeeping import prunable_files
-from flatfiles_assets.housekeeping import prune as remove_files
-from flatfiles_assets.settings import load_settings
-from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.housekeeping import prunable_files
+from flatfiles_assets.warehouse.housekeeping import prune as remove_files
+from flatfiles_assets.warehouse.workspace import Workspace
 
 _AGE = re.compile(r"(?P<count>\d+)\s*(?P<unit>d|days?|s|sessions?)?", re.IGNORECASE)
 
@@ -50,17 +47,15 @@ def prune(older_than: tuple[int, str], feed: str | None, yes: bool) -> None:
     A removed file is not fetched again while the vendor's is the same; flatfiles backfill --reload
     fetches it.
     """
-    settings = load_settings()
-    datasets = [get_dataset(feed)] if feed else selected_datasets(settings.extra_feeds)
-    catalog = S3Catalog(settings.bucket, settings.options_prefix)
-    warehouse = Warehouse(settings.warehouse_path, settings.lock_timeout_seconds)
+    workspace = Workspace.from_settings()
+    datasets = [get_dataset(feed)] if feed else selected_datasets(workspace.settings.extra_feeds)
     today = dt.datetime.now(dt.timezone.utc).date()
     console = Console(stderr=True)
     total_bytes = 0
-    with FileCache(settings.flatfiles_cache_dir) as cache:
+    with workspace.flat_file_cache() as cache:
         for dataset in datasets:
             before = first_kept(dataset, older_than, today)
-            files = prunable_files(dataset, catalog, cache, warehouse, before)
+            files = prunable_files(dataset, workspace.catalog, cache, workspace.warehouse, before)
             size_bytes = remove_files(cache, files) if yes else sum(file.size_bytes for file in files)
             total_bytes += size_bytes
             console.print(

@@ -7,8 +7,8 @@ import sys
 import click
 from rich.console import Console
 
+from flatfiles_assets.defs.runs import run_job, run_ranges
 from flatfiles_assets.errors import InvalidArgument
-from flatfiles_assets.runs import run_job, run_ranges
 from flatfiles_assets.settings import load_settings
 
 

@@ -9,7 +9,7 @@ import pyarrow.csv
 from rich.console import Console
 from rich.table import Table
 
-from flatfiles_assets.warehouse.reading import open_warehouse
+from flatfiles_assets.warehouse.workspace import open_warehouse
 
 _MOST_ROWS_SHOWN = 50
 

@@ -14,15 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flatfiles_assets import inventory
 from flatfiles_assets.cli.arguments import DATE, FEED
+from flatfiles_assets.cli.status_page import status_page
 from flatfiles_assets.datasets import Dataset, get_dataset, selected_datasets
-from flatfiles_assets.download.cache import FileCache
-from flatfiles_assets.download.s3_catalog import S3Catalog
-from flatfiles_assets.inventory import SessionStatus, State
 from flatfiles_assets.settings import Settings, load_settings
-from flatfiles_assets.status_page import status_page
-from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse import inventory
+from flatfiles_assets.warehouse.inventory import SessionStatus, State
+from flatfiles_assets.warehouse.workspace import Workspace
 
 _MARKS: dict[State, tuple[str, str]] = {
     "present": ("■", "green"),
@@ -94,15 +92,15 @@ def status(
 def _inventory(
     dataset: Dataset, settings: Settings, start: dt.date | None, end: dt.date | None
 ) -> list[SessionStatus]:
-    catalog = S3Catalog(settings.bucket, settings.options_prefix)
-    with FileCache(settings.flatfiles_cache_dir) as cache:
-        known = inventory.known_range(dataset, catalog, cache.ledger)
+    workspace = Workspace.from_settings(settings)
+    with workspace.flat_file_cache() as cache:
+        known = inventory.known_range(dataset, workspace.catalog, cache.ledger)
         first = start or (known[0] if known else None)
         last = end or (known[1] if known else first)
         if first is None or last is None:
             return []
         return inventory.feed_inventory(
-            dataset, catalog, cache.ledger, Warehouse(settings.warehouse_path), first, last
+            dataset, workspace.catalog, cache.ledger, workspace.warehouse, first, last
         )
 
 

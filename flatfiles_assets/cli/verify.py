@@ -10,20 +10,18 @@ from rich.console import Console
 from rich.progress import track
 
 from flatfiles_assets.cli.arguments import FEED
-from flatfiles_assets.download.cache import FileCache
-from flatfiles_assets.download.s3_catalog import S3Catalog
-from flatfiles_assets.settings import load_settings
+from flatfiles_assets.warehouse.workspace import Workspace
 
 
 @click.command()
 @click.argument("feed", type=FEED, required=False)
 def verify(feed: str | None) -> None:
     """Check every downloaded file of FEED (or of all feeds) against its recorded SHA-256."""
-    settings = load_settings()
+    workspace = Workspace.from_settings()
     console = Console(stderr=True)
-    prefix = S3Catalog(settings.bucket, settings.options_prefix).get_prefix(feed) if feed else None
+    prefix = workspace.catalog.get_prefix(feed) if feed else None
     counts: collections.Counter[str] = collections.Counter()
-    with FileCache(settings.flatfiles_cache_dir) as cache:
+    with workspace.flat_file_cache() as cache:
         files = cache.verify(prefix=prefix)
         for file in track(files, "verifying", console=console, disable=not console.is_terminal):
             counts[file.status] += 1

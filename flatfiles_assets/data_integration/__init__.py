@@ -15,7 +15,7 @@ from flatfiles_assets.data_integration.errors import (
     UnknownSymbol,
 )
 from flatfiles_assets.data_integration.results import AlgorithmData
-from flatfiles_assets.prices import ReferenceMissing
+from flatfiles_assets.warehouse.prices import ReferenceMissing
 
 __all__ = [
     "AdjustmentWarning",

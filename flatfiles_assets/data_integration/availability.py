@@ -18,21 +18,22 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from flatfiles_assets import inventory, progress
 from flatfiles_assets.datasets import get_dataset
-from flatfiles_assets.download.cache import FileCache
-from flatfiles_assets.download.s3_catalog import S3Catalog
-from flatfiles_assets.ingest.archives import read_manifest
+from flatfiles_assets.defs import progress
+from flatfiles_assets.defs.keys import WAREHOUSE_IO
+from flatfiles_assets.ingest.archives.extraction import read_manifest
 from flatfiles_assets.ingest.reference import dropped_file
-from flatfiles_assets.prices import missing_sessions
 from flatfiles_assets.settings import Settings
+from flatfiles_assets.warehouse import inventory
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import WarehouseMissing
+from flatfiles_assets.warehouse.prices import missing_sessions
+from flatfiles_assets.warehouse.workspace import Workspace
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from flatfiles_assets.runs import RangeRun
+    from flatfiles_assets.defs.runs import RangeRun
 
 _FEED = get_dataset("stocks_daily")
 _ARCHIVE_JOB, _UNIFIED_JOB = "historical_daily", "daily_prices"
@@ -47,7 +48,7 @@ T = TypeVar("T")
 def missing_in(warehouse: Warehouse, sessions: Sequence[dt.date]) -> list[dt.date]:
     """Which of those sessions have no prices at all in the warehouse."""
     try:
-        return missing_sessions(warehouse.session(), sessions)
+        return missing_sessions(warehouse.reader(), sessions)
     except WarehouseMissing:
         return list(sessions)
 
@@ -75,10 +76,10 @@ def _published(settings: Settings, warehouse: Warehouse, missing: Sequence[dt.da
     candidates = [day for day in missing if _FEED.first_session <= day <= latest]
     if not candidates:
         return []
-    catalog = S3Catalog(settings.bucket, settings.options_prefix)
-    with FileCache(settings.flatfiles_cache_dir) as cache:
+    workspace = Workspace.from_settings(settings)
+    with workspace.flat_file_cache() as cache:
         statuses = inventory.feed_inventory(
-            _FEED, catalog, cache.ledger, warehouse, candidates[0], candidates[-1]
+            _FEED, workspace.catalog, cache.ledger, warehouse, candidates[0], candidates[-1]
         )
     settled = {
         status.session
@@ -109,7 +110,7 @@ def materialize_prices(settings: Settings, warehouse: Warehouse, wanted: Sequenc
 
     def run() -> list[RangeRun]:
         from flatfiles_assets.definitions import build_defs
-        from flatfiles_assets.resources import WarehouseResource
+        from flatfiles_assets.defs.resources import WarehouseResource
 
         defs = build_defs(resource_overrides={"warehouse": WarehouseResource(database=str(warehouse.path))})
         runs = _run_job(defs, _ARCHIVE_JOB, settings, archived) if archived else []
@@ -123,7 +124,7 @@ def materialize_prices(settings: Settings, warehouse: Warehouse, wanted: Sequenc
 def _run_job(
     defs: dg.Definitions, job_name: str, settings: Settings, wanted: Sequence[dt.date]
 ) -> list[RangeRun]:
-    from flatfiles_assets.runs import run_ranges
+    from flatfiles_assets.defs.runs import run_ranges
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
@@ -148,14 +149,14 @@ def materialize_reference(settings: Settings, warehouse: Warehouse) -> bool:
     def run() -> bool:
         import dagster as dg
 
-        from flatfiles_assets.assets.reference import build_reference_assets
-        from flatfiles_assets.instance.home import open_instance
-        from flatfiles_assets.resources import WarehouseResource
-        from flatfiles_assets.warehouse.io_manager import WarehouseIOManager
+        from flatfiles_assets.defs.assets.reference import build_reference_assets
+        from flatfiles_assets.defs.instance.home import open_instance
+        from flatfiles_assets.defs.io_manager import WarehouseIOManager
+        from flatfiles_assets.defs.resources import WarehouseResource
 
         resources = {
             "warehouse": WarehouseResource(database=str(warehouse.path)),
-            "warehouse_io": WarehouseIOManager(database=str(warehouse.path)),
+            WAREHOUSE_IO: WarehouseIOManager(database=str(warehouse.path)),
         }
         with open_instance(settings.dagster_home) as instance:
             return dg.materialize(

@@ -30,6 +30,7 @@ from typing import Any
 import pyarrow as pa
 
 from flatfiles_assets import algorithms
+from flatfiles_assets.warehouse import features, prices
 
 _log = logging.getLogger(__name__)
 
@@ -202,7 +203,7 @@ def code_hash() -> str:
     here = Path(__file__).parent
     folders = (Path(str(algorithms.__file__)).parent, here)
     sources = [path for folder in folders for path in folder.glob("*.py")]
-    for path in sorted([*sources, here.parent / "prices.py", here.parent / "features.py"]):
+    for path in sorted([*sources, *(Path(str(module.__file__)) for module in (features, prices))]):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 

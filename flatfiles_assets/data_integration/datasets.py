@@ -22,7 +22,7 @@ from flatfiles_assets.algorithms.panel import FloatArray, PricePanel
 from flatfiles_assets.algorithms.trailing_spread import trailing_spreads
 from flatfiles_assets.data_integration import frames
 from flatfiles_assets.errors import InvalidArgument
-from flatfiles_assets.features import ALGORITHMS
+from flatfiles_assets.warehouse.features import ALGORITHMS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -30,10 +30,11 @@ from flatfiles_assets.data_integration.frames import FRAME_KINDS, SESSION, SYMBO
 from flatfiles_assets.data_integration.inputs import Input, InputReader, Request, nothing_found
 from flatfiles_assets.data_integration.results import AlgorithmData, describe, judge, with_dates
 from flatfiles_assets.errors import InvalidArgument
-from flatfiles_assets.prices import read_panel
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import WarehouseMissing
+from flatfiles_assets.warehouse.prices import read_panel
+from flatfiles_assets.warehouse.workspace import Workspace
 
 Frame: TypeAlias = pd.DataFrame | pl.DataFrame | pa.Table
 
@@ -74,9 +75,8 @@ class DataIntegration:
         if isinstance(warehouse, Warehouse):
             self._warehouse = warehouse
         else:
-            path = warehouse or self._settings.warehouse_path
-            self._warehouse = Warehouse(path, self._settings.lock_timeout_seconds)
-        self._session = self._warehouse.session()
+            self._warehouse = Workspace.from_settings(self._settings, warehouse_path=warehouse).warehouse
+        self._session = self._warehouse.reader()
         self._inputs = InputReader(self._settings, self._warehouse)
         folder = Path(cache_dir) if cache_dir is not None else self._settings.integration_cache_dir
         self._cache = ResultCache(folder, cache_bytes) if cache_bytes > 0 else None

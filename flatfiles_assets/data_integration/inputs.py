@@ -27,7 +27,10 @@ from flatfiles_assets.data_integration.errors import (
     closest,
 )
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument, MissingCredentials
-from flatfiles_assets.prices import (
+from flatfiles_assets.settings import Settings
+from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.errors import WarehouseMissing
+from flatfiles_assets.warehouse.prices import (
     CALENDAR,
     PRICE_SOURCES,
     CorporateActions,
@@ -38,10 +41,7 @@ from flatfiles_assets.prices import (
     read_panel,
     sessions_with_lookback,
 )
-from flatfiles_assets.settings import Settings
-from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.errors import WarehouseMissing
-from flatfiles_assets.warehouse.reading import WarehouseSession
+from flatfiles_assets.warehouse.reading import WarehouseReader
 
 _MOST_NAMED = 5
 
@@ -138,7 +138,7 @@ class InputReader:
     def __init__(self, settings: Settings, warehouse: Warehouse) -> None:
         self._settings = settings
         self._warehouse = warehouse
-        self._session = warehouse.session()
+        self._session = warehouse.reader()
 
     def can_improve(self, missing: Sequence[dt.date], adjustment: str, request: Request) -> bool:
         """Whether asking the vendor could add to what is there."""
@@ -282,8 +282,8 @@ class InputReader:
         return sorted(found)
 
 
-def _read_actions(session: WarehouseSession, request: Request, adjust: Adjustment) -> CorporateActions:
-    return read_corporate_actions(session, adjust, request.sessions, request.symbols)
+def _read_actions(reader: WarehouseReader, request: Request, adjust: Adjustment) -> CorporateActions:
+    return read_corporate_actions(reader, adjust, request.sessions, request.symbols)
 
 
 def _checked_symbols(symbols: Iterable[str] | str) -> tuple[str, ...]:

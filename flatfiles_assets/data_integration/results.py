@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flatfiles_assets.algorithms.panel import Adjustment
 from flatfiles_assets.data_integration.errors import AdjustmentWarning, CoverageWarning, InsufficientCoverage
 from flatfiles_assets.data_integration.inputs import Input, Request
-from flatfiles_assets.prices import bars_per_symbol
+from flatfiles_assets.warehouse.prices import bars_per_symbol
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +52,7 @@ class AlgorithmData(dict[str, Any]):
             PlottingUnavailable: matplotlib is not installed.
             InvalidArgument: The data have no such picture.
         """
-        from flatfiles_assets import plots
+        from flatfiles_assets.algorithms import plots
 
         return plots.plot_dataset(self, kind, **options)
 

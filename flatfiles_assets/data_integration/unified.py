@@ -18,8 +18,8 @@ from flatfiles_assets.data_integration.errors import NoData
 from flatfiles_assets.data_integration.frames import SESSION, SYMBOL
 from flatfiles_assets.errors import UnexpectedColumns
 from flatfiles_assets.warehouse.errors import TableNotFound
-from flatfiles_assets.warehouse.reading import WarehouseSession
-from flatfiles_assets.warehouse.schema import quoted
+from flatfiles_assets.warehouse.reading import WarehouseReader
+from flatfiles_assets.warehouse.table import quoted
 
 PRICES = "prices"
 
@@ -30,11 +30,11 @@ _PERIOD_COLUMNS = ("end_date", "period_end", "period_of_report_date", "fiscal_ye
 _KNOWN = "_known_from"
 
 
-def join_financials(session: WarehouseSession, name: str, rows: pl.DataFrame) -> pl.DataFrame:
+def join_financials(reader: WarehouseReader, name: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows with the columns of the latest statement filed before each session.
 
     Args:
-        session: The warehouse.
+        reader: The warehouse.
         name: ``financials`` or ``us_financials``.
         rows: ``session`` and ``symbol``, and more.
 
@@ -43,14 +43,14 @@ def join_financials(session: WarehouseSession, name: str, rows: pl.DataFrame) ->
         already is prefixed with ``<name>_``.
     """
     table = f"market.{name}"
-    columns = _columns(session, name, table)
+    columns = _columns(reader, name, table)
     symbol, filed = (_first_of(columns, choices, table) for choices in (_SYMBOL_COLUMNS, _FILED_COLUMNS))
     by_plain_name = {_plain_name(column): column for column in columns}
     period = [by_plain_name[name] for name in map(_plain_name, _PERIOD_COLUMNS) if name in by_plain_name]
     # Dates may be stored as text, and times with them.
     known = f"try_cast(left({quoted(filed)}::VARCHAR, 10) AS DATE) AS {_KNOWN}"
     statements = (
-        _of_symbols(session, table, symbol, rows, f"*, {known}")
+        _of_symbols(reader, table, symbol, rows, f"*, {known}")
         .filter(pl.col(_KNOWN).is_not_null())
         # What was filed of one period on one day (income, balance sheet) is one statement.
         .group_by([symbol, _KNOWN, *period], maintain_order=True)
@@ -75,9 +75,9 @@ def join_financials(session: WarehouseSession, name: str, rows: pl.DataFrame) ->
     return joined.sort("_row").drop("_row", _KNOWN, strict=False)
 
 
-def join_splits(session: WarehouseSession, name: str, rows: pl.DataFrame) -> pl.DataFrame:
+def join_splits(reader: WarehouseReader, name: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows with ``split_ratio``, shares after over before, on the sessions that begin in new shares."""
-    events = _of_symbols(session, _reference(session, name), "ticker", rows).select(
+    events = _of_symbols(reader, _reference(reader, name), "ticker", rows).select(
         pl.col("ticker").alias(SYMBOL),
         pl.col("execution_date").alias(SESSION),
         (pl.col("split_to") / pl.col("split_from")).alias("split_ratio"),
@@ -86,22 +86,20 @@ def join_splits(session: WarehouseSession, name: str, rows: pl.DataFrame) -> pl.
     return rows.join(daily, on=[SESSION, SYMBOL], how="left", maintain_order="left")
 
 
-def join_dividends(session: WarehouseSession, name: str, rows: pl.DataFrame) -> pl.DataFrame:
+def join_dividends(reader: WarehouseReader, name: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows with ``dividend``, USD a share, on the ex-dates."""
-    events = _of_symbols(session, _reference(session, name), "ticker", rows).filter(
-        pl.col("currency") == "USD"
-    )
+    events = _of_symbols(reader, _reference(reader, name), "ticker", rows).filter(pl.col("currency") == "USD")
     daily = events.group_by(
         pl.col("ex_date").alias(SESSION), pl.col("ticker").alias(SYMBOL), maintain_order=True
     ).agg(pl.col("cash_amount").sum().alias("dividend"))
     return rows.join(daily, on=[SESSION, SYMBOL], how="left", maintain_order="left")
 
 
-def join_features(session: WarehouseSession, name: str, rows: pl.DataFrame) -> pl.DataFrame:
+def join_features(reader: WarehouseReader, name: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows with the stored features of ``algorithm/<name>``, whose adjustment is ``<name>_adjustment``."""
     table = f"algorithm.{name}"
-    _columns(session, name, table)
-    features = _of_symbols(session, table, "ticker", rows).rename(
+    _columns(reader, name, table)
+    features = _of_symbols(reader, table, "ticker", rows).rename(
         {"trade_date": SESSION, "ticker": SYMBOL, "adjustment": f"{name}_adjustment"}
     )
     taken = [each for each in features.columns if each in rows.columns and each not in (SESSION, SYMBOL)]
@@ -109,7 +107,7 @@ def join_features(session: WarehouseSession, name: str, rows: pl.DataFrame) -> p
     return rows.join(features, on=[SESSION, SYMBOL], how="left", maintain_order="left")
 
 
-Join = Callable[[WarehouseSession, str, pl.DataFrame], pl.DataFrame]
+Join = Callable[[WarehouseReader, str, pl.DataFrame], pl.DataFrame]
 
 JOINS: Mapping[str, Join] = {
     "financials": join_financials,
@@ -122,15 +120,15 @@ JOINS: Mapping[str, Join] = {
 DATA_TYPES: tuple[str, ...] = (PRICES, *JOINS)
 
 
-def _reference(session: WarehouseSession, name: str) -> str:
+def _reference(reader: WarehouseReader, name: str) -> str:
     table = f"reference.{name}"
-    _columns(session, name, table)
+    _columns(reader, name, table)
     return table
 
 
-def _columns(session: WarehouseSession, name: str, table: str) -> Sequence[str]:
+def _columns(reader: WarehouseReader, name: str, table: str) -> Sequence[str]:
     try:
-        return session.schema(table).column_names
+        return reader.schema(table).column_names
     except TableNotFound as error:
         asset = table.replace(".", "/")
         raise NoData(
@@ -160,7 +158,7 @@ def _plain_name(column: str) -> str:
 
 
 def _of_symbols(
-    session: WarehouseSession, table: str, symbol_column: str, rows: pl.DataFrame, columns: str = "*"
+    reader: WarehouseReader, table: str, symbol_column: str, rows: pl.DataFrame, columns: str = "*"
 ) -> pl.DataFrame:
     symbols = rows.get_column(SYMBOL).unique().to_list()
     bounded = ""
@@ -168,7 +166,7 @@ def _of_symbols(
     if table.startswith("algorithm."):
         bounded = "AND trade_date BETWEEN $first AND $last"
         parameters |= {"first": rows.get_column(SESSION).min(), "last": rows.get_column(SESSION).max()}
-    return session.sql(
+    return reader.sql(
         f"SELECT {columns} FROM {table} WHERE list_contains($symbols, {quoted(symbol_column)}) {bounded}",  # noqa: S608
         parameters,
     ).pl()

@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 from flatfiles_assets.datasets import TRADE_DATE, Column, Dataset
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.ingest.csv_rows import UnparsableRow
+from flatfiles_assets.ingest.placeholder_tickers import DEFAULT_TEST_TICKERS
 from flatfiles_assets.ingest.row_rules import EPOCH, ROW_RULES, FileIdentity
-from flatfiles_assets.ingest.test_tickers import DEFAULT_TEST_TICKERS
 
 RULES: Mapping[str, str] = {
     "unparsable": "The line has the wrong number of fields, or a value of the wrong type",

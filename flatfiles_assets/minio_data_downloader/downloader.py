@@ -17,7 +17,7 @@ from flatfiles_assets.download.errors import NotPublished
 from flatfiles_assets.download.listing import RemoteObject, list_remote
 from flatfiles_assets.download.transfer import TransferLimits
 from flatfiles_assets.errors import FlatFilesError
-from flatfiles_assets.ingest.archives import (
+from flatfiles_assets.ingest.archives.extraction import (
     ArchiveLimits,
     ArchiveManifest,
     extract_archive,
@@ -35,6 +35,7 @@ from flatfiles_assets.minio_data_downloader.sync import (
 )
 from flatfiles_assets.minio_data_downloader.work import Unwatched, Work
 from flatfiles_assets.settings import Settings, load_settings
+from flatfiles_assets.warehouse.workspace import Workspace
 
 
 class NotDownloaded(FlatFilesError):
@@ -103,6 +104,9 @@ class MinIODataDownloader:
             f" bucket={settings.minio_bucket!r})"
         )
 
+    def _mirror(self) -> FileCache:
+        return Workspace.from_settings(self._settings).minio_cache(self.cache_dir)
+
     def available_years(self) -> list[int]:
         """The years whose ZIPs the bucket has, in order."""
         return list(contents.find_years(self._list_historical(), self._settings.minio_historical_prefix))
@@ -124,7 +128,7 @@ class MinIODataDownloader:
     def sync_historical(self, years: Iterable[int] | int | None = None) -> SyncReport:
         """`download_historical_zips`, with a report instead of an exception for failures."""
         wanted_years = None if years is None else [years] if isinstance(years, int) else list(years)
-        with FileCache(self.cache_dir) as cache:
+        with self._mirror() as cache:
             return self._sync_years(cache, self._list_historical(), wanted_years)
 
     def extract_historical_data(self, year: int, cleanup: bool = False) -> Path:
@@ -145,7 +149,7 @@ class MinIODataDownloader:
         """
         folder = self.cache_dir / contents.year_folder_key(year)
         archive = self.cache_dir / contents.year_key(year)
-        with FileCache(self.cache_dir) as cache:
+        with self._mirror() as cache:
             entry = cache.ledger.get(contents.year_key(year))
         expected_sha256 = entry.sha256 if entry else None
         if not _is_whole_extraction(folder, expected_sha256):
@@ -187,7 +191,7 @@ class MinIODataDownloader:
                 next_step=f"look for its name; known are {', '.join(contents.DIRECTORIES)}",
             )
             return SyncReport(failures={prefix: error})
-        with FileCache(self.cache_dir) as cache:
+        with self._mirror() as cache:
             wanted = contents.find_directory(objects, prefix, recursive=recursive)
             everything = [item.local_key for item in contents.find_directory(objects, prefix)]
             kept = kept_though_deleted(cache, prefix, everything)
@@ -207,7 +211,7 @@ class MinIODataDownloader:
         else:
             historical = self._list_historical()
             objects = [found for name in contents.DIRECTORIES for found in self._list(f"{name}/")]
-        with FileCache(self.cache_dir) as cache:
+        with self._mirror() as cache:
             report = SyncReport()
             wanted: list[contents.Wanted] = []
             for name in contents.DIRECTORIES:
@@ -227,12 +231,12 @@ class MinIODataDownloader:
             ``files``: by path below the cache folder, ``status`` (ok, missing, changed, corrupt) and
             ``detail``; ``summary``: counts by status, and ``total``; ``ok``: whether all are.
         """
-        with FileCache(self.cache_dir) as cache:
+        with self._mirror() as cache:
             return verify_cache(cache, self._work)
 
     def get_integration_config(self) -> IntegrationConfig:
         """What data there is, where, with which columns and date range; JSON throughout."""
-        with FileCache(self.cache_dir) as cache:
+        with self._mirror() as cache:
             return describe_cache(cache, self._work)
 
     def manifest(self, year: int) -> ArchiveManifest | None:

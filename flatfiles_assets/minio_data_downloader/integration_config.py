@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from flatfiles_assets import __version__
 from flatfiles_assets.download.cache import METADATA_FOLDER, FileCache
 from flatfiles_assets.download.ledger import LedgerEntry
-from flatfiles_assets.ingest.archives import MANIFEST_NAME, ArchiveManifest, read_manifest
-from flatfiles_assets.ingest.historical import read_extracted_year
+from flatfiles_assets.ingest.archives.extraction import MANIFEST_NAME, ArchiveManifest, read_manifest
+from flatfiles_assets.ingest.historical.reader import read_extracted_year
 from flatfiles_assets.minio_data_downloader.bucket_contents import HISTORICAL_FOLDER, year_folder_key
 from flatfiles_assets.minio_data_downloader.file_summary import FileSummary, summarise_file
 from flatfiles_assets.minio_data_downloader.work import Work

@@ -14,13 +14,12 @@ from pathlib import Path
 
 import duckdb
 
+from flatfiles_assets.settings import DEFAULT_LOCK_TIMEOUT_SECONDS
 from flatfiles_assets.warehouse.database import attached
 from flatfiles_assets.warehouse.errors import WarehouseError
 from flatfiles_assets.warehouse.locking import FileQueue
-from flatfiles_assets.warehouse.reading import WarehouseSession
+from flatfiles_assets.warehouse.reading import WarehouseReader
 from flatfiles_assets.warehouse.transaction import WriteTransaction
-
-DEFAULT_LOCK_TIMEOUT_SECONDS = 300.0
 
 
 class Warehouse:
@@ -46,6 +45,10 @@ class Warehouse:
 
     def __repr__(self) -> str:
         return f"Warehouse({str(self.path)!r})"
+
+    def waiting(self, lock_timeout_seconds: float) -> Warehouse:
+        """The same warehouse for somebody who waits for a turn that long at most."""
+        return Warehouse(self.path, lock_timeout_seconds)
 
     @contextlib.contextmanager
     def writer(self, purpose: str, timeout: float | None = None) -> Iterator[WriteTransaction]:
@@ -95,16 +98,11 @@ class Warehouse:
                 "the commit failed; everything is as it was before", where=str(self.path), why=str(error)
             ) from error
 
-    @contextlib.contextmanager
-    def reader(self, timeout: float | None = None) -> Iterator[WarehouseSession]:
-        """A read-only session; it holds the file only while a query runs.
+    def reader(self, timeout: float | None = None) -> WarehouseReader:
+        """A read-only view, with ``with`` or without: it holds the file only while a query runs.
 
         Args:
             timeout: Seconds that a query waits for its turn at most; None for the warehouse's own limit.
         """
-        yield self.session(timeout)
-
-    def session(self, timeout: float | None = None) -> WarehouseSession:
-        """The session of `reader`, to be kept: between queries it holds nothing."""
         limit_seconds = self.lock_timeout_seconds if timeout is None else timeout
-        return WarehouseSession(self.path, self._queue, limit_seconds)
+        return WarehouseReader(self.path, self._queue, limit_seconds)

@@ -23,7 +23,7 @@ from flatfiles_assets.warehouse.errors import (
     WarehouseMissing,
 )
 from flatfiles_assets.warehouse.locking import busy
-from flatfiles_assets.warehouse.schema import CATALOG, literal
+from flatfiles_assets.warehouse.table import CATALOG, literal
 
 _SHORTEST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.25

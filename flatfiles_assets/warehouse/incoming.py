@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from flatfiles_assets.errors import InvalidArgument, UnexpectedColumns
 from flatfiles_assets.warehouse.errors import RowsOutsidePartition, WarehouseError
-from flatfiles_assets.warehouse.schema import TableSchema, is_text
+from flatfiles_assets.warehouse.table import TableSchema, is_text
 
 TabularData: TypeAlias = (
     pa.Table | pa.RecordBatch | pa.RecordBatchReader | pd.DataFrame | pl.DataFrame | pl.LazyFrame | Any

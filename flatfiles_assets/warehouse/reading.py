@@ -1,13 +1,12 @@
 """Reading: sessions that hold the file only while a query runs, and their results.
 
-Here: `open_warehouse`, `WarehouseSession`, `QueryResult`. Not here: writing (`transaction.py`).
+Here: `WarehouseReader`, `QueryResult`. Not here: writing (`transaction.py`).
 """
 
 # ruff: noqa: S608  (names are quoted identifiers, values are parameters)
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,11 +20,11 @@ import pyarrow as pa
 
 from flatfiles_assets.datasets import TRADE_DATE
 from flatfiles_assets.errors import InvalidArgument
-from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.database import attached, explained, few_buffers, table_names, table_not_found
 from flatfiles_assets.warehouse.errors import QueryFailed
 from flatfiles_assets.warehouse.locking import FileQueue
-from flatfiles_assets.warehouse.schema import TABLES, TableSchema, quoted, schema_from_arrow, stored_name
+from flatfiles_assets.warehouse.table import TableSchema, quoted, schema_from_arrow, stored_name
+from flatfiles_assets.warehouse.tables import TABLES
 
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 
@@ -79,7 +78,7 @@ class QueryResult:
         return repr(self.pl())
 
 
-class WarehouseSession:
+class WarehouseReader:
     """A read-only view of the warehouse.
 
     Each call opens the file, reads, and closes it again, so a session that is kept, in a notebook
@@ -96,7 +95,7 @@ class WarehouseSession:
         self._queue = queue
         self._timeout_seconds = timeout_seconds
 
-    def __enter__(self) -> WarehouseSession:
+    def __enter__(self) -> WarehouseReader:
         return self
 
     def __exit__(
@@ -106,7 +105,7 @@ class WarehouseSession:
 
     def __repr__(self) -> str:
         state = "read-only" if self._path.exists() else "not there yet"
-        return f"WarehouseSession({str(self._path)!r}, {state})"
+        return f"WarehouseReader({str(self._path)!r}, {state})"
 
     def sql(self, query: str, params: Parameters = None) -> QueryResult:
         """Run one query, e.g. ``SELECT * FROM market.stocks_daily WHERE ticker = ?``.
@@ -137,7 +136,7 @@ class WarehouseSession:
             return session.scan(query, params)
 
     @contextmanager
-    def held(self) -> Iterator[WarehouseSession]:
+    def held(self) -> Iterator[WarehouseReader]:
         """A session that opens the file once for several calls, and so sees one state of it.
 
         Writers wait meanwhile: only read inside.
@@ -212,7 +211,7 @@ class WarehouseSession:
         return schema_from_arrow(key, stored.schema, partition_column)
 
 
-class _HeldSession(WarehouseSession):
+class _HeldSession(WarehouseReader):
     """A session on a connection that is open already."""
 
     def __init__(
@@ -222,7 +221,7 @@ class _HeldSession(WarehouseSession):
         self._connection = connection
 
     @contextmanager
-    def held(self) -> Iterator[WarehouseSession]:
+    def held(self) -> Iterator[WarehouseReader]:
         yield self
 
     def sql(self, query: str, params: Parameters = None) -> QueryResult:
@@ -240,25 +239,6 @@ class _HeldSession(WarehouseSession):
 
     def tables(self) -> list[str]:
         return table_names(self._connection)
-
-
-def open_warehouse(
-    path: str | os.PathLike[str] | None = None, *, timeout: float | None = None
-) -> WarehouseSession:
-    """A read-only session on the warehouse, with ``with`` or without.
-
-    Args:
-        path: The DuckDB file; None for the one in the settings.
-        timeout: Seconds to wait at most while the file is being written; None for the settings'.
-
-    Example:
-        >>> open_warehouse().sql("SELECT * FROM market.stocks_daily WHERE ticker = ?", ["AAPL"]).df()
-    """
-    from flatfiles_assets.warehouse.connection import Warehouse
-
-    settings = load_settings()
-    warehouse = Warehouse(path or settings.warehouse_path, settings.lock_timeout_seconds)
-    return warehouse.session(timeout)
 
 
 def run_query(connection: duckdb.DuckDBPyConnection, query: str, params: Parameters) -> QueryResult:

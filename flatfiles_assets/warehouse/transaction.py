@@ -19,7 +19,7 @@ from flatfiles_assets.warehouse.database import explained
 from flatfiles_assets.warehouse.errors import RowsOutsidePartition, TableMismatch, WarehouseError
 from flatfiles_assets.warehouse.incoming import Incoming, Scope, TabularData, as_scope
 from flatfiles_assets.warehouse.reading import QueryResult, run_query
-from flatfiles_assets.warehouse.schema import (
+from flatfiles_assets.warehouse.table import (
     CATALOG,
     TableKey,
     TableSchema,

@@ -19,7 +19,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
-from flatfiles_assets.warehouse.reading import WarehouseSession
+from flatfiles_assets.warehouse.reading import WarehouseReader
 
 Fill = Literal["none", "sessions", "symbols"]
 
@@ -63,13 +63,13 @@ class UnifiedQuery:
     is_sorted: bool
 
 
-def held_sessions(session: WarehouseSession, sessions: Sequence[dt.date]) -> dict[str, frozenset[dt.date]]:
+def held_sessions(reader: WarehouseReader, sessions: Sequence[dt.date]) -> dict[str, frozenset[dt.date]]:
     """Which of some sessions each source has bars of."""
-    tables = session.tables()
+    tables = reader.tables()
     return {
         source: frozenset(
             row[0]
-            for row in session.sql(
+            for row in reader.sql(
                 f"SELECT DISTINCT trade_date FROM {source} WHERE trade_date BETWEEN ? AND ?",
                 [min(sessions), max(sessions)],
             ).fetchall()

@@ -24,7 +24,7 @@ from obstore.store import S3Store
 from flatfiles_assets.calendars import day_bounds_ns
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.download.s3_catalog import S3Catalog
-from flatfiles_assets.ingest.test_tickers import DEFAULT_TEST_TICKERS
+from flatfiles_assets.ingest.placeholder_tickers import DEFAULT_TEST_TICKERS
 from flatfiles_assets_tests import s3_servers
 
 _TYPES = {column.name: column.type for column in get_dataset("stocks_daily").columns}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from flatfiles_assets.runs import run_ranges
+from flatfiles_assets.defs.runs import run_ranges
 
 
 def seconds(

@@ -21,11 +21,11 @@ import pyarrow as pa
 
 from flatfiles_assets import calendars
 from flatfiles_assets.data_integration import DataIntegration
-from flatfiles_assets.features import ALGORITHMS, update_features
-from flatfiles_assets.prices import sessions_with_lookback
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.schema import DAILY_PRICES, SPLITS
+from flatfiles_assets.warehouse.features import ALGORITHMS, update_features
+from flatfiles_assets.warehouse.prices import sessions_with_lookback
+from flatfiles_assets.warehouse.tables import DAILY_PRICES, SPLITS
 from flatfiles_assets_tests.benchmarks.report import Row, median_seconds
 
 _MARKET_SYMBOLS, _SYMBOLS, _YEARS = 11_000, 500, 5

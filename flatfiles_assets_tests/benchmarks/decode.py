@@ -18,7 +18,7 @@ from isal import igzip
 from pyarrow import csv as arrow_csv
 
 from flatfiles_assets.datasets import get_dataset
-from flatfiles_assets.ingest.flat_files import read_flat_file
+from flatfiles_assets.ingest.flat_files.reader import read_flat_file
 from flatfiles_assets_tests.benchmarks.report import Row, median_seconds
 
 ROWS = 1_700_000
@@ -128,7 +128,7 @@ _PEAK = """
 import sys
 from pathlib import Path
 from flatfiles_assets.datasets import get_dataset
-from flatfiles_assets.ingest.flat_files import read_flat_file
+from flatfiles_assets.ingest.flat_files.reader import read_flat_file
 rows = sum(batch.num_rows for batch in read_flat_file(sys.argv[1], get_dataset("stocks_minute")))
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
 print(rows, status["VmHWM"].split()[0])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from flatfiles_assets.instance import open_instance
+from flatfiles_assets.defs.instance import open_instance
 from flatfiles_assets_tests.benchmarks.report import QUIET, Row
 
 PARTITIONS = dg.DailyPartitionsDefinition("2024-01-01", end_date="2025-01-01")

@@ -13,9 +13,9 @@ from unittest import mock
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.datasets import selected_datasets
 from flatfiles_assets.definitions import build_defs
+from flatfiles_assets.defs.runs import run_ranges
 from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.demo.vendor_files import object_key, vendor_file
-from flatfiles_assets.runs import run_ranges
 from flatfiles_assets_tests import s3_servers
 from flatfiles_assets_tests.benchmarks.report import Row
 

@@ -39,8 +39,8 @@ print(json.dumps(dict(seconds=time.perf_counter() - started, bytes=peak() - befo
 
 _OURS = _MEASURE.format(
     imports="""
-from flatfiles_assets.ingest.archives import extract_archive
-from flatfiles_assets.ingest.historical import read_extracted_year
+from flatfiles_assets.ingest.archives.extraction import extract_archive
+from flatfiles_assets.ingest.historical.reader import read_extracted_year
 """,
     work="""
 extract_archive(archive, scratch / "2008")

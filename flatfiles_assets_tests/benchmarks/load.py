@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from flatfiles_assets import calendars
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.schema import get_table
+from flatfiles_assets.warehouse.tables import get_table
 from flatfiles_assets_tests.benchmarks.report import Row
 
 SESSION_COUNT = 252

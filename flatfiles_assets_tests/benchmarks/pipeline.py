@@ -23,13 +23,13 @@ from unittest import mock
 
 import numpy as np
 
-from flatfiles_assets.assets.flat_files import market_key, raw_key
-from flatfiles_assets.assets.partitions import dataset_partitions
 from flatfiles_assets.calendars import day_bounds_ns, sessions
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.definitions import build_defs
+from flatfiles_assets.defs.keys import market_key, raw_key
+from flatfiles_assets.defs.partitions import dataset_partitions
+from flatfiles_assets.defs.runs import run_ranges
 from flatfiles_assets.download.s3_catalog import S3Catalog
-from flatfiles_assets.runs import run_ranges
 from flatfiles_assets_tests import s3_servers
 from flatfiles_assets_tests.benchmarks import _bare_script, _empty_run
 from flatfiles_assets_tests.benchmarks.report import Row

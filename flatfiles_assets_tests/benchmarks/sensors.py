@@ -26,23 +26,23 @@ import pyarrow as pa
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from obstore.exceptions import BaseError
 
-from flatfiles_assets.assets.flat_files import market_key
-from flatfiles_assets.assets.partitions import dataset_partitions
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.datasets import Dataset, get_dataset, selected_datasets
+from flatfiles_assets.defs.instance.home import open_instance
+from flatfiles_assets.defs.keys import market_key
+from flatfiles_assets.defs.partitions import dataset_partitions
+from flatfiles_assets.defs.resources import FlatFilesS3Resource, WarehouseResource
+from flatfiles_assets.defs.sensors.cursor import SyncCursor
+from flatfiles_assets.defs.sensors.feeds import build_sync_sensor
 from flatfiles_assets.download import listing
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.connection import S3Connection
 from flatfiles_assets.download.ledger import LedgerEntry
 from flatfiles_assets.download.listing import RemoteObject, list_remote
 from flatfiles_assets.download.s3_catalog import S3Catalog
-from flatfiles_assets.instance.home import open_instance
-from flatfiles_assets.resources import FlatFilesS3Resource, WarehouseResource
-from flatfiles_assets.sensors import build_sync_sensor
 from flatfiles_assets.settings import load_settings
-from flatfiles_assets.sync_cursor import SyncCursor
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.schema import FILES
+from flatfiles_assets.warehouse.tables import FILES
 from flatfiles_assets_tests import s3_servers
 from flatfiles_assets_tests.benchmarks.report import QUIET, Row
 from flatfiles_assets_tests.s3_servers import S3Server

@@ -14,12 +14,14 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from flatfiles_assets.assets.daily_prices import DAILY_PRICES_KEY, daily_prices_partitions
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.definitions import build_defs
-from flatfiles_assets.runs import run_ranges
+from flatfiles_assets.defs.assets.daily_prices import daily_prices_partitions
+from flatfiles_assets.defs.keys import DAILY_PRICES_KEY
+from flatfiles_assets.defs.runs import run_ranges
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.schema import HISTORICAL_DAILY, TableSchema, get_table
+from flatfiles_assets.warehouse.table import TableSchema
+from flatfiles_assets.warehouse.tables import HISTORICAL_DAILY, get_table
 from flatfiles_assets_tests.benchmarks import _empty_run
 from flatfiles_assets_tests.benchmarks.report import Row
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from examples.historical_research import main
 from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.demo.seed import HISTORICAL_LAYOUTS, seed_minio_bucket
-from flatfiles_assets.examples.historical_research import main
 from flatfiles_assets_tests.platform import Platform
 
 

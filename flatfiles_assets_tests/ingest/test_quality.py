@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from flatfiles_assets.calendars import day_bounds_ns
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.ingest.csv_rows import UnparsableRow
+from flatfiles_assets.ingest.placeholder_tickers import DEFAULT_TEST_TICKERS
 from flatfiles_assets.ingest.quality import (
     QUARANTINE_COLUMNS,
     QUARANTINE_SCHEMA,
@@ -23,7 +24,6 @@ from flatfiles_assets.ingest.quality import (
     quarantine_unparsable,
 )
 from flatfiles_assets.ingest.row_rules import ROW_RULES, FileIdentity
-from flatfiles_assets.ingest.test_tickers import DEFAULT_TEST_TICKERS
 
 DAILY = get_dataset("stocks_daily")
 SESSION = dt.date(2019, 8, 12)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from flatfiles_assets.warehouse.schema import get_table
+from flatfiles_assets.warehouse.tables import get_table
 
 STOCKS_DAILY = get_table(("market", "stocks_daily"))
 QUARANTINE = get_table(("market", "quarantine"))

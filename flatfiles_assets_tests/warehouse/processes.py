@@ -41,7 +41,7 @@ def write_partitions(path: Path, days: list[dt.date], results: Any) -> None:
 
 def read_until(path: Path, done: Event, results: Any) -> None:
     """Read all the while, and report the queries made and every session that was not whole."""
-    session = Warehouse(path, lock_timeout_seconds=120).session()
+    session = Warehouse(path, lock_timeout_seconds=120).reader()
     broken, query_count = [], 0
     while True:
         is_last = done.is_set()
@@ -102,7 +102,7 @@ def count_rows_as_nobody(path: Path, results: Any) -> None:
         refusal = type(error).__name__
     else:
         refusal = "none"
-    results.put((refusal, len(Warehouse(path).session().sql("FROM market.stocks_daily"))))
+    results.put((refusal, len(Warehouse(path).reader().sql("FROM market.stocks_daily"))))
 
 
 def wait_for(condition: Any, seconds: float = 60) -> None:

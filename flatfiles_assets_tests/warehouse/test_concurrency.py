@@ -44,7 +44,7 @@ def test_four_writer_processes_and_two_readers_at_once(warehouse: Warehouse, pat
             process.kill()
     assert all(broken == [] for _, broken in reports)
     assert all(query_count > 1 for query_count, _ in reports)
-    rows = warehouse.session().sql(
+    rows = warehouse.reader().sql(
         "SELECT trade_date, count(*), count(DISTINCT ticker), min(volume), max(volume) "
         "FROM market.stocks_daily GROUP BY ALL ORDER BY ALL"
     )
@@ -66,7 +66,7 @@ def test_threads_of_one_process_take_turns_too(warehouse: Warehouse):
     def read(_: dt.date) -> None:
         seen.extend(
             count
-            for (count,) in warehouse.session()
+            for (count,) in warehouse.reader()
             .sql("SELECT count(*) FROM market.stocks_daily GROUP BY trade_date")
             .fetchall()
         )
@@ -86,9 +86,7 @@ def test_threads_of_one_process_take_turns_too(warehouse: Warehouse):
         thread.join(60)
     assert errors == []
     assert set(seen) <= {3}
-    counts = (
-        warehouse.session().sql("SELECT count(*) FROM market.stocks_daily GROUP BY trade_date").fetchall()
-    )
+    counts = warehouse.reader().sql("SELECT count(*) FROM market.stocks_daily GROUP BY trade_date").fetchall()
     assert counts == [(3,)] * len(days)
 
 
@@ -112,7 +110,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_partitions_and_no_lock(wareh
         process.join(30)
 
         # A lock left behind would make these wait for ten seconds and fail.
-        stored = warehouse.session(timeout=10).sql(
+        stored = warehouse.reader(timeout=10).sql(
             "SELECT trade_date, min(volume)::INT, max(volume)::INT, count(*), count(DISTINCT ticker) "
             "FROM market.stocks_daily GROUP BY ALL ORDER BY ALL"
         )

@@ -152,7 +152,7 @@ def test_at_the_limit_the_message_names_who_holds_the_file_and_what_for(
 ):
     def ask() -> None:
         if mode == "read":
-            loaded.session(timeout=0.2).sql("SELECT 1")
+            loaded.reader(timeout=0.2).sql("SELECT 1")
         else:
             loaded.writer("test", timeout=0.2).__enter__()
 
@@ -166,7 +166,7 @@ def test_the_message_never_names_a_process_that_is_gone(loaded: Warehouse, path:
     with held(path, "the dead") as pid:
         os.kill(pid, signal.SIGKILL)
         with held(path, "the living") as other, pytest.raises(WarehouseBusy) as error:
-            loaded.session(timeout=0.2).sql("SELECT 1")
+            loaded.reader(timeout=0.2).sql("SELECT 1")
     assert f"process {other} " in str(error.value)
     assert f"process {pid} " not in str(error.value)
 
@@ -226,7 +226,7 @@ def test_somebody_elses_duckdb_is_waited_for_and_then_named(loaded: Warehouse, p
             loaded.writer("test", timeout=0.3),
         ):
             pass
-        assert len(loaded.session().sql("FROM market.stocks_daily")) == 3  # readers may meet
+        assert len(loaded.reader().sql("FROM market.stocks_daily")) == 3  # readers may meet
         threading.Timer(0.3, process.kill).start()
         with loaded.writer("test", timeout=60):
             pass

@@ -21,7 +21,8 @@ from flatfiles_assets.warehouse.errors import (
     TableNotFound,
     WarehouseMissing,
 )
-from flatfiles_assets.warehouse.reading import QueryResult, WarehouseSession, open_warehouse
+from flatfiles_assets.warehouse.reading import QueryResult, WarehouseReader
+from flatfiles_assets.warehouse.workspace import open_warehouse
 from flatfiles_assets_tests.warehouse.bars import (
     STOCKS_DAILY,
     THURSDAY,
@@ -32,22 +33,22 @@ from flatfiles_assets_tests.warehouse.bars import (
 
 
 @pytest.fixture
-def session(warehouse: Warehouse) -> WarehouseSession:
+def reader(warehouse: Warehouse) -> WarehouseReader:
     # As a backfill that starts with the latest gap would load them.
     for day in (WEDNESDAY, THURSDAY, TUESDAY):
         with warehouse.writer("test") as transaction:
             transaction.replace(STOCKS_DAILY, day_bars([day]), {"trade_date": [day]})
-    return warehouse.session()
+    return warehouse.reader()
 
 
 def test_before_anything_is_loaded_the_error_says_what_to_run(warehouse: Warehouse):
     with pytest.raises(WarehouseMissing, match=r"make demo.*flatfiles backfill"):
-        warehouse.session().sql("SELECT 1")
+        warehouse.reader().sql("SELECT 1")
     assert not warehouse.path.exists()
 
 
 def test_open_warehouse_reads_the_file_that_the_settings_name(
-    session: WarehouseSession, path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    reader: WarehouseReader, path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setenv("FLATFILES_DATA_DIR", str(tmp_path))
     assert open_warehouse().tables() == ["market.stocks_daily"]
@@ -55,8 +56,8 @@ def test_open_warehouse_reads_the_file_that_the_settings_name(
         assert opened.tables() == ["market.stocks_daily"]
 
 
-def test_a_result_comes_as_whatever_is_asked_for(session: WarehouseSession):
-    result = session.sql(
+def test_a_result_comes_as_whatever_is_asked_for(reader: WarehouseReader):
+    result = reader.sql(
         "SELECT trade_date, ticker, volume FROM market.stocks_daily WHERE ticker = ? ORDER BY ALL", ["T00001"]
     )
     days = [TUESDAY, WEDNESDAY, THURSDAY]
@@ -72,8 +73,8 @@ def test_a_result_comes_as_whatever_is_asked_for(session: WarehouseSession):
     assert "T00001" in repr(result)
 
 
-def test_parameters_may_be_named_and_may_be_lists(session: WarehouseSession):
-    result = session.sql(
+def test_parameters_may_be_named_and_may_be_lists(reader: WarehouseReader):
+    result = reader.sql(
         "SELECT count(*) FROM market.stocks_daily WHERE list_contains($tickers, ticker)",
         {"tickers": ["T00000", "T00002"]},
     )
@@ -81,31 +82,31 @@ def test_parameters_may_be_named_and_may_be_lists(session: WarehouseSession):
 
 
 @pytest.mark.parametrize("statement", ["DESCRIBE market.stocks_daily", "EXPLAIN SELECT 1", "SHOW ALL TABLES"])
-def test_statements_about_tables_are_answered_too(session: WarehouseSession, statement: str):
-    assert len(session.sql(statement)) > 0
+def test_statements_about_tables_are_answered_too(reader: WarehouseReader, statement: str):
+    assert len(reader.sql(statement)) > 0
 
 
-def test_a_statement_without_rows_has_an_empty_result(session: WarehouseSession):
-    assert session.sql("SELECT 1 WHERE false").fetchall() == []
-    assert session.sql("SELECT 1 WHERE false").fetchone() is None
+def test_a_statement_without_rows_has_an_empty_result(reader: WarehouseReader):
+    assert reader.sql("SELECT 1 WHERE false").fetchall() == []
+    assert reader.sql("SELECT 1 WHERE false").fetchone() is None
 
 
-def test_columns_of_the_same_name_stay_apart(session: WarehouseSession):
-    result = session.sql("SELECT 1 AS a, 2 AS a, 3 AS a")
+def test_columns_of_the_same_name_stay_apart(reader: WarehouseReader):
+    result = reader.sql("SELECT 1 AS a, 2 AS a, 3 AS a")
     assert result.columns == ["a", "a_1", "a_2"]
     assert result.pl().row(0) == (1, 2, 3)
 
 
-def test_times_are_in_utc_on_a_machine_elsewhere(session: WarehouseSession, monkeypatch: pytest.MonkeyPatch):
+def test_times_are_in_utc_on_a_machine_elsewhere(reader: WarehouseReader, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TZ", "America/New_York")
-    result = session.sql("SELECT make_timestamptz(0) AS epoch")
+    result = reader.sql("SELECT make_timestamptz(0) AS epoch")
     assert result.to_arrow().schema.field("epoch").type == pa.timestamp("us", tz="UTC")
     assert result.fetchone() == (dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc),)
 
 
-def test_a_table_is_in_order_of_sessions_whatever_the_order_of_loading(session: WarehouseSession):
+def test_a_table_is_in_order_of_sessions_whatever_the_order_of_loading(reader: WarehouseReader):
     in_order = pa.concat_tables([day_bars([day]) for day in (TUESDAY, WEDNESDAY, THURSDAY)])
-    assert session.table("market.stocks_daily").to_arrow().equals(in_order)
+    assert reader.table("market.stocks_daily").to_arrow().equals(in_order)
 
 
 @pytest.mark.parametrize(
@@ -121,27 +122,27 @@ def test_a_table_is_in_order_of_sessions_whatever_the_order_of_loading(session: 
     ids=str,
 )
 def test_a_table_is_narrowed_by_sessions_both_included_and_by_values(
-    session: WarehouseSession, bounds: dict[str, object], days: list[dt.date]
+    reader: WarehouseReader, bounds: dict[str, object], days: list[dt.date]
 ):
-    result = session.table("market.stocks_daily", ["trade_date"], **bounds)
+    result = reader.table("market.stocks_daily", ["trade_date"], **bounds)
     assert sorted({day for (day,) in result.fetchall()}) == days
     assert result.columns == ["trade_date"]
 
 
 @pytest.mark.parametrize("columns", [["nothing"], [], "ticker"])
 def test_columns_that_are_not_the_tables_are_refused_with_those_that_are(
-    session: WarehouseSession, columns: list[str]
+    reader: WarehouseReader, columns: list[str]
 ):
     with pytest.raises(InvalidArgument, match="trade_date, ticker, open"):
-        session.table("market.stocks_daily", columns)
+        reader.table("market.stocks_daily", columns)
 
 
-def test_a_missing_table_is_refused_with_similar_names_first(session: WarehouseSession):
-    for ask in (session.table, session.schema, lambda name: session.sql(f"SELECT * FROM {name}")):
+def test_a_missing_table_is_refused_with_similar_names_first(reader: WarehouseReader):
+    for ask in (reader.table, reader.schema, lambda name: reader.sql(f"SELECT * FROM {name}")):
         with pytest.raises(TableNotFound, match=r"use market\.stocks_daily"):
             ask("market.stock_daily")
     with pytest.raises(TableNotFound, match=r"use market\.stocks_daily"):
-        session.sql("SELECT * FROM algorithm.stocks_daily")
+        reader.sql("SELECT * FROM algorithm.stocks_daily")
 
 
 @pytest.mark.parametrize(
@@ -152,26 +153,26 @@ def test_a_missing_table_is_refused_with_similar_names_first(session: WarehouseS
         "DROP TABLE market.stocks_daily",
     ],
 )
-def test_a_session_only_reads(session: WarehouseSession, statement: str):
+def test_a_session_only_reads(reader: WarehouseReader, statement: str):
     with pytest.raises(ReadOnlyViolation):
-        session.sql(statement)
-    assert len(session.table("market.stocks_daily")) == 9
+        reader.sql(statement)
+    assert len(reader.table("market.stocks_daily")) == 9
 
 
-def test_a_mistake_in_a_query_is_explained_in_duckdbs_words(session: WarehouseSession):
+def test_a_mistake_in_a_query_is_explained_in_duckdbs_words(reader: WarehouseReader):
     with pytest.raises(QueryFailed, match=r"Referenced column .tickr. not found"):
-        session.sql("SELECT tickr FROM market.stocks_daily")
+        reader.sql("SELECT tickr FROM market.stocks_daily")
 
 
-def test_a_session_and_its_results_leave_the_file_free(session: WarehouseSession, path: Path):
+def test_a_session_and_its_results_leave_the_file_free(reader: WarehouseReader, path: Path):
     """Whatever is kept: the session, results, errors with their tracebacks."""
-    kept = [session.sql("SELECT * FROM market.stocks_daily"), session.table("market.stocks_daily")]
+    kept = [reader.sql("SELECT * FROM market.stocks_daily"), reader.table("market.stocks_daily")]
     with pytest.raises(QueryFailed) as error:
-        session.sql("SELECT tickr FROM market.stocks_daily")
+        reader.sql("SELECT tickr FROM market.stocks_daily")
     kept.append(error)
     with duckdb.connect(path) as connection:
         connection.execute("CREATE TABLE x (y INT)")
-    assert session.sql("SELECT count(*) FROM market.x").fetchone() == (0,)
+    assert reader.sql("SELECT count(*) FROM market.x").fetchone() == (0,)
 
 
 def test_a_held_session_shows_one_state_and_a_writer_waits_for_its_end(warehouse: Warehouse):
@@ -182,11 +183,11 @@ def test_a_held_session_shows_one_state_and_a_writer_waits_for_its_end(warehouse
             rows = day_bars([TUESDAY], volume=volume)
             transaction.replace(STOCKS_DAILY, rows, {"trade_date": [TUESDAY]})
 
-    def volumes(session: WarehouseSession) -> set[float]:
-        return set(session.table("market.stocks_daily").to_arrow()["volume"].to_pylist())
+    def volumes(reader: WarehouseReader) -> set[float]:
+        return set(reader.table("market.stocks_daily").to_arrow()["volume"].to_pylist())
 
     write(1.0)
-    session = warehouse.session(timeout=2)
+    session = warehouse.reader(timeout=2)
     writer = threading.Thread(target=write, args=(2.0,))
     with session.held() as held:
         held.sql("SET VARIABLE seen = 7")
@@ -203,18 +204,18 @@ def test_a_held_session_shows_one_state_and_a_writer_waits_for_its_end(warehouse
     assert volumes(session) == {2.0}
 
 
-def test_a_held_session_gives_the_file_back_after_an_error(session: WarehouseSession, path: Path):
-    with pytest.raises(QueryFailed), session.held() as held:
+def test_a_held_session_gives_the_file_back_after_an_error(reader: WarehouseReader, path: Path):
+    with pytest.raises(QueryFailed), reader.held() as held:
         held.sql("SELECT tickr FROM market.stocks_daily")
     with duckdb.connect(path) as connection:
         connection.execute("CREATE TABLE x (y INT)")
 
 
 def test_without_a_warehouse_there_is_nothing_to_hold_or_scan(warehouse: Warehouse):
-    with pytest.raises(WarehouseMissing), warehouse.session().held():
+    with pytest.raises(WarehouseMissing), warehouse.reader().held():
         pass
     with pytest.raises(WarehouseMissing):
-        warehouse.session().scan("SELECT 1")
+        warehouse.reader().scan("SELECT 1")
 
 
 def test_a_scan_reads_more_than_it_has_memory_for_and_leaves_none_of_its_limits(
@@ -226,7 +227,7 @@ def test_a_scan_reads_more_than_it_has_memory_for_and_leaves_none_of_its_limits(
         return float(value) * {"MiB": 2**-10, "GiB": 1, "TiB": 2**10}[unit]
 
     limit = "SELECT current_setting('memory_limit') AS memory"
-    session = warehouse.session()
+    session = warehouse.reader()
     with warehouse.writer("test") as transaction:
         transaction.create(STOCKS_DAILY)
     with duckdb.connect(path) as connection:
@@ -248,15 +249,15 @@ def test_a_scan_reads_more_than_it_has_memory_for_and_leaves_none_of_its_limits(
     assert in_order.equals(pc.take(in_order, pc.sort_indices(in_order))), "a sort takes the memory it needs"
 
 
-def test_the_schema_of_a_table_says_what_is_stored(session: WarehouseSession, path: Path):
-    assert session.schema("market.stocks_daily") == STOCKS_DAILY
+def test_the_schema_of_a_table_says_what_is_stored(reader: WarehouseReader, path: Path):
+    assert reader.schema("market.stocks_daily") == STOCKS_DAILY
     with duckdb.connect(path) as connection:
         connection.execute("CREATE TABLE other (trade_date DATE, score FLOAT)")
-    other = session.schema("market.other")
+    other = reader.schema("market.other")
     assert other.arrow_schema == pa.schema({"trade_date": pa.date32(), "score": pa.float32()})
     assert other.partition_column == "trade_date"
 
 
-def test_a_session_shows_what_it_reads(session: WarehouseSession, path: Path, tmp_path: Path):
-    assert repr(session) == f"WarehouseSession({str(path)!r}, read-only)"
+def test_a_session_shows_what_it_reads(reader: WarehouseReader, path: Path, tmp_path: Path):
+    assert repr(reader) == f"WarehouseReader({str(path)!r}, read-only)"
     assert repr(open_warehouse(tmp_path / "x.duckdb")).endswith("not there yet)")

@@ -13,7 +13,8 @@ from flatfiles_assets.datasets import DATASETS, Column
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import TableMismatch
-from flatfiles_assets.warehouse.schema import TABLES, TableSchema, get_table, sql_type
+from flatfiles_assets.warehouse.table import TableSchema, sql_type
+from flatfiles_assets.warehouse.tables import TABLES, get_table
 from flatfiles_assets_tests.warehouse.bars import STOCKS_DAILY, TUESDAY, day_bars
 
 MOMENTUM = TableSchema(
@@ -45,7 +46,7 @@ def test_an_assets_key_is_its_tables_name_in_our_sessions_and_in_plain_duckdb(tm
         transaction.replace_all(MOMENTUM, pa.table({"trade_date": [TUESDAY], "score": [1.0]}))
         assert transaction.execute("SELECT count(*) FROM market.stocks_daily") == [(3,)]
 
-    session = warehouse.session()
+    session = warehouse.reader()
     assert session.tables() == ["algorithm.momentum", "market.stocks_daily"]
     assert session.sql("SELECT count(*) FROM market.stocks_daily").fetchone() == (3,)
     assert session.sql("SELECT score FROM algorithm.momentum").fetchone() == (1.0,)
@@ -101,7 +102,7 @@ def test_a_column_added_to_the_registry_is_added_to_the_table_with_its_rows_kept
     )
     with warehouse.writer("test") as transaction:
         transaction.create(wider)
-    rows = warehouse.session().sql("SELECT volume, vwap FROM market.stocks_daily").fetchall()
+    rows = warehouse.reader().sql("SELECT volume, vwap FROM market.stocks_daily").fetchall()
     assert rows == [(100.0, None)] * 3
 
 

@@ -21,7 +21,8 @@ from flatfiles_assets.warehouse.errors import (
     WarehouseBusy,
     WarehouseError,
 )
-from flatfiles_assets.warehouse.schema import get_table, schema_from_arrow
+from flatfiles_assets.warehouse.table import schema_from_arrow
+from flatfiles_assets.warehouse.tables import get_table
 from flatfiles_assets_tests.warehouse.bars import (
     QUARANTINE,
     STOCKS_DAILY,
@@ -41,7 +42,7 @@ def store(warehouse: Warehouse, data: object, days: list[dt.date], **options: bo
 
 
 def stored(warehouse: Warehouse) -> list[tuple[object, ...]]:
-    return warehouse.session().sql(ROWS_PER_DAY).fetchall()
+    return warehouse.reader().sql(ROWS_PER_DAY).fetchall()
 
 
 def as_reader(table: pa.Table) -> pa.RecordBatchReader:
@@ -65,7 +66,7 @@ KINDS = {
 def test_every_kind_of_frame_stores_the_same_rows(warehouse: Warehouse, kind: str):
     bars = day_bars([TUESDAY, WEDNESDAY], row_count=5)
     assert store(warehouse, KINDS[kind](bars), [TUESDAY, WEDNESDAY]) == {TUESDAY: 5, WEDNESDAY: 5}
-    assert warehouse.session().table("market.stocks_daily").to_arrow().equals(bars)
+    assert warehouse.reader().table("market.stocks_daily").to_arrow().equals(bars)
 
 
 def test_a_partition_is_replaced_and_its_neighbours_are_kept(warehouse: Warehouse):
@@ -77,7 +78,7 @@ def test_a_partition_is_replaced_and_its_neighbours_are_kept(warehouse: Warehous
 def test_storing_the_same_again_gives_the_same_rows(warehouse: Warehouse):
     for _ in range(2):
         store(warehouse, day_bars([TUESDAY]), [TUESDAY])
-    assert warehouse.session().table("market.stocks_daily").to_arrow().equals(day_bars([TUESDAY]))
+    assert warehouse.reader().table("market.stocks_daily").to_arrow().equals(day_bars([TUESDAY]))
 
 
 @pytest.mark.parametrize("kind", ["pyarrow table", "pyarrow reader", "pandas", "polars"])
@@ -85,7 +86,7 @@ def test_columns_in_another_order_are_resolved_by_name(warehouse: Warehouse, kin
     bars = day_bars([TUESDAY])
     reordered = bars.select(list(reversed(bars.column_names)))
     store(warehouse, KINDS[kind](reordered), [TUESDAY])
-    assert warehouse.session().table("market.stocks_daily").to_arrow().equals(bars)
+    assert warehouse.reader().table("market.stocks_daily").to_arrow().equals(bars)
 
 
 @pytest.mark.parametrize("kind", ["pyarrow table", "pyarrow reader"])
@@ -183,7 +184,7 @@ def test_one_feeds_part_of_a_shared_partition_is_replaced_alone(warehouse: Wareh
                 QUARANTINE, rejected(feed, count), {"trade_date": [TUESDAY], "feed": [feed]}
             )
             assert counts == {TUESDAY: count}
-    rows = warehouse.session().sql("SELECT feed, count(*) FROM market.quarantine GROUP BY ALL ORDER BY ALL")
+    rows = warehouse.reader().sql("SELECT feed, count(*) FROM market.quarantine GROUP BY ALL ORDER BY ALL")
     assert rows.fetchall() == [("options_daily", 3), ("stocks_daily", 1)]
 
 
@@ -217,7 +218,7 @@ def test_times_with_a_zone_are_the_same_instants_whatever_zone_they_come_in(ware
     )
     with warehouse.writer("test") as transaction:
         transaction.replace(minute, frame, {"trade_date": [TUESDAY]})
-    read = warehouse.session().table("market.stocks_minute", ["window_start"])
+    read = warehouse.reader().table("market.stocks_minute", ["window_start"])
     assert read.to_arrow().schema.field("window_start").type == pa.timestamp("us", tz="UTC")
     assert [str(value) for (value,) in read.fetchall()] == [
         "2024-01-02 14:30:00+00:00",
@@ -309,7 +310,7 @@ def test_a_reader_that_fails_midway_leaves_the_old_rows(warehouse: Warehouse):
 
 def test_a_writer_in_a_writer_of_the_same_thread_is_told_so_at_once(warehouse: Warehouse):
     with warehouse.writer("outer"), pytest.raises(WarehouseBusy, match=r"this very thread.*outer"):
-        warehouse.session().sql("SELECT 1")
+        warehouse.reader().sql("SELECT 1")
 
 
 def test_a_file_that_is_no_database_is_refused_with_its_path(path: Path, warehouse: Warehouse):
@@ -324,4 +325,4 @@ def test_tables_of_unusual_names_are_stored_too(warehouse: Warehouse):
     table = schema_from_arrow(("order", "group"), rows.schema)
     with warehouse.writer("test") as transaction:
         assert transaction.replace_all(table, rows) == 2
-    assert warehouse.session().table("order.group").to_arrow().equals(rows)
+    assert warehouse.reader().table("order.group").to_arrow().equals(rows)

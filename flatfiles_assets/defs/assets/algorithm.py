@@ -1,0 +1,126 @@
+"""`algorithm/momentum`, `algorithm/mean_reversion`, `algorithm/pairs_trading`: features of every session.
+
+A run over a range reads the prices of the range and its look-back once, and computes the whole
+range in one pass. Sessions without prices fail alone; the others are stored and recorded.
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import dagster as dg
+from pydantic import Field
+
+from flatfiles_assets.defs import progress
+from flatfiles_assets.defs.assets.algorithm_figures import key_figures, picture
+from flatfiles_assets.defs.assets.daily_prices import daily_prices_partitions
+from flatfiles_assets.defs.assets.range_report import RangeReport
+from flatfiles_assets.defs.assets.table_metadata import column_schema
+from flatfiles_assets.defs.keys import (
+    DAILY_PRICES_KEY,
+    DUCKDB_WRITER_POOL,
+    OWNERS,
+    WAREHOUSE_IO,
+    algorithm_key,
+    reference_key,
+)
+from flatfiles_assets.defs.resources import WarehouseResource
+from flatfiles_assets.warehouse.features import ALGORITHMS, Algorithm, SessionFeatures, update_features
+
+# A year of the whole market with its look-back is one pass in about a gigabyte.
+_MOST_PARTITIONS_PER_RUN = 253
+
+_ABOUT = {
+    "momentum": "Returns, volatility and 12-1 momentum, ranked in a point-in-time universe.",
+    "mean_reversion": "Distance from the 20-session mean, Bollinger bands, RSI, reversal and half-life.",
+    "pairs_trading": "Correlated pairs of the 500 most liquid symbols, tested for cointegration both ways.",
+}
+
+
+class AlgorithmConfig(dg.Config):
+    """Settings of one run."""
+
+    adjust: Literal["none", "splits", "total_return"] = Field(
+        default="splits", description="Corporate actions for which prices are adjusted."
+    )
+
+
+def build_algorithm_assets() -> list[dg.AssetsDefinition]:
+    """The assets of every algorithm's features."""
+    return [_algorithm_asset(algorithm) for algorithm in ALGORITHMS.values()]
+
+
+def _algorithm_asset(algorithm: Algorithm) -> dg.AssetsDefinition:
+    key = algorithm_key(algorithm.name)
+
+    @dg.asset(
+        key=key,
+        deps=[DAILY_PRICES_KEY, reference_key("splits"), reference_key("dividends")],
+        partitions_def=daily_prices_partitions(),
+        backfill_policy=dg.BackfillPolicy.multi_run(_MOST_PARTITIONS_PER_RUN),
+        pool=DUCKDB_WRITER_POOL,
+        group_name="algorithm",
+        description=(
+            f"{_ABOUT[algorithm.name]} Each value uses data up to its own session only, with a look-back "
+            f"of {algorithm.lookback_sessions} sessions."
+        ),
+        kinds={"duckdb", "numpy"},
+        owners=OWNERS,
+        metadata={
+            "dagster/table_name": algorithm.table.sql_name,
+            "dagster/column_schema": column_schema(algorithm.table),
+            "partition_expr": "trade_date",
+            "lookback_sessions": algorithm.lookback_sessions,
+        },
+        io_manager_key=WAREHOUSE_IO,
+    )
+    def features(
+        context: dg.AssetExecutionContext, config: AlgorithmConfig, warehouse: WarehouseResource
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        report = RangeReport([key])
+        sessions = [dt.date.fromisoformat(partition) for partition in context.partition_keys]
+        last_stored: SessionFeatures | None = None
+        try:
+            for result in update_features(algorithm, sessions, warehouse.open(), adjust=config.adjust):
+                _report(context, report, algorithm, config, result)
+                if result.error is None:
+                    last_stored = result
+                progress.advance(algorithm.name)
+        except Exception:
+            # Say what is stored before the step fails; the rest is simply missing.
+            report.record(context)
+            raise
+        if last_stored is not None and last_stored.rows is not None:
+            shown = picture(algorithm.name, last_stored.rows)
+            if shown is not None:
+                metadata = _metadata(algorithm, config, last_stored)
+                report.materialized(key, last_stored.session.isoformat(), {**metadata, "picture": shown})
+        yield from report.conclude(context)
+
+    return features
+
+
+def _report(
+    context: dg.AssetExecutionContext,
+    report: RangeReport,
+    algorithm: Algorithm,
+    config: AlgorithmConfig,
+    result: SessionFeatures,
+) -> None:
+    key, partition = algorithm_key(algorithm.name), result.session.isoformat()
+    if result.error is not None:
+        report.failed(key, partition, result.error)
+        context.log.error("%s", result.error)
+    else:
+        report.materialized(key, partition, _metadata(algorithm, config, result))
+
+
+def _metadata(algorithm: Algorithm, config: AlgorithmConfig, result: SessionFeatures) -> dict[str, Any]:
+    rows = result.rows if result.rows is not None else algorithm.table.arrow_schema.empty_table()
+    return {
+        "dagster/partition_row_count": rows.num_rows,
+        "adjustment": config.adjust,
+        "lookback_sessions_missing": result.lookback_missing,
+        "duration_seconds": round(result.seconds, 4),
+        **key_figures(algorithm.name, rows),
+    }

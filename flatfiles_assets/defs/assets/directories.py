@@ -1,0 +1,84 @@
+"""The directories of the user's bucket: `raw/<directory>` (files) and `market/<directory>` (one table).
+
+What is in them is not documented, so every tabular file is unified by column name and every other
+file is listed with the reason. Neither is partitioned; both are incremental.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from flatfiles_assets.defs.keys import (
+    DUCKDB_WRITER_POOL,
+    OWNERS,
+    WAREHOUSE_IO,
+    market_directory_key,
+    raw_directory_key,
+)
+from flatfiles_assets.defs.resources import MinIOS3Resource, WarehouseResource
+from flatfiles_assets.ingest.directories.directories import DirectoryTable, read_directory
+from flatfiles_assets.warehouse.table import schema_from_arrow
+
+
+def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
+    """The two assets of one directory."""
+    key = market_directory_key(directory)
+    name = key.path[-1]
+
+    @dg.asset(
+        key=raw_directory_key(directory),
+        group_name="raw",
+        description=f"The files below {directory}/ of the user's bucket, synchronised incrementally.",
+        kinds={"s3"},
+        owners=OWNERS,
+    )
+    def raw(minio_s3: MinIOS3Resource) -> dg.MaterializeResult[Any]:
+        report = minio_s3.downloader().sync_directory(directory).raise_for_failures()
+        outcomes = [file.outcome for file in report.files]
+        return dg.MaterializeResult(
+            metadata={
+                "files": len(report.files),
+                "size_bytes": sum(file.size_bytes for file in report.files),
+                **{outcome: outcomes.count(outcome) for outcome in ("downloaded", "replaced", "unchanged")},
+                "kept_though_deleted": len(report.kept_though_deleted),
+            }
+        )
+
+    @dg.asset(
+        key=key,
+        deps=[raw_directory_key(directory)],
+        pool=DUCKDB_WRITER_POOL,
+        group_name="market",
+        description=f"The tables among the files of {directory}/, unified by column name, with source_file.",
+        kinds={"duckdb"},
+        owners=OWNERS,
+        metadata={"dagster/table_name": f"market.{name}"},
+        io_manager_key=WAREHOUSE_IO,
+    )
+    def table(minio_s3: MinIOS3Resource, warehouse: WarehouseResource) -> dg.MaterializeResult[Any]:
+        found = read_directory(minio_s3.downloader().cache_dir / directory)
+        schema = schema_from_arrow(tuple(key.path), found.schema)
+        with warehouse.open().writer(f"load {name}") as transaction:
+            # What columns there are is up to the files, so yesterday's table may have had others.
+            transaction.execute(f"DROP TABLE IF EXISTS {schema.stored_name}")
+            rows = transaction.replace_all(schema, found.read())
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": rows,
+                "dagster/column_schema": dg.TableSchema(
+                    columns=[dg.TableColumn(field.name, str(field.type)) for field in found.schema]
+                ),
+                "tables": sum(not file.reason for file in found.files),
+                "not_tables": sum(bool(file.reason) for file in found.files),
+                "files": dg.MetadataValue.md(describe_files(found)),
+            }
+        )
+
+    return [raw, table]
+
+
+def describe_files(found: DirectoryTable) -> str:
+    """What became of each file, as Markdown."""
+    lines = ["| file | kind | rows | not read because |", "|---|---|---|---|"]
+    lines += [f"| {file.file} | {file.kind} | {file.rows} | {file.reason} |" for file in found.files]
+    return "\n".join(lines)

@@ -1,0 +1,127 @@
+"""Verdicts as Dagster's events, and what a check said last.
+
+Here: the shape of results, the same for every check, and how it is read again. Not here: which checks
+there are (`feed_checks.py`, `table_checks.py`), what waits for them (`automation.py`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Collection, Iterable
+from typing import Any, cast
+
+import dagster as dg
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
+
+from flatfiles_assets.defs.checks.verdicts import Verdict
+
+_MOST_SHOWN = 50
+# More are counted, but not kept in view: such a feed needs its history looked at, not a list.
+_MOST_KEPT_IN_VIEW = 500
+_BAD_SESSIONS = "bad_sessions"
+_HELD_BACK = "held_back_sessions"
+_EVERYTHING = "everything"
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldBack:
+    """What a check keeps from spreading.
+
+    Attributes:
+        sessions: The sessions that are not to be trusted.
+        everything: Whether that is all of the asset, as where its columns are not the registry's.
+    """
+
+    sessions: frozenset[dt.date] = frozenset()
+    everything: bool = False
+
+
+def result_of(
+    key: dg.AssetCheckKey, verdict: Verdict, sessions: Collection[dt.date] | None = None
+) -> dg.AssetCheckResult:
+    """A verdict as the result of a check: the figures, and the bad sessions by name.
+
+    Args:
+        key: The check.
+        verdict: What it found.
+        sessions: The sessions of the run; None for all that were judged. A failure that concerns only
+            others, which earlier runs left behind, is a warning: it stops no step.
+    """
+    untrusted = verdict.untrusted
+    concerns_run = sessions is None or not verdict.bad or not set(sessions).isdisjoint(untrusted)
+    metadata: dict[str, Any] = dict(verdict.numbers)
+    if verdict.bad:
+        metadata["bad"] = dg.MetadataValue.table(
+            [
+                dg.TableRecord({"session": day.isoformat(), "problem": problem})
+                for day, problem in list(verdict.bad.items())[:_MOST_SHOWN]
+            ]
+        )
+        days = [day.isoformat() for day in verdict.bad]
+        metadata[_BAD_SESSIONS] = dg.MetadataValue.json(days[-_MOST_KEPT_IN_VIEW:])
+    if not verdict.passed:
+        # What drops out of view could never be released again: then everything waits.
+        named = verdict.bad and len(verdict.bad) <= _MOST_KEPT_IN_VIEW
+        held_back = [day.isoformat() for day in untrusted] if named or not verdict.serious else _EVERYTHING
+        metadata[_HELD_BACK] = dg.MetadataValue.json(held_back)
+    return dg.AssetCheckResult(
+        passed=verdict.passed,
+        asset_key=key.asset_key,
+        check_name=key.name,
+        description=verdict.description,
+        metadata=metadata,
+        severity=dg.AssetCheckSeverity.ERROR
+        if verdict.serious and concerns_run
+        else dg.AssetCheckSeverity.WARN,
+    )
+
+
+def held_back(evaluation: dg.AssetCheckEvaluation) -> HeldBack:
+    """What a check kept from spreading when it was evaluated."""
+    if evaluation.passed:
+        return HeldBack()
+    found = evaluation.metadata.get(_HELD_BACK)
+    if not isinstance(found, dg.JsonMetadataValue):
+        return HeldBack(everything=evaluation.severity == dg.AssetCheckSeverity.ERROR)
+    if found.value == _EVERYTHING:
+        return HeldBack(everything=True)
+    return HeldBack(frozenset(map(dt.date.fromisoformat, cast("list[str]", found.value))))
+
+
+def log_results(context: dg.AssetExecutionContext, results: Iterable[dg.AssetCheckResult]) -> None:
+    """Record results from within a step that is about to fail: what it stored is checked all the same."""
+    for result in results:
+        if result.asset_key is None or result.check_name is None:
+            raise AssertionError("a result names its asset and check")
+        key = dg.AssetCheckKey(result.asset_key, result.check_name)
+        evaluation = dg.AssetCheckEvaluation(
+            asset_key=key.asset_key,
+            check_name=key.name,
+            passed=result.passed,
+            metadata=result.metadata,
+            severity=result.severity,
+            description=result.description,
+            blocking=context.assets_def.get_spec_for_check_key(key).blocking,
+        )
+        context.log_event(evaluation)
+
+
+def last_evaluated(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> AssetCheckExecutionRecord | None:
+    """The last execution of a check that came to its end."""
+    ended = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=1, status=ended)
+    return records[0] if records else None
+
+
+def sessions_in_view(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> list[dt.date]:
+    """The sessions that a check found bad when it last ran to its end."""
+    record = last_evaluated(instance, key)
+    if record is None or record.evaluation is None:
+        return []
+    found = record.evaluation.metadata.get(_BAD_SESSIONS)
+    days = cast("list[str]", found.value) if isinstance(found, dg.JsonMetadataValue) else []
+    return [dt.date.fromisoformat(day) for day in days]

@@ -1,0 +1,116 @@
+"""A `DAGSTER_HOME` with the shipped configuration: writing it, opening it, handing it to processes.
+
+Here: `prepare_home`, `open_instance`, `instance_environment`. Not here: starting the web server or
+the daemon (the command line).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import string
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+from dagster import DagsterInstance
+
+from flatfiles_assets.defs.instance.event_log import DEFAULT_EVENT_BATCH_SIZE, EVENT_BATCH_SIZE_VARIABLE
+from flatfiles_assets.defs.instance.liveness import fail_dead_runs
+from flatfiles_assets.defs.keys import DUCKDB_WRITER_POOL
+
+"""The pool of every step that writes to the warehouse."""
+
+_POOL_LIMITS = {DUCKDB_WRITER_POOL: 1}
+_SIGNATURE = "# Written by flatfiles_assets; edit it and it is yours, never overwritten. sha256: "
+
+
+def prepare_home(path: str | os.PathLike[str]) -> Path:
+    """Make a directory a `DAGSTER_HOME` with the shipped `dagster.yaml`.
+
+    A `dagster.yaml` that this function wrote and nobody edited is brought up to date; any other is
+    left as it is.
+
+    Args:
+        path: The directory; created if missing.
+
+    Returns:
+        Its absolute path.
+    """
+    home = Path(path).resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    config_path = home / "dagster.yaml"
+    wanted = _sign(_render(home))
+    current = config_path.read_text(encoding="utf-8") if config_path.exists() else None
+    if current != wanted and (current is None or _is_unedited(current)):
+        temporary_path = home / f".dagster.yaml.{os.getpid()}"
+        temporary_path.write_text(wanted, encoding="utf-8")
+        temporary_path.replace(config_path)
+    return home
+
+
+def open_instance(home: str | os.PathLike[str]) -> DagsterInstance:
+    """Open the instance of a home directory, preparing it first.
+
+    Pools get their shipped limits unless somebody has set them; runs whose process was killed are
+    marked as failed and lose their pool slots. Use it as a context manager, or `dispose` it.
+
+    Args:
+        home: The directory, as for `prepare_home`.
+
+    Returns:
+        The instance.
+    """
+    path = prepare_home(home)
+    with _one_at_a_time(path):
+        instance = DagsterInstance.from_config(str(path))
+        configured = {limit.name for limit in instance.event_log_storage.get_pool_limits()}
+        for pool, limit in _POOL_LIMITS.items():
+            if pool not in configured:
+                instance.event_log_storage.set_concurrency_slots(pool, limit)
+        fail_dead_runs(instance)
+    return instance
+
+
+@contextlib.contextmanager
+def _one_at_a_time(home: Path) -> Iterator[None]:
+    """Let one process after the other in: two that make Dagster's databases at once ruin them for good."""
+    with (home / ".opening").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def instance_environment(home: str | os.PathLike[str]) -> dict[str, str]:
+    """The environment variables that make a process use the instance of a home directory.
+
+    Processes started by it inherit them: the daemon's run workers need nothing else. A batch size
+    already set in this process's environment is kept.
+
+    Args:
+        home: The directory, as for `prepare_home`.
+
+    Returns:
+        Names and values, to be merged over `os.environ`.
+    """
+    batch_size = os.environ.get(EVENT_BATCH_SIZE_VARIABLE, str(DEFAULT_EVENT_BATCH_SIZE))
+    return {"DAGSTER_HOME": str(Path(home).resolve()), EVENT_BATCH_SIZE_VARIABLE: batch_size}
+
+
+def _render(home: Path) -> str:
+    template = string.Template(
+        resources.files("flatfiles_assets.defs.instance").joinpath("dagster.yaml").read_text(encoding="utf-8")
+    )
+    # A JSON string is a double-quoted YAML scalar, and the template has the quotes.
+    return template.substitute(dagster_home=json.dumps(str(home))[1:-1])
+
+
+def _sign(body: str) -> str:
+    return f"{_SIGNATURE}{hashlib.sha256(body.encode()).hexdigest()}\n{body}"
+
+
+def _is_unedited(text: str) -> bool:
+    first_line, _, body = text.partition("\n")
+    return first_line.startswith(_SIGNATURE) and text == _sign(body)

@@ -1,0 +1,63 @@
+"""The names by which Dagster knows us: asset keys, pools, owners, tags, resources.
+
+Here: every such name, once. Not here: what an asset is (`assets/`), and tables' names in SQL
+(`warehouse/table.py`).
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from flatfiles_assets.datasets import Dataset
+
+DUCKDB_WRITER_POOL = "duckdb_writer"
+OWNERS = ["team:market-data"]
+
+#: Tag of every asset and run of a feed: the feed's name.
+FEED_TAG = "feed"
+
+#: Key of the IO manager that loads tables of the warehouse.
+WAREHOUSE_IO = "warehouse_io"
+
+HISTORICAL_ZIP_KEY = dg.AssetKey(["raw", "historical_zip"])
+EXTRACTED_YEAR_KEY = dg.AssetKey(["historical", "extracted_year"])
+HISTORICAL_DAILY_KEY = dg.AssetKey(["market", "historical_daily"])
+STOCKS_DAILY_KEY = dg.AssetKey(["market", "stocks_daily"])
+DAILY_PRICES_KEY = dg.AssetKey(["market", "daily_prices"])
+PRICE_RECONCILIATION_KEY = dg.AssetKey(["market", "price_reconciliation"])
+QUARANTINE_KEY = dg.AssetKey(["market", "quarantine"])
+
+
+def raw_key(dataset: Dataset) -> dg.AssetKey:
+    """Key of the asset that is the feed's files."""
+    return dg.AssetKey(["raw", dataset.name])
+
+
+def market_key(dataset: Dataset) -> dg.AssetKey:
+    """Key of the asset that is the feed's table."""
+    return dg.AssetKey(["market", dataset.name])
+
+
+def raw_directory_key(directory: str) -> dg.AssetKey:
+    """Key of the asset that is a directory of the user's bucket."""
+    return dg.AssetKey(["raw", _directory_asset(directory)])
+
+
+def market_directory_key(directory: str) -> dg.AssetKey:
+    """Key of the asset that is a directory's table."""
+    return dg.AssetKey(["market", _directory_asset(directory)])
+
+
+def _directory_asset(directory: str) -> str:
+    # `options` alone would read as the vendor's option feeds.
+    return "options_directory" if directory == "options" else directory
+
+
+def reference_key(name: str) -> dg.AssetKey:
+    """Key of an asset of reference data, e.g. ``splits``."""
+    return dg.AssetKey(["reference", name])
+
+
+def algorithm_key(name: str) -> dg.AssetKey:
+    """Key of an algorithm's table."""
+    return dg.AssetKey(["algorithm", name])

@@ -1,1 +1,0 @@
-"""Programs that run as written on the demo's data, and on your own."""

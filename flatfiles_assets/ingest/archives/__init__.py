@@ -1,0 +1,1 @@
+"""Yearly ZIPs of strangers, unpacked without trusting them."""

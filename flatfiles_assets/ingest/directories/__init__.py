@@ -1,0 +1,1 @@
+"""The directories of the user's bucket: files of any table, unified."""

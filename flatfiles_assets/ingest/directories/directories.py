@@ -1,0 +1,221 @@
+"""A directory of files of unknown kind to one table: columns by name, types by widening.
+
+For `financials/`, `options/`, `samples/` and `us_financials/`. Every file is read twice, in blocks:
+first for the types, then for the rows, so that memory does not grow with the files. Files that are
+no tables are listed with the reason.
+
+A column is `int64` where every value of every file is a whole number, `float64` where every value is
+a number, and text otherwise. Nothing is lost by it: whole numbers with leading zeros (company ids)
+are text, and so are fractions beside whole numbers that float64 cannot hold. Words for "no value"
+(``NA``, ``null``, ``-``) are null beside numbers and stay text beside text. Dates stay text as they are
+written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flatfiles_assets.errors import CorruptFile, InvalidArgument
+from flatfiles_assets.ingest.directories.table_files import (
+    MalformedRows,
+    TableFile,
+    column_names,
+    iter_tables,
+    open_table_file,
+)
+from flatfiles_assets.ingest.layouts.layout import NotUnderstood
+
+DEFAULT_BLOCK_BYTES = 4 * 2**20
+
+# What the values of a column ask for, each wider than the one before: words are those for "no value".
+Width = Literal["nothing", "words", "int64", "large int64", "float64", "text"]
+_WIDTHS: tuple[Width, ...] = ("nothing", "words", "int64", "large int64", "float64", "text")
+_TYPES: dict[Width, pa.DataType] = {
+    "nothing": pa.string(),
+    "words": pa.string(),
+    "int64": pa.int64(),
+    "large int64": pa.int64(),
+    "float64": pa.float64(),
+    "text": pa.string(),
+}
+_NO_VALUE = pa.array(["nan", "na", "n/a", "#n/a", "null", "none", "nil", "-", "--"])
+_INTEGER = r"^[+-]?(?:0|[1-9]\d{0,18})$"
+_NUMBER = r"^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?$"
+# Whole numbers up to here are exact in float64.
+_LARGEST_EXACT = 2**53
+
+
+@dataclasses.dataclass(frozen=True)
+class TableFileReport:
+    """What became of one file.
+
+    Attributes:
+        file: Its path below the directory.
+        kind: How it is written, in words; empty where it is no table.
+        reason: Why it was not read; empty where it was.
+        rows: Rows in the table.
+        columns: Its columns' names in the table, each with the type that the file alone asks for.
+        malformed_rows: Lines that are no rows of the table, and so are not in it.
+        malformed_examples: The first of them: row number (from 1, without the header) and reason.
+    """
+
+    file: str
+    kind: str = ""
+    reason: str = ""
+    rows: int = 0
+    columns: dict[str, Width] = dataclasses.field(default_factory=dict)
+    malformed_rows: int = 0
+    malformed_examples: tuple[tuple[int, str], ...] = ()
+
+
+class DirectoryTable:
+    """The tables of a directory as one.
+
+    Attributes:
+        schema: The unified columns in the order of their first appearance, then `source_file`.
+        files: What became of each file, by name.
+        widened: Columns that are wider than some file alone asks for, with those files' types.
+    """
+
+    def __init__(
+        self,
+        schema: pa.Schema,
+        files: tuple[TableFileReport, ...],
+        tables: dict[str, TableFile],
+        block_bytes: int,
+    ) -> None:
+        self.schema = schema
+        self.files = files
+        self._tables = tables
+        self._block_bytes = block_bytes
+
+    @property
+    def widened(self) -> dict[str, dict[str, Width]]:
+        """By column: file → type, of the files that alone would have a narrower one."""
+        found: dict[str, dict[str, Width]] = {}
+        for file in self.files:
+            for name, width in file.columns.items():
+                if width not in ("nothing", "words") and _TYPES[width] != self.schema.field(name).type:
+                    found.setdefault(name, {})[file.file] = width
+        return found
+
+    def read(self) -> pa.RecordBatchReader:
+        """The rows of all files, file by file, with `schema`; null where a file lacks a column."""
+        return pa.RecordBatchReader.from_batches(self.schema, self._batches())
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        for name, file in self._tables.items():
+            for table in iter_tables(file, self._block_bytes, MalformedRows()):
+                yield from _unified(table, self.schema, name).to_batches()
+
+
+def read_directory(directory: str | Path, *, block_bytes: int = DEFAULT_BLOCK_BYTES) -> DirectoryTable:
+    """Reads every file below a directory once, for its kind and the types of its columns.
+
+    Args:
+        directory: Where the files are; links are not followed.
+        block_bytes: Bytes of text that are looked at at once.
+
+    Raises:
+        InvalidArgument: There is no such directory.
+    """
+    root = Path(directory)
+    if not root.is_dir():
+        raise InvalidArgument("there is no such directory", where=str(root), next_step="synchronise it first")
+    found = (path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    reports: list[TableFileReport] = []
+    tables: dict[str, TableFile] = {}
+    widths: dict[str, Width] = {}
+    for path in sorted(found, key=lambda path: path.relative_to(root).as_posix()):
+        name = path.relative_to(root).as_posix()
+        opened = open_table_file(path)
+        report = (
+            TableFileReport(name, reason=opened.reason)
+            if isinstance(opened, NotUnderstood)
+            else _survey(name, opened, block_bytes)
+        )
+        reports.append(report)
+        if isinstance(opened, TableFile) and not report.reason:
+            tables[name] = opened
+            for column, width in report.columns.items():
+                widths[column] = _wider(widths.get(column, "nothing"), width)
+    fields = [(column, _TYPES[width]) for column, width in widths.items()]
+    schema = pa.schema([*fields, ("source_file", pa.string())])
+    return DirectoryTable(schema, tuple(reports), tables, block_bytes)
+
+
+def _survey(name: str, file: TableFile, block_bytes: int) -> TableFileReport:
+    widths: dict[str, Width] = dict.fromkeys(column_names(file.columns), "nothing")
+    malformed = MalformedRows()
+    rows = 0
+    try:
+        for table in iter_tables(file, block_bytes, malformed):
+            rows += table.num_rows
+            for column, values in zip(column_names(table.column_names), table.columns, strict=True):
+                widths[column] = _wider(widths.get(column, "nothing"), _width(values.combine_chunks()))
+    except CorruptFile as error:
+        return TableFileReport(name, file.kind, f"{error.what}: {error.why}")
+    except (pa.ArrowInvalid, OSError) as error:
+        return TableFileReport(name, file.kind, f"the file is damaged: {error}")
+    return TableFileReport(name, file.kind, "", rows, widths, malformed.count, tuple(malformed.examples))
+
+
+def _wider(one: Width, other: Width) -> Width:
+    if {one, other} == {"large int64", "float64"}:
+        return "text"
+    return max(one, other, key=_WIDTHS.index)
+
+
+def _width(values: pa.Array) -> Width:
+    """The narrowest type that holds all values of a column."""
+    if values.null_count == len(values):
+        return "nothing"
+    if pa.types.is_integer(values.type):
+        return _integer_width(values)
+    if pa.types.is_floating(values.type):
+        return "float64"
+    if not pa.types.is_string(values.type):
+        return "text"
+    numbers = values.filter(pc.invert(pc.is_in(pc.utf8_lower(values), _NO_VALUE))).drop_null()
+    if not len(numbers):
+        return "words"
+    if pc.all(pc.match_substring_regex(numbers, _INTEGER)).as_py():
+        return _integer_width(pc.utf8_ltrim(numbers, "+"))
+    return "float64" if pc.all(pc.match_substring_regex(numbers, _NUMBER)).as_py() else "text"
+
+
+def _integer_width(values: pa.Array) -> Width:
+    try:
+        bounds = pc.min_max(values.cast(pa.int64())).as_py()
+    except pa.ArrowInvalid:
+        return "text"
+    is_exact = bounds["min"] >= -_LARGEST_EXACT and bounds["max"] <= _LARGEST_EXACT
+    return "int64" if is_exact else "large int64"
+
+
+def _unified(table: pa.Table, schema: pa.Schema, name: str) -> pa.Table:
+    own = dict(zip(column_names(table.column_names), table.columns, strict=True))
+    columns = [
+        _cast(own[field.name].combine_chunks(), field.type)
+        if field.name in own
+        else pa.nulls(table.num_rows, field.type)
+        for field in schema
+        if field.name != "source_file"
+    ]
+    sources = pa.array([name] * table.num_rows, pa.string())
+    return pa.Table.from_arrays([*columns, sources], schema=schema)
+
+
+def _cast(values: pa.Array, type_: pa.DataType) -> pa.Array:
+    if pa.types.is_string(values.type) and not pa.types.is_string(type_):
+        absent = pc.is_in(pc.utf8_lower(values), _NO_VALUE)
+        return pc.utf8_ltrim(pc.if_else(absent, None, values), "+").cast(type_)
+    if pa.types.is_nested(values.type):
+        return pa.array([None if value is None else str(value) for value in values.to_pylist()], type_)
+    return values.cast(type_)

@@ -1,0 +1,1 @@
+"""The vendor's daily files: `.csv.gz` to typed, checked bars."""

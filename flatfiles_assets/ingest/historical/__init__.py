@@ -1,0 +1,1 @@
+"""An extracted year of files of any layout, read as bars."""

@@ -1,0 +1,101 @@
+"""Many files of one layout to few blocks of lines: small files share a block, large ones are cut.
+
+Parsing has a price per block; with one block per file, thousands of small files would pay it
+thousands of times.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+
+from flatfiles_assets.errors import CorruptFile
+from flatfiles_assets.ingest.historical.bar_rows import Segment
+from flatfiles_assets.ingest.layouts.date_formats import parse_day
+from flatfiles_assets.ingest.layouts.discovery import SourceFile
+from flatfiles_assets.ingest.layouts.file_names import date_text, symbol_text
+from flatfiles_assets.ingest.layouts.layout import FileLayout, NotUnderstood
+from flatfiles_assets.ingest.layouts.text_files import iter_text_blocks
+
+DEFAULT_BLOCK_BYTES = 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class NumberedFile:
+    """A file with its number in the year; lower numbers have precedence."""
+
+    file_id: int
+    source: SourceFile
+
+
+def iter_blocks(
+    files: Iterable[NumberedFile],
+    layout: FileLayout,
+    on_refusal: Callable[[NumberedFile, NotUnderstood], None],
+    block_bytes: int = DEFAULT_BLOCK_BYTES,
+) -> Iterator[tuple[bytes, list[Segment]]]:
+    """Lines without headers, and whose they are.
+
+    Args:
+        files: Files of that layout.
+        layout: Tells where the rows begin, and what the names hold.
+        on_refusal: Called for a file whose name lacks what the layout expects, or which cannot be
+            read to its end; blocks of it may have been yielded before.
+        block_bytes: Size from which a block is yielded.
+    """
+    waiting: list[bytes] = []
+    segments: list[Segment] = []
+    size = 0
+    for file in files:
+        names = _from_name(file.source.name, layout)
+        if isinstance(names, NotUnderstood):
+            on_refusal(file, names)
+            continue
+        symbol, day = names
+        row = 1
+        for lines in _rows(file, layout, on_refusal, block_bytes):
+            count = lines.count(b"\n")
+            waiting.append(lines)
+            segments.append(Segment(file.file_id, file.source.name, count, row, symbol, day))
+            size += len(lines)
+            row += count
+            if size >= block_bytes:
+                yield b"".join(waiting), segments
+                waiting, segments, size = [], [], 0
+    if waiting:
+        yield b"".join(waiting), segments
+
+
+def _rows(
+    file: NumberedFile,
+    layout: FileLayout,
+    on_refusal: Callable[[NumberedFile, NotUnderstood], None],
+    block_bytes: int,
+) -> Iterator[bytes]:
+    skipped = layout.lines_before_data
+    try:
+        for block in iter_text_blocks(file.source.path, layout.encoding, layout.compression, block_bytes):
+            start = 0
+            while skipped and start < len(block):
+                start = block.index(b"\n", start) + 1
+                skipped -= 1
+            if start < len(block):
+                yield block[start:] if start else block
+    except CorruptFile as error:
+        on_refusal(file, NotUnderstood(f"{error.what}: {error.why}"))
+
+
+def _from_name(name: str, layout: FileLayout) -> tuple[str | None, int | None] | NotUnderstood:
+    from_name = layout.date_source == "file name"
+    day = None
+    if from_name:
+        text = date_text(name)
+        day = parse_day(text, layout.date_format) if text else None
+        if day is None:
+            return NotUnderstood(f"its name holds no date as {layout.date_format}, unlike its siblings'")
+    symbol = layout.symbol
+    if symbol is None and layout.symbol_source == "file name":
+        symbol = symbol_text(name, layout.name_decorations, has_date=from_name)
+        if symbol is None:
+            return NotUnderstood("it has no symbol column, and its name is no symbol")
+    return symbol, day

@@ -1,0 +1,122 @@
+"""Which files of a directory begin alike, so that one discovery serves them all.
+
+Here: files to groups. Siblings have the same compression, encoding, header and shape of date, or
+without a header the same shape of row; that they really share a layout shows when they are read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import re
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+
+from flatfiles_assets.ingest.archives.extraction import MANIFEST_NAME
+from flatfiles_assets.ingest.layouts import column_aliases as meaning
+from flatfiles_assets.ingest.layouts.delimited import split_line
+from flatfiles_assets.ingest.layouts.discovery import SourceFile
+from flatfiles_assets.ingest.layouts.file_names import date_text
+from flatfiles_assets.ingest.layouts.layout import SEPARATORS, NotUnderstood
+from flatfiles_assets.ingest.layouts.number_formats import is_number
+from flatfiles_assets.ingest.layouts.overrides import LayoutOverride, LayoutOverrides
+from flatfiles_assets.ingest.layouts.text_files import Head, read_head
+
+# Enough for a header and a row of most files, and much cheaper than a whole head.
+_FIRST_LINES_BYTES = 1024
+
+
+@dataclasses.dataclass
+class Group:
+    """Siblings, in the order of their names.
+
+    Attributes:
+        files: The files.
+        override: What is stated about them.
+    """
+
+    files: list[SourceFile]
+    override: LayoutOverride | None
+
+
+def list_files(directory: Path) -> list[SourceFile]:
+    """Every regular file below a directory, by name, but the extraction's manifest.
+
+    Links are not followed.
+    """
+    files = []
+    folders = [(directory, "")]
+    while folders:
+        folder, prefix = folders.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append((Path(entry.path), f"{prefix}{entry.name}/"))
+                elif entry.is_file(follow_symlinks=False) and prefix + entry.name != MANIFEST_NAME:
+                    files.append(SourceFile(Path(entry.path), prefix + entry.name))
+    return sorted(files, key=lambda file: file.name)
+
+
+def group_siblings(
+    files: Iterable[SourceFile], overrides: LayoutOverrides, year: int | None
+) -> tuple[list[Group], dict[str, NotUnderstood]]:
+    """Groups of siblings, and by name the files that are no text or are to be ignored."""
+    groups: dict[Hashable, Group] = {}
+    refused: dict[str, NotUnderstood] = {}
+    for file in files:
+        override = overrides.for_file(file.name, year)
+        if override and override.ignore:
+            refused[file.name] = NotUnderstood("ignored by an override", is_table=False)
+            continue
+        encoding = override.encoding if override else None
+        head = read_head(file.path, encoding, _FIRST_LINES_BYTES)
+        if isinstance(head, NotUnderstood) or len(head.lines) < 2:
+            head = read_head(file.path, encoding)
+        if isinstance(head, NotUnderstood):
+            refused[file.name] = head
+            continue
+        key = (head.compression, head.encoding, id(override), _shape(head, file.name))
+        groups.setdefault(key, Group([], override)).files.append(file)
+    return list(groups.values()), refused
+
+
+def _shape(head: Head, name: str) -> Hashable:
+    first = head.lines[0]
+    date_in_name = _digits_as_nines(date_text(name) or "")
+    header = _header_of(first)
+    if header is None:
+        separator = _separator_of(first)
+        return (separator, tuple(map(_cell_shape, split_line(first, separator))), date_in_name)
+    separator, date_position = header
+    if date_position is None or len(head.lines) < 2:
+        return (first, date_in_name)
+    cells = split_line(head.lines[1], separator)
+    date = cells[date_position] if date_position < len(cells) else ""
+    return (first, _digits_as_nines(date), len(cells), date_in_name if not date else "")
+
+
+@functools.lru_cache(maxsize=256)
+def _header_of(line: str) -> tuple[str, int | None] | None:
+    """Separator and position of the date of a line that is a header, else None."""
+    for separator in SEPARATORS:
+        cells = split_line(line, separator)
+        if len(cells) >= 4 and meaning.looks_like_header(cells):
+            meanings = meaning.assign_meanings(cells)
+            # A column `Time` may hold the stamps.
+            places = [meanings.index(name) for name in (meaning.DATE, meaning.TIME) if name in meanings]
+            return separator, places[0] if places and not isinstance(meanings, str) else None
+    return None
+
+
+def _separator_of(line: str) -> str:
+    # A comma may be a decimal mark, so the others come first.
+    return next((separator for separator in ("\t", ";", "|") if line.count(separator) >= 3), ",")
+
+
+def _cell_shape(cell: str) -> str:
+    return "n" if not cell.strip() or is_number(cell) else _digits_as_nines(cell)
+
+
+def _digits_as_nines(text: str) -> str:
+    return re.sub(r"[A-Za-z]+", "a", re.sub(r"\d+", "9", text.strip()))

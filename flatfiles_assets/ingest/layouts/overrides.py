@@ -1,0 +1,210 @@
+"""Layouts stated by hand, for files whose lines do not settle them.
+
+Here: the TOML file's fields, their valid values and which files they are for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import available_timezones
+
+from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets.ingest.layouts import column_aliases as meaning
+from flatfiles_assets.ingest.layouts.date_formats import is_known_format
+from flatfiles_assets.ingest.layouts.layout import SEPARATORS, BarLabel, BarSize
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252")
+
+
+@dataclasses.dataclass(frozen=True)
+class LayoutOverride:
+    """What the user states about some files; None is left to discovery.
+
+    Attributes:
+        separator: One of `SEPARATORS`.
+        header: Whether there is a line of names.
+        encoding: One of utf-8, utf-8-sig, utf-16, utf-16-le, utf-16-be, latin-1, cp1252.
+        columns: Meanings in the file's order, or by heading.
+        date_format: As `date_formats` names it, e.g. ``"%d/%m/%Y"``.
+        date_source: ``"column"`` or ``"file name"``.
+        symbol_source: ``"column"`` or ``"file name"``.
+        symbol: The symbol of every row.
+        decimal: ``"."`` or ``","``.
+        bar_size: ``"daily"`` or ``"intraday"``.
+        timezone: IANA name of the zone of naive intraday stamps.
+        bar_label: Whether an intraday stamp is the bar's ``"start"`` or ``"end"``.
+        ignore: True for files that are to be listed and not read.
+    """
+
+    separator: str | None = None
+    header: bool | None = None
+    encoding: str | None = None
+    columns: tuple[str, ...] | Mapping[str, str] | None = None
+    date_format: str | None = None
+    date_source: Literal["column", "file name"] | None = None
+    symbol_source: Literal["column", "file name"] | None = None
+    symbol: str | None = None
+    decimal: str | None = None
+    bar_size: BarSize | None = None
+    timezone: str | None = None
+    bar_label: BarLabel | None = None
+    ignore: bool = False
+
+    def assign_columns(self, headings: Sequence[str], width: int) -> tuple[str, ...] | str:
+        """One meaning for each of `width` columns, or a sentence that says why not."""
+        if isinstance(self.columns, tuple):
+            if len(self.columns) == width:
+                return self.columns
+            return f"the override names {len(self.columns)} columns where the file has {width}"
+        stated = self.columns or {}
+        unknown = [heading for heading in stated if heading not in headings]
+        if unknown:
+            return f"the override names the headings {unknown}; the file has {list(headings)}"
+        by_table = meaning.assign_meanings(["" if h in stated else h for h in headings])
+        if isinstance(by_table, str):
+            return by_table
+        taken = set(stated.values())
+        return tuple(
+            stated.get(heading) or (meaning.IGNORED if named in taken else named)
+            for heading, named in zip(headings, by_table, strict=True)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class LayoutOverrides:
+    """The entries of an override file, in its order.
+
+    Attributes:
+        entries: Patterns, years (empty: every year) and what is stated.
+    """
+
+    entries: tuple[tuple[tuple[str, ...], frozenset[int], LayoutOverride], ...] = ()
+
+    def for_file(self, name: str, year: int | None = None) -> LayoutOverride | None:
+        """What is stated about a file: the first entry whose pattern its name matches.
+
+        Args:
+            name: The file's path below the year's directory; patterns also match the bare name.
+            year: The archive's year.
+        """
+        for patterns, years, override in self.entries:
+            if years and year not in years:
+                continue
+            if any(
+                fnmatch.fnmatchcase(text, p) for p in patterns for text in (name, name.rpartition("/")[2])
+            ):
+                return override
+        return None
+
+
+def _one_of(*values: object) -> tuple[Callable[[Any], bool], str]:
+    return (lambda value: any(value is v or (value == v and type(value) is type(v)) for v in values)), (
+        "one of " + ", ".join(repr(value) for value in values)
+    )
+
+
+def _is_columns(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    meanings = [m for m in value if m != meaning.IGNORED] if isinstance(value, list) else []
+    return bool(meanings) and set(meanings) <= set(meaning.MEANINGS) and len(set(meanings)) == len(meanings)
+
+
+_FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "separator": _one_of(*SEPARATORS),
+    "header": _one_of(True, False),
+    "encoding": _one_of(*_ENCODINGS),
+    "columns": (_is_columns, f"a list or table of {', '.join(meaning.MEANINGS)}, each but ignored once"),
+    "date_format": (
+        lambda value: isinstance(value, str) and is_known_format(value),
+        "year, month and day as in '%m/%d/%Y' or '%d-%b-%y', or 'epoch' and a unit: s, ms, us, ns",
+    ),
+    "date_source": _one_of("column", "file name"),
+    "symbol_source": _one_of("column", "file name"),
+    "symbol": (lambda value: isinstance(value, str) and bool(value.strip()), "a symbol"),
+    "decimal": _one_of(".", ","),
+    "bar_size": _one_of("daily", "intraday"),
+    "timezone": (
+        lambda value: isinstance(value, str) and value in available_timezones(),
+        "an IANA zone such as 'America/New_York' or 'UTC'",
+    ),
+    "bar_label": _one_of("start", "end"),
+    "ignore": _one_of(True, False),
+}
+
+
+def load_overrides(path: str | Path) -> LayoutOverrides:
+    """Reads an override file.
+
+    An entry's ``match`` is a glob or a list of them, against the file's path below the year's
+    directory or its bare name; the first entry that matches a file is taken. ``years`` limits it.
+
+    ```toml
+    [[files]]
+    match = "eod/*.txt"
+    years = [2003, 2004]
+    separator = "|"
+    date_format = "%d/%m/%Y"
+    columns = ["symbol", "date", "open", "high", "low", "close", "volume", "ignored"]
+
+    [[files]]
+    match = ["readme*", "*.log"]
+    ignore = true
+    ```
+
+    Raises:
+        InvalidArgument: The file is not TOML, or an entry has an unknown key or a wrong value; the
+            message names the key and the valid values.
+    """
+    where = str(path)
+    try:
+        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidArgument("the override file is not TOML", where=where, why=str(error)) from error
+    except FileNotFoundError as error:
+        raise InvalidArgument("there is no override file", where=where) from error
+    extra = sorted(set(document) - {"files"})
+    if extra or not isinstance(document.get("files", []), list):
+        raise InvalidArgument(
+            f"unknown key {extra[0]!r}" if extra else "`files` is not a list of tables",
+            where=where,
+            next_step="write each entry under [[files]]",
+        )
+    entries = (_entry(entry, f"{where}, entry {i}") for i, entry in enumerate(document.get("files", []), 1))
+    return LayoutOverrides(tuple(entries))
+
+
+def _entry(entry: Any, where: str) -> tuple[tuple[str, ...], frozenset[int], LayoutOverride]:
+    if not isinstance(entry, dict):
+        raise InvalidArgument("the entry is not a table", where=where, next_step="write it under [[files]]")
+    fields = dict(entry)
+    patterns, years = fields.pop("match", None), fields.pop("years", [])
+    patterns = [patterns] if isinstance(patterns, str) else patterns
+    if not isinstance(patterns, list) or not patterns or not all(isinstance(p, str) and p for p in patterns):
+        raise InvalidArgument(
+            "`match` is not a glob or a list of globs", where=where, next_step='e.g. "*.txt"'
+        )
+    if not isinstance(years, list) or not all(type(year) is int for year in years):
+        raise InvalidArgument("`years` is not a list of years", where=where, next_step="e.g. [2003, 2004]")
+    for name, value in fields.items():
+        if name not in _FIELDS:
+            valid = ", ".join(("match", "years", *_FIELDS))
+            raise InvalidArgument(f"unknown key {name!r}", where=where, next_step=f"use one of {valid}")
+        is_valid, expected = _FIELDS[name]
+        if not is_valid(value):
+            raise InvalidArgument(
+                f"{name} = {value!r} is not valid", where=where, next_step=f"use {expected}"
+            )
+    if isinstance(fields.get("columns"), list):
+        fields["columns"] = tuple(fields["columns"])
+    return tuple(patterns), frozenset(years), LayoutOverride(**fields)

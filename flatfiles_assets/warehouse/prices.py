@@ -1,0 +1,300 @@
+"""Prices of the warehouse as panels: which table they come from, and adjusted for what.
+
+Here: reading day bars, splits and dividends for the algorithms. Not here: features of them
+(`features.py`), storing anything, and bringing in what is missing (`data_integration`).
+"""
+
+# ruff: noqa: S608  (names are constants of this module, values are parameters)
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flatfiles_assets import calendars
+from flatfiles_assets.algorithms.adjustments import Anchor, adjust_panel, dividends_table, splits_table
+from flatfiles_assets.algorithms.panel import Adjustment, PricePanel
+from flatfiles_assets.algorithms.split_search import suspected_splits
+from flatfiles_assets.datasets import CalendarName
+from flatfiles_assets.errors import FlatFilesError
+from flatfiles_assets.warehouse.errors import TableNotFound
+from flatfiles_assets.warehouse.reading import WarehouseReader
+
+CALENDAR: CalendarName = "XNYS"
+
+#: Where day bars are read, the first that has a session; each with the source of its bars, None
+#: where a column says it.
+PRICE_SOURCES: Mapping[str, str | None] = {"market.daily_prices": None, "market.stocks_daily": "flat_files"}
+
+# As an enumeration: a text for each of millions of bars would take a fifth of the time.
+_SOURCE_COLUMN = "try_cast(bars.source AS ENUM('flat_files', 'historical')) AS source"
+_SOURCE_TYPE = pa.dictionary(pa.uint8(), pa.string())
+
+_SUSPECT_LOOKBACK_SESSIONS = 30
+
+
+class ReferenceMissing(FlatFilesError):
+    """Prices are to be adjusted, and the table of splits or dividends was never loaded."""
+
+    state = "no_reference"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bars:
+    """Day bars as published.
+
+    Attributes:
+        table: ``trade_date``, ``ticker`` and the columns asked for, in no particular order.
+        missing_sessions: Sessions asked for of which no price source has anything, of any symbol.
+        source_mix: Bars by source, e.g. ``{"flat_files": 1200}``.
+    """
+
+    table: pa.Table
+    missing_sessions: tuple[dt.date, ...]
+    source_mix: Mapping[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class PanelWithSource:
+    """A panel and where its prices come from; see `Bars`."""
+
+    panel: PricePanel
+    missing_sessions: tuple[dt.date, ...]
+    source_mix: Mapping[str, int]
+
+
+def sessions_with_lookback(
+    first: dt.date, last: dt.date, lookback_sessions: int
+) -> tuple[list[dt.date], int]:
+    """Every session from `lookback_sessions` before the first to the last, and how many come before.
+
+    Near the calendar's beginning there are fewer before.
+    """
+    before = calendars.sessions(CALENDAR, calendars.FIRST_DAY, first)
+    if before and before[-1] == first:
+        before.pop()
+    before = before[max(len(before) - lookback_sessions, 0) :]
+    return [*before, *calendars.sessions(CALENDAR, first, last)], len(before)
+
+
+def read_bars(
+    reader: WarehouseReader,
+    sessions: Sequence[dt.date],
+    symbols: Sequence[str] | None = None,
+    columns: Sequence[str] = ("close", "volume"),
+) -> Bars:
+    """Day bars of some sessions, each session from the first of `PRICE_SOURCES` that has it.
+
+    Args:
+        reader: The warehouse.
+        sessions: Consecutive sessions, ascending.
+        symbols: Which symbols; None for all.
+        columns: Columns besides ``trade_date`` and ``ticker``.
+
+    Raises:
+        WarehouseMissing: Nothing was ever loaded.
+    """
+    lacking = list(sessions)
+    tables: list[pa.Table] = []
+    for source in PRICE_SOURCES:
+        if not lacking:
+            break
+        try:
+            rows = _read_source(reader, source, lacking, symbols, columns)
+            found = set(pc.unique(rows.column("trade_date")).to_pylist())
+            without = [day for day in lacking if day not in found]
+            stored = _stored_sessions(reader, source, without)
+        except TableNotFound:
+            continue
+        tables.append(rows)
+        lacking = [day for day in without if day not in stored]
+    if not tables:
+        types = {"trade_date": pa.date32(), "ticker": pa.string(), "source": _SOURCE_TYPE}
+        names = ("trade_date", "ticker", *columns, "source")
+        schema = pa.schema([(name, types.get(name, pa.float64())) for name in names])
+        tables.append(schema.empty_table())
+    table = pa.concat_tables(tables).unify_dictionaries()
+    counts = table.column("source").value_counts().to_pylist()
+    mix = {count["values"] or "other": int(count["counts"]) for count in counts}
+    return Bars(table.drop_columns(["source"]), tuple(lacking), mix)
+
+
+def _read_source(
+    reader: WarehouseReader,
+    source: str,
+    sessions: Sequence[dt.date],
+    symbols: Sequence[str] | None,
+    columns: Sequence[str],
+) -> pa.Table:
+    constant = PRICE_SOURCES[source]
+    chosen = ", ".join([f"bars.{name}" for name in columns] + ([] if constant else [_SOURCE_COLUMN]))
+    parameters: dict[str, Any] = {"first": sessions[0], "last": sessions[-1]}
+    by_symbol = ""
+    ticker = "bars.ticker"
+    if symbols is not None:
+        # The symbol's number instead of its text: the text of millions of rows costs more than the prices.
+        parameters["symbols"] = list(symbols)
+        by_symbol = (
+            "JOIN (SELECT unnest($symbols) AS ticker, unnest(range(len($symbols))) AS number) USING (ticker)"
+        )
+        ticker = "number::INTEGER"
+    rows = reader.scan(
+        f"SELECT bars.trade_date, {ticker} AS ticker, {chosen} "
+        f"FROM {source} bars {by_symbol} WHERE bars.trade_date BETWEEN $first AND $last",
+        parameters,
+    ).to_arrow()
+    if constant:
+        codes = pa.array(np.zeros(len(rows), dtype=np.uint8))
+        rows = rows.append_column("source", pa.DictionaryArray.from_arrays(codes, pa.array([constant])))
+    if symbols is not None:
+        names = pa.array(symbols, pa.string())
+        chunks = [pa.DictionaryArray.from_arrays(chunk, names) for chunk in rows.column("ticker").chunks] or [
+            pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), names)
+        ]
+        rows = rows.set_column(1, "ticker", pa.chunked_array(chunks))
+    if len(sessions) < len(calendars.sessions(CALENDAR, sessions[0], sessions[-1])):
+        rows = rows.filter(pc.is_in(rows.column("trade_date"), pa.array(sessions, pa.date32())))
+    return rows
+
+
+def _stored_sessions(reader: WarehouseReader, source: str, sessions: Collection[dt.date]) -> set[dt.date]:
+    """Which of those sessions a source has bars of, of any symbol."""
+    if not sessions:
+        return set()
+    rows = reader.sql(
+        f"SELECT DISTINCT trade_date FROM {source} WHERE trade_date BETWEEN $first AND $last",
+        {"first": min(sessions), "last": max(sessions)},
+    )
+    return {day for (day,) in rows.fetchall()} & set(sessions)
+
+
+def missing_sessions(reader: WarehouseReader, sessions: Sequence[dt.date]) -> list[dt.date]:
+    """Which of those sessions no price source has anything of."""
+    lacking = list(sessions)
+    for source in PRICE_SOURCES:
+        try:
+            stored = _stored_sessions(reader, source, lacking)
+        except TableNotFound:
+            continue
+        lacking = [day for day in lacking if day not in stored]
+    return lacking
+
+
+def read_panel(
+    reader: WarehouseReader,
+    sessions: Sequence[dt.date],
+    symbols: Sequence[str] | None = None,
+    columns: Sequence[str] = ("close", "volume"),
+) -> PanelWithSource:
+    """Published prices of some sessions as a panel.
+
+    Args:
+        reader: The warehouse.
+        sessions: Consecutive sessions, ascending.
+        symbols: The panel's columns; None for all symbols with a bar, sorted.
+        columns: ``close`` and ``volume``, and any of ``open``, ``high``, ``low``.
+    """
+    bars = read_bars(reader, sessions, symbols, columns)
+    panel = PricePanel.from_arrow(bars.table, sessions, symbols)
+    return PanelWithSource(panel, bars.missing_sessions, bars.source_mix)
+
+
+@dataclasses.dataclass(frozen=True)
+class CorporateActions:
+    """Splits and dividends in the columns that `adjustments` takes."""
+
+    splits: pa.Table
+    dividends: pa.Table
+
+    def adjust(self, panel: PricePanel, adjust: Adjustment, anchor: Anchor) -> PricePanel:
+        """The panel in comparable prices; see `adjust_panel`."""
+        if not self.splits.num_rows and not self.dividends.num_rows:
+            return dataclasses.replace(panel, adjustment=adjust)
+        return adjust_panel(panel, self.splits, self.dividends, adjust, anchor=anchor)
+
+
+def read_corporate_actions(
+    reader: WarehouseReader,
+    adjust: Adjustment,
+    sessions: Sequence[dt.date],
+    symbols: Sequence[str] | None = None,
+) -> CorporateActions:
+    """The splits and dividends that an adjustment of those sessions needs.
+
+    Raises:
+        ReferenceMissing: The table was never loaded.
+    """
+    splits, dividends = splits_table([]), dividends_table([])
+    if adjust != "none":
+        splits = _read_reference(
+            reader, "splits", "execution_date", "split_from, split_to", sessions, symbols
+        )
+    if adjust == "total_return":
+        dividends = _read_reference(
+            reader, "dividends", "ex_date", "cash_amount, currency", sessions, symbols
+        )
+    return CorporateActions(splits, dividends)
+
+
+def _read_reference(
+    reader: WarehouseReader,
+    name: str,
+    date: str,
+    values: str,
+    sessions: Sequence[dt.date],
+    symbols: Sequence[str] | None,
+) -> pa.Table:
+    parameters: dict[str, Any] = {"first": sessions[0], "last": sessions[-1]}
+    condition = ""
+    if symbols is not None:
+        parameters["symbols"] = list(symbols)
+        condition = "AND list_contains($symbols, ticker)"
+    try:
+        return reader.sql(
+            f"SELECT ticker, {date}, {values} FROM reference.{name} "
+            f"WHERE {date} BETWEEN $first AND $last {condition} ORDER BY ALL",
+            parameters,
+        ).to_arrow()
+    except TableNotFound:
+        raise ReferenceMissing(
+            f"prices cannot be adjusted: the table of {name} is not there",
+            where=f"reference.{name}",
+            why=f"reference/{name} was never materialised",
+            next_step=f"materialise reference/{name} (from the vendor's API or from {name}.csv in the "
+            "reference folder), or choose adjust='none'",
+        ) from None
+
+
+def has_splits(reader: WarehouseReader) -> bool:
+    """Whether the table of splits was ever loaded."""
+    return "reference.splits" in reader.tables()
+
+
+def find_suspected_splits(reader: WarehouseReader, first: dt.date, last: dt.date) -> pa.Table:
+    """Probable splits from first to last session that no record of ``reference.splits`` explains.
+
+    Returns:
+        `split_search.SUSPECTED_SPLITS_SCHEMA`, by session and ticker.
+    """
+    sessions, before = sessions_with_lookback(first, last, _SUSPECT_LOOKBACK_SESSIONS)
+    panel = read_panel(reader, sessions, columns=("open", "close", "volume")).panel
+    actions = (
+        read_corporate_actions(reader, "splits", sessions)
+        if has_splits(reader)
+        else CorporateActions(splits_table([]), dividends_table([]))
+    )
+    suspected = suspected_splits(panel, actions.splits)
+    if before == len(sessions):
+        return suspected.slice(0, 0)
+    return suspected.filter(pc.greater_equal(suspected.column("trade_date"), pa.scalar(sessions[before])))
+
+
+def bars_per_symbol(panel: PricePanel, rows: slice) -> np.ndarray:
+    """Number of bars of each symbol in those rows, shape (n_symbols,)."""
+    counts: np.ndarray = panel.has_bar[rows].sum(axis=0)
+    return counts

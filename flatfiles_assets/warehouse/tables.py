@@ -1,0 +1,184 @@
+"""Which tables the warehouse has: the registry `TABLES`, made from the registry of feeds.
+
+Here: one `TableSchema` per table. Not here: what a table is and its DDL (`table.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from flatfiles_assets.algorithms import mean_reversion, momentum, pairs_trading
+from flatfiles_assets.datasets import DATASETS, TRADE_DATE, Column, Dataset, get_dataset
+from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets.ingest.quality import QUARANTINE_COLUMNS
+from flatfiles_assets.ingest.reference import DIVIDEND_COLUMNS, SPLIT_COLUMNS
+from flatfiles_assets.warehouse.table import TableKey, TableSchema
+
+
+def _feed_table(dataset: Dataset) -> TableSchema:
+    return TableSchema(
+        key=("market", dataset.name),
+        columns=dataset.table_columns,
+        sort_columns=dataset.sort_columns,
+        required_columns=("ticker",),
+        description=dataset.title,
+    )
+
+
+QUARANTINE = TableSchema(
+    key=("market", "quarantine"),
+    columns=QUARANTINE_COLUMNS,
+    sort_columns=("feed", "row_number"),
+    scope_columns=("feed",),
+    required_columns=("feed",),
+    description="Every rejected row of every feed, with the rule it breaks",
+)
+
+FILES = TableSchema(
+    key=("market", "files"),
+    columns=(
+        TRADE_DATE,
+        Column("feed", pa.string(), "Feed, as in the registry"),
+        Column("file", pa.string(), "Key of the file in the bucket"),
+        Column("state", pa.string(), "loaded, or refused when no row of the file could be accepted"),
+        Column("message", pa.string(), "Why the file was refused"),
+        Column("sha256", pa.string(), "Checksum of the file"),
+        Column("etag", pa.string(), "The bucket's ETag of the file"),
+        Column("size_bytes", pa.int64(), "Size of the compressed file, bytes"),
+        Column("rows_read", pa.int64(), "Data rows in the file"),
+        Column("rows_accepted", pa.int64(), "Rows in the feed's table"),
+        Column("rows_rejected", pa.int64(), "Rows in the quarantine"),
+        Column("rules_version", pa.string(), "Version of the rules that judged the rows"),
+        Column("loaded_at", pa.timestamp("us", tz="UTC"), "When the rows were committed, UTC"),
+    ),
+    sort_columns=("feed",),
+    scope_columns=("feed",),
+    required_columns=("feed",),
+    description="What became of each file: the provenance of every stored session",
+)
+
+SPLITS = TableSchema(
+    key=("reference", "splits"),
+    columns=SPLIT_COLUMNS,
+    partition_column=None,
+    sort_columns=("ticker", "execution_date"),
+    required_columns=("ticker", "execution_date", "split_from", "split_to"),
+    description="Every known split",
+)
+
+DIVIDENDS = TableSchema(
+    key=("reference", "dividends"),
+    columns=DIVIDEND_COLUMNS,
+    partition_column=None,
+    sort_columns=("ticker", "ex_date"),
+    required_columns=("ticker", "ex_date", "cash_amount"),
+    description="Every known cash dividend",
+)
+
+_BAR = tuple(
+    column
+    for column in get_dataset("stocks_daily").table_columns
+    if column.name in ("trade_date", "ticker", "open", "high", "low", "close", "volume", "transactions")
+)
+
+HISTORICAL_DAILY = TableSchema(
+    key=("market", "historical_daily"),
+    columns=(
+        *_BAR,
+        Column("adjusted_close", pa.float64(), "Adjusted close as the file has it, never mixed into close"),
+        Column("source_file", pa.string(), "File of the extracted year"),
+    ),
+    sort_columns=("ticker",),
+    required_columns=("ticker",),
+    description="US stocks from the yearly archives, one bar per ticker and day",
+)
+
+DAILY_PRICES = TableSchema(
+    key=("market", "daily_prices"),
+    columns=(*_BAR, Column("source", pa.string(), "Where the row comes from: flat_files or historical")),
+    sort_columns=("ticker",),
+    required_columns=("ticker", "source"),
+    description="Every session and symbol of both sources, one row each, unadjusted",
+)
+
+PRICE_RECONCILIATION = TableSchema(
+    key=("market", "price_reconciliation"),
+    columns=(
+        Column("ticker", pa.string(), "Symbol in the vendor's style"),
+        Column("sessions_both", pa.int64(), "Sessions in which both sources have a bar"),
+        Column("sessions_matched", pa.int64(), "Of these, sessions whose closes agree within the tolerance"),
+        Column("sessions_different", pa.int64(), "Of these, sessions whose closes do not"),
+        Column("sessions_only_flat_files", pa.int64(), "Sessions that the archives lack"),
+        Column("sessions_only_historical", pa.int64(), "Sessions that the flat files lack"),
+        Column("largest_difference", pa.float64(), "Largest relative difference of the closes"),
+        Column("first_different", pa.date32(), "First session with a difference"),
+        Column("last_different", pa.date32(), "Last session with a difference"),
+        Column(
+            "suspected_split_ratio",
+            pa.float64(),
+            "Flat-file close over archive close, where adjustment explains it",
+        ),
+    ),
+    partition_column=None,
+    sort_columns=("ticker",),
+    required_columns=("ticker",),
+    description="Flat files against archives where both have the session, per symbol",
+)
+
+MOMENTUM = TableSchema(
+    key=("algorithm", "momentum"),
+    columns=momentum.COLUMNS,
+    sort_columns=("ticker",),
+    required_columns=("ticker", "adjustment"),
+    description="Returns, volatility and ranked 12-1 momentum of every symbol and session",
+)
+
+MEAN_REVERSION = TableSchema(
+    key=("algorithm", "mean_reversion"),
+    columns=mean_reversion.COLUMNS,
+    sort_columns=("ticker",),
+    required_columns=("ticker", "adjustment"),
+    description="Distance from the mean, RSI and half-life of every symbol and session",
+)
+
+PAIRS_TRADING = TableSchema(
+    key=("algorithm", "pairs_trading"),
+    columns=pairs_trading.COLUMNS,
+    sort_columns=("ticker_y", "ticker_x"),
+    required_columns=("ticker_y", "ticker_x", "adjustment"),
+    description="Correlated pairs of the most liquid symbols and their cointegration, by session",
+)
+
+# A layer that adds tables appends them here.
+_ALL = (
+    *map(_feed_table, DATASETS.values()),
+    QUARANTINE,
+    FILES,
+    HISTORICAL_DAILY,
+    DAILY_PRICES,
+    PRICE_RECONCILIATION,
+    SPLITS,
+    DIVIDENDS,
+    MOMENTUM,
+    MEAN_REVERSION,
+    PAIRS_TRADING,
+)
+
+TABLES: Mapping[TableKey, TableSchema] = {table.key: table for table in _ALL}
+
+
+def get_table(key: TableKey) -> TableSchema:
+    """The registered table of that key.
+
+    Raises:
+        InvalidArgument: There is none; the message lists those there are.
+    """
+    try:
+        return TABLES[key]
+    except KeyError:
+        raise InvalidArgument(
+            f"{'/'.join(key)} is not a registered table",
+            next_step=f"use one of {', '.join(sorted('/'.join(known) for known in TABLES))}",
+        ) from None

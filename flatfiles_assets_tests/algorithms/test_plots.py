@@ -1,0 +1,72 @@
+"""Every algorithm's data can be drawn, in every form, and what is missing is said."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from flatfiles_assets.algorithms.plots import PlottingUnavailable, png_markdown
+from flatfiles_assets.data_integration import DataIntegration
+from flatfiles_assets.demo.market import SyntheticMarket
+from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets.settings import load_settings
+from flatfiles_assets_tests.market_warehouse import market_warehouse
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> DataIntegration:
+    folder = tmp_path_factory.mktemp("plots")
+    warehouse = market_warehouse(folder / "w.duckdb", SyntheticMarket(20), "2022-12-01", "2024-02-29")
+    return DataIntegration(warehouse, load_settings(data_dir=folder, api_key=None))
+
+
+def get(door: DataIntegration, algorithm: str, start: str = "2024-01-02", **options):
+    symbols = ["AAPL", "MSFT", "KO", "PEP"]
+    return door.get_data_for_algorithm(algorithm, symbols, start, "2024-02-29", ensure=False, **options)
+
+
+@pytest.mark.parametrize("form", ["pandas", "polars", "arrow"])
+@pytest.mark.parametrize(
+    ("algorithm", "kind", "title"),
+    [
+        ("momentum", None, "Momentum on 2024-02-29: top and bottom of 4"),
+        ("momentum", "prices", "Prices, 2024-01-02 to 2024-02-29"),
+        ("mean_reversion", None, "Distance from the 20-session mean on 2024-02-29, 4 symbols"),
+        ("pairs_trading", None, "Correlation"),
+        ("pairs_trading", "spread", "PEP against KO, 2024-01-02 to 2024-02-29"),
+    ],
+)
+def test_each_picture_shows_what_its_title_says(door, algorithm, kind, title, form):
+    figure = get(door, algorithm, as_=form).plot(kind)
+    assert title in [axes.get_title() for axes in figure.axes]
+    assert all(axes.has_data() for axes in figure.axes)
+    assert png_markdown(figure, "x").startswith("![x](data:image/png;base64,iVBORw0KGgo")
+
+
+def test_the_ranking_is_from_weakest_to_strongest(door):
+    data = get(door, "momentum")
+    last = data["momentum_data"].groupby("session").get_group(data["price_data"].index[-1])
+    labels = [text.get_text() for text in data.plot(top=2).axes[0].get_yticklabels()]
+    assert labels == list(last.sort_values("momentum_12_1")["symbol"])
+
+
+def test_a_picture_that_there_is_not_is_refused_with_those_there_are(door):
+    with pytest.raises(InvalidArgument, match="ranking, prices"):
+        get(door, "momentum").plot("spread")
+    with pytest.raises(InvalidArgument, match="'XOM' is not in the data"):
+        get(door, "momentum").plot("prices", symbols=["XOM"])
+
+
+def test_without_history_the_ranking_says_what_it_needs(tmp_path):
+    warehouse = market_warehouse(tmp_path / "w.duckdb", SyntheticMarket(20), "2024-02-01", "2024-02-29")
+    door = DataIntegration(warehouse, load_settings(data_dir=tmp_path, api_key=None))
+    with pytest.raises(InvalidArgument, match="252 sessions before"):
+        get(door, "momentum", start="2024-02-01").plot()
+
+
+def test_without_matplotlib_the_error_names_the_extra(door, monkeypatch):
+    data = get(door, "momentum")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(PlottingUnavailable, match=r"flatfiles_assets\[plot\]"):
+        data.plot()

@@ -1,0 +1,258 @@
+"""What is loaded reaches everything computed from it, once, and in few runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.automation_tick_evaluation_context import build_run_requests
+
+from flatfiles_assets.calendars import sessions
+from flatfiles_assets_tests.defs.platform_operator import WEEK, Operator
+from flatfiles_assets_tests.platform import Platform
+
+STOCKS, RAW_STOCKS = dg.AssetKey(["market", "stocks_daily"]), dg.AssetKey(["raw", "stocks_daily"])
+DAILY_PRICES, QUARANTINE = dg.AssetKey(["market", "daily_prices"]), dg.AssetKey(["market", "quarantine"])
+WEEKLY = dt.timedelta(days=7, minutes=1)
+ALGORITHMS = [dg.AssetKey(["algorithm", name]) for name in ("mean_reversion", "momentum", "pairs_trading")]
+
+
+class Automation:
+    """Declarative automation on a real instance, tick by tick."""
+
+    def __init__(self, instance: dg.DagsterInstance, defs: dg.Definitions) -> None:
+        self.instance = instance
+        self.defs = defs
+        self.cursor = None
+        self.result: Any = None
+        self.first = self.tick()
+
+    def tick(self) -> dict[dg.AssetKey, set[str | None]]:
+        """Evaluate every condition; returns what is requested, by asset."""
+        self.result = dg.evaluate_automation_conditions(self.defs, self.instance, cursor=self.cursor)
+        self.cursor = self.result.cursor
+        found: dict[dg.AssetKey, set[str | None]] = {}
+        for evaluation in self.result.results:
+            if not evaluation.true_subset.is_empty:
+                key = evaluation.key
+                found[key] = self.result.get_requested_partitions(key)
+        return found
+
+    def materialize(self, key: dg.AssetKey, *partitions: str | None) -> None:
+        for partition in partitions:
+            self.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
+
+    def check(
+        self,
+        key: dg.AssetKey,
+        passed: bool = True,
+        severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+    ) -> None:
+        for check_key in self.defs.resolve_asset_graph().get_check_keys_for_assets({key}):
+            self.instance.report_runless_asset_event(
+                dg.AssetCheckEvaluation(
+                    key, check_name=check_key.name, passed=passed, metadata={}, severity=severity
+                )
+            )
+
+
+@pytest.fixture
+def automation(platform: Platform, operator: Operator) -> Automation:
+    found = Automation(operator.instance, operator.defs)
+    for name in ("splits", "dividends"):
+        found.materialize(dg.AssetKey(["reference", name]), None)
+        found.check(dg.AssetKey(["reference", name]))
+    found.tick()
+    return found
+
+
+def test_nothing_is_requested_where_nothing_has_changed(automation: Automation):
+    assert automation.tick() == {}
+
+
+def test_a_loaded_session_is_carried_to_every_table_and_feature_of_that_session(automation: Automation):
+    automation.materialize(RAW_STOCKS, WEEK[0])
+    automation.materialize(STOCKS, WEEK[0])
+    automation.check(STOCKS)
+
+    requested = automation.tick()
+
+    assert requested == {key: {WEEK[0]} for key in (DAILY_PRICES, QUARANTINE, *ALGORITHMS)}
+    assert automation.tick() == {}, "what was requested is not requested again"
+
+
+def test_what_was_loaded_before_the_first_tick_is_carried_on_too(operator: Operator, platform: Platform):
+    platform.put(WEEK[0])
+    platform.put(WEEK[1], "misdated")
+    operator.tick()
+    for name in ("splits", "dividends"):
+        operator.instance.report_runless_asset_event(
+            dg.AssetMaterialization(dg.AssetKey(["reference", name]))
+        )
+
+    automation = Automation(operator.instance, operator.defs)
+
+    assert automation.first[DAILY_PRICES] == automation.first[ALGORITHMS[0]] == {WEEK[0]}
+    assert automation.tick() == {}
+
+
+def test_a_file_without_its_rows_is_loaded(automation: Automation):
+    automation.materialize(RAW_STOCKS, WEEK[0])
+    assert automation.tick()[STOCKS] == {WEEK[0]}
+
+
+def test_a_blocking_check_that_failed_holds_the_prices_back_but_not_what_was_rejected(automation: Automation):
+    automation.materialize(STOCKS, WEEK[0])
+    automation.check(STOCKS, passed=False)
+
+    assert automation.tick() == {QUARANTINE: {WEEK[0]}}
+
+    automation.check(STOCKS)
+    assert set(automation.tick()) == {DAILY_PRICES, *ALGORITHMS}, "what waited is remembered"
+
+
+def test_a_warning_of_a_blocking_check_holds_nothing_back(automation: Automation):
+    automation.materialize(STOCKS, WEEK[0])
+    automation.check(STOCKS, passed=False, severity=dg.AssetCheckSeverity.WARN)
+
+    assert automation.tick()[DAILY_PRICES] == {WEEK[0]}
+
+
+def test_a_bad_session_holds_back_itself_and_no_other(
+    automation: Automation, operator: Operator, platform: Platform
+):
+    days = platform.put_range("2024-01-02", "2024-01-10")
+    lacking, misdated = days[-1], days[2]
+    platform.put_half_of(lacking)
+    platform.put(misdated, "misdated")
+    operator.tick()
+    assert automation.tick()[DAILY_PRICES] == set(days) - {lacking, misdated}
+
+    platform.put("2024-01-11")
+    operator.tick_later(WEEKLY)
+    assert automation.tick()[DAILY_PRICES] == {"2024-01-11"}
+
+    platform.put(lacking)
+    operator.tick_later(WEEKLY)
+    assert automation.tick()[DAILY_PRICES] == {lacking}
+    platform.put(misdated)
+    operator.tick_later(WEEKLY)
+    assert automation.tick()[DAILY_PRICES] == {misdated}
+
+
+def test_rows_that_no_check_has_seen_yet_wait(automation: Automation, operator: Operator, platform: Platform):
+    platform.put(WEEK[0])
+    operator.tick()
+    automation.materialize(STOCKS, WEEK[1])
+
+    assert DAILY_PRICES not in automation.tick()
+
+    platform.put(WEEK[1])
+    operator.tick_later(WEEKLY)
+    assert automation.tick()[DAILY_PRICES] == set(WEEK[:2])
+
+
+def test_an_update_between_request_and_run_is_not_lost(automation: Automation):
+    automation.materialize(STOCKS, WEEK[0])
+    automation.check(STOCKS)
+    assert automation.tick()[DAILY_PRICES] == {WEEK[0]}
+
+    automation.materialize(STOCKS, WEEK[0])
+    automation.check(STOCKS)
+
+    assert automation.tick()[DAILY_PRICES] == {WEEK[0]}
+    assert automation.tick() == {}
+
+
+def test_what_was_computed_from_the_latest_rows_is_not_computed_again(automation: Automation):
+    """Prices and features are asked for together; the prices' arrival is then no news to the features."""
+    automation.materialize(STOCKS, WEEK[0])
+    automation.check(STOCKS)
+    assert ALGORITHMS[0] in automation.tick()
+
+    automation.materialize(DAILY_PRICES, WEEK[0])
+    for key in (QUARANTINE, *ALGORITHMS):
+        automation.materialize(key, WEEK[0])
+
+    assert automation.tick() == {}
+    assert automation.tick() == {}
+
+
+def test_prices_that_arrive_after_the_features_are_news_even_in_the_same_tick(automation: Automation):
+    automation.materialize(ALGORITHMS[0], WEEK[0])
+    automation.materialize(DAILY_PRICES, WEEK[0])
+    automation.check(DAILY_PRICES)
+
+    assert automation.tick()[ALGORITHMS[0]] == {WEEK[0]}
+
+
+def test_a_run_that_fails_is_not_asked_for_again_and_again(automation: Automation):
+    automation.materialize(DAILY_PRICES, WEEK[0])
+    automation.check(DAILY_PRICES)
+    requested = [automation.tick() for _ in range(4)]
+    assert [ALGORITHMS[0] in found for found in requested] == [True, False, False, False]
+
+
+def test_a_year_that_is_loaded_asks_for_one_backfill(automation: Automation):
+    """A run for each session would be 1,300 processes of ten seconds each."""
+    year = [str(day) for day in sessions("XNYS", "2023-01-01", "2023-12-31")]
+    automation.materialize(STOCKS, *year)
+    automation.check(STOCKS)
+
+    requested = automation.tick()
+
+    assert requested[DAILY_PRICES] == requested[ALGORITHMS[0]] == set(year)
+    asset_graph = automation.defs.resolve_asset_graph()
+    subsets = [r.true_subset for r in automation.result.results if not r.true_subset.is_empty]
+    requests = build_run_requests(subsets, asset_graph, {}, emit_backfills=True)
+    assert len(requests) == 1
+    assert requests[0].requires_backfill_daemon()
+    for key in (DAILY_PRICES, QUARANTINE, *ALGORITHMS):
+        policy = asset_graph.get(key).backfill_policy
+        assert policy is not None
+        assert (policy.max_partitions_per_run or 0) >= 250
+
+
+def test_news_of_splits_recompute_the_features_of_the_last_month_and_no_more(automation: Automation):
+    today = dt.datetime.now(dt.timezone.utc).date()
+    recent = str(sessions("XNYS", today - dt.timedelta(days=20), today - dt.timedelta(days=3))[-1])
+    automation.materialize(ALGORITHMS[0], WEEK[0], recent)
+    automation.tick()
+    automation.materialize(dg.AssetKey(["reference", "splits"]), None)
+    automation.check(dg.AssetKey(["reference", "splits"]))
+
+    assert automation.tick() == {ALGORITHMS[0]: {recent}}
+
+
+def test_a_changed_price_concerns_the_features_that_look_back_at_it(operator: Operator):
+    """Only those that exist: the others are computed from it anyway."""
+    later = [str(day) for day in sessions("XNYS", WEEK[1], "2025-12-31")]
+    for key in ALGORITHMS:
+        for partition in (WEEK[0], *later[:3], later[-1]):
+            operator.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
+    assert not operator.evaluate_named("lookback_sync").run_requests
+    operator.instance.report_runless_asset_event(dg.AssetMaterialization(DAILY_PRICES, partition=WEEK[0]))
+
+    first, again = operator.evaluate_named("lookback_sync"), operator.evaluate_named("lookback_sync")
+
+    found = {
+        request.asset_selection[0]: (
+            request.tags["dagster/asset_partition_range_start"],
+            request.tags["dagster/asset_partition_range_end"],
+        )
+        for request in first.run_requests
+    }
+    assert found == dict.fromkeys(ALGORITHMS, (later[0], later[2]))
+    assert [r.run_key for r in again.run_requests] == [r.run_key for r in first.run_requests]
+    operator.cursors["lookback_sync"] = first.cursor
+    assert not operator.evaluate_named("lookback_sync").run_requests
+
+
+def test_prices_that_are_written_in_order_concern_no_other_session(operator: Operator):
+    for day in WEEK:
+        for key in (DAILY_PRICES, *ALGORITHMS):
+            operator.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=day))
+
+    assert not operator.evaluate_named("lookback_sync").run_requests
