@@ -6,7 +6,6 @@ Here: `DataIntegration` and what it returns and raises. Not here: the features' 
 
 from __future__ import annotations
 
-from flatfiles_assets.data_integration.door import DataIntegration
 from flatfiles_assets.data_integration.errors import (
     AdjustmentWarning,
     CoverageWarning,
@@ -14,6 +13,7 @@ from flatfiles_assets.data_integration.errors import (
     NoData,
     UnknownSymbol,
 )
+from flatfiles_assets.data_integration.integration import DataIntegration
 from flatfiles_assets.data_integration.results import AlgorithmData
 from flatfiles_assets.warehouse.prices import ReferenceMissing
 

@@ -1,7 +1,7 @@
 """Tables as research code wants them: wide or long, in pandas, polars or Arrow.
 
 Here: the Arrow form in which results are computed and cached, and its conversions. Not here: what
-is in them (`datasets.py`).
+is in them (`algorithm_data.py`).
 
 A table says in its schema's metadata what it is: ``wide`` (the first column is the session, every
 other one a symbol or a pair), ``square`` (the first column is the symbol) or ``long``.

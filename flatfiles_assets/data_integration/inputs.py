@@ -1,7 +1,7 @@
 """From a checked request to what it needs: prices and corporate actions, brought in if missing.
 
 Here: requests, the reading of their input, and which symbols there are. Not here: what is made of
-the input (`datasets.py`, `door.py`) and how missing sessions are loaded (`availability.py`).
+the input (`algorithm_data.py`, `integration.py`) and how missing sessions are loaded (`availability.py`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _MOST_NAMED = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class DataRequest:
     """A checked request for prices.
 
     Attributes:
@@ -73,7 +73,7 @@ class Request:
         adjust: Adjustment | None,
         lookback_sessions: int,
         columns: tuple[str, ...] = ("close", "volume"),
-    ) -> Request:
+    ) -> DataRequest:
         """Check what a researcher asks for, before anything is read.
 
         Raises:
@@ -140,13 +140,13 @@ class InputReader:
         self._warehouse = warehouse
         self._session = warehouse.reader()
 
-    def can_improve(self, missing: Sequence[dt.date], adjustment: str, request: Request) -> bool:
+    def can_improve(self, missing: Sequence[dt.date], adjustment: str, request: DataRequest) -> bool:
         """Whether asking the vendor could add to what is there."""
         if adjustment == "none" and request.adjust is None:
             return availability.can_materialize_reference(self._settings)
         return bool(availability.worth_asking(self._settings, self._warehouse, missing))
 
-    def read(self, request: Request, *, ensure: bool) -> Input:
+    def read(self, request: DataRequest, *, ensure: bool) -> Input:
         """The input of a request.
 
         Args:
@@ -176,7 +176,7 @@ class InputReader:
         self._check_symbols(request, read)
         return Input(read, *self._actions(request, actions, ensure=ensure))
 
-    def _read(self, request: Request) -> tuple[PanelWithSource, CorporateActions | None]:
+    def _read(self, request: DataRequest) -> tuple[PanelWithSource, CorporateActions | None]:
         """Prices and corporate actions of one state of the warehouse; None for a table never loaded."""
         with self._session.held() as session:
             read = read_panel(session, request.sessions, request.symbols, request.columns)
@@ -211,7 +211,7 @@ class InputReader:
         return True
 
     def _actions(
-        self, request: Request, actions: CorporateActions | None, *, ensure: bool
+        self, request: DataRequest, actions: CorporateActions | None, *, ensure: bool
     ) -> tuple[CorporateActions, Adjustment]:
         wanted: Adjustment = request.adjust or "splits"
         if actions is not None:
@@ -226,7 +226,7 @@ class InputReader:
                 raise
         return _read_actions(self._session, request, "none"), "none"
 
-    def _check_symbols(self, request: Request, read: PanelWithSource) -> None:
+    def _check_symbols(self, request: DataRequest, read: PanelWithSource) -> None:
         """See that every symbol is one that the warehouse knows, and that there is anything at all."""
         bars = bars_per_symbol(read.panel, request.rows)
         without = [symbol for symbol, count in zip(request.symbols, bars, strict=True) if not count]
@@ -282,7 +282,7 @@ class InputReader:
         return sorted(found)
 
 
-def _read_actions(reader: WarehouseReader, request: Request, adjust: Adjustment) -> CorporateActions:
+def _read_actions(reader: WarehouseReader, request: DataRequest, adjust: Adjustment) -> CorporateActions:
     return read_corporate_actions(reader, adjust, request.sessions, request.symbols)
 
 
@@ -297,7 +297,7 @@ def _checked_symbols(symbols: Iterable[str] | str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def nothing_found(request: Request, cause: FlatFilesError | None = None) -> NoData:
+def nothing_found(request: DataRequest, cause: FlatFilesError | None = None) -> NoData:
     """The error for a range in which there is nothing."""
     symbols = ", ".join(request.symbols[:_MOST_NAMED]) + (", …" if len(request.symbols) > _MOST_NAMED else "")
     first, last = request.asked[0], request.asked[-1]

@@ -1,7 +1,7 @@
 """What `get_data_for_algorithm` returns, and what is said of it.
 
 Here: `AlgorithmData`, a dict that can be read, printed and plotted; metadata and warnings. Not
-here: the data themselves (`datasets.py`).
+here: the data themselves (`algorithm_data.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from flatfiles_assets.algorithms.panel import Adjustment
 from flatfiles_assets.data_integration.errors import AdjustmentWarning, CoverageWarning, InsufficientCoverage
-from flatfiles_assets.data_integration.inputs import Input, Request
+from flatfiles_assets.data_integration.inputs import DataRequest, Input
 from flatfiles_assets.warehouse.prices import bars_per_symbol
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _shape(value: Any) -> str:
     return f"{type(value).__name__} {rows:,} × {columns:,}"
 
 
-def describe(request: Request, found: Input) -> dict[str, Any]:
+def describe(request: DataRequest, found: Input) -> dict[str, Any]:
     """The metadata of what was read, in terms of JSON."""
     bars = bars_per_symbol(found.read.panel, request.rows)
     asked = request.asked
@@ -119,7 +119,7 @@ def describe(request: Request, found: Input) -> dict[str, Any]:
     }
 
 
-def judge(metadata: Mapping[str, Any], adjust: Adjustment | None, min_coverage: float) -> None:
+def warn_or_refuse(metadata: Mapping[str, Any], adjust: Adjustment | None, min_coverage: float) -> None:
     """Refuse or warn about data that are not complete."""
     coverage: Mapping[str, float] = metadata["coverage"]
     too_few = {symbol: share for symbol, share in coverage.items() if share < min_coverage}

@@ -18,8 +18,8 @@ from flatfiles_assets.datasets import NEW_YORK, Dataset
 from flatfiles_assets.defs.cache_verification import verify_cache
 from flatfiles_assets.defs.keys import market_key, raw_key
 from flatfiles_assets.defs.partitions import dataset_partitions, key_ranges
+from flatfiles_assets.defs.partitions_under_way import RunCoverage
 from flatfiles_assets.defs.resources import FlatFilesS3Resource, WarehouseResource
-from flatfiles_assets.defs.run_coverage import RunCoverage
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.warehouse import inventory

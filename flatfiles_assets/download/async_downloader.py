@@ -19,11 +19,11 @@ from flatfiles_assets.download.atomic_files import sync_folder
 from flatfiles_assets.download.connection import S3Connection, check_limits
 from flatfiles_assets.download.decoded_file import commit_decoded
 from flatfiles_assets.download.integrity import is_gzip_name
-from flatfiles_assets.download.landing import storage
 from flatfiles_assets.download.listing import list_with
 from flatfiles_assets.download.retries import Attempts, RetryPolicy
 from flatfiles_assets.download.statistics import DownloadCounter, DownloadStatistics
 from flatfiles_assets.download.transfer import ObjectTransfer, TransferLimits
+from flatfiles_assets.download.verified_files import storage
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
 
 

@@ -18,13 +18,13 @@ from flatfiles_assets.download.atomic_files import TemporaryFile, sync_folder
 from flatfiles_assets.download.cache import FetchedFile, FileCache, Outcome
 from flatfiles_assets.download.errors import CorruptFile, DownloadError, LedgerFailed, state_of
 from flatfiles_assets.download.faults import NotModified
-from flatfiles_assets.download.landing import ArrivedFile, storage_failed
 from flatfiles_assets.download.ledger import LedgerEntry
 from flatfiles_assets.download.listing import RemoteObject
 from flatfiles_assets.download.partial_file import PartialFile
 from flatfiles_assets.download.retries import Attempts
 from flatfiles_assets.download.transfer import ObjectTransfer
-from flatfiles_assets.download.waiting import ended
+from flatfiles_assets.download.uninterrupted import ended
+from flatfiles_assets.download.verified_files import ArrivedFile, storage_failed
 from flatfiles_assets.errors import InvalidArgument
 
 FetchResult = FetchedFile | DownloadError | CorruptFile | InvalidArgument

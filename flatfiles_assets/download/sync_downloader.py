@@ -22,10 +22,10 @@ from flatfiles_assets.download.errors import DamagedTransfer, NotPublished, Obje
 from flatfiles_assets.download.faults import changed, damaged, incomplete, location, translate
 from flatfiles_assets.download.gzip_stream import is_gzip
 from flatfiles_assets.download.integrity import Digest, Digester, clean_etag, is_gzip_name, is_md5
-from flatfiles_assets.download.landing import GzipJudge, gzip_blamed_on_the_bucket, storage
 from flatfiles_assets.download.listing import list_with
 from flatfiles_assets.download.retries import Attempts, RetryPolicy, retry_sync
 from flatfiles_assets.download.statistics import DownloadCounter, DownloadStatistics
+from flatfiles_assets.download.verified_files import GzipJudge, gzip_blamed_on_the_bucket, storage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef

@@ -37,7 +37,11 @@ from flatfiles_assets.download.integrity import (
     clean_etag,
     is_md5,
 )
-from flatfiles_assets.download.landing import (
+from flatfiles_assets.download.listing import RemoteObject
+from flatfiles_assets.download.partial_file import Part, PartialFile
+from flatfiles_assets.download.retries import Attempts, RetryPolicy, retry_async
+from flatfiles_assets.download.uninterrupted import ended
+from flatfiles_assets.download.verified_files import (
     ArrivedFile,
     GzipJudge,
     digest_partial,
@@ -47,10 +51,6 @@ from flatfiles_assets.download.landing import (
     storage_failed,
     take_chunk,
 )
-from flatfiles_assets.download.listing import RemoteObject
-from flatfiles_assets.download.partial_file import Part, PartialFile
-from flatfiles_assets.download.retries import Attempts, RetryPolicy, retry_async
-from flatfiles_assets.download.waiting import ended
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

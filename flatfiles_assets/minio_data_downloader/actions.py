@@ -1,6 +1,6 @@
 """What a command line can ask for, done in order, with one account of it all.
 
-Here: `Request` to `Outcome`, shared by both command lines. Not here: flags (`flags`), verbs
+Here: `MirrorRequest` to `Outcome`, shared by both command lines. Not here: flags (`flags`), verbs
 (`commands`), what is drawn (`terminal`).
 """
 
@@ -17,7 +17,7 @@ from flatfiles_assets.minio_data_downloader.sync import SyncReport
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
+class MirrorRequest:
     """What is asked for; done in the order of the attributes.
 
     Attributes:
@@ -41,7 +41,7 @@ class Request:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is asked for."""
-        return self == Request(cleanup=self.cleanup)
+        return self == MirrorRequest(cleanup=self.cleanup)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Done:
         return dataclasses.asdict(self)
 
 
-def perform(downloader: MinIODataDownloader, request: Request) -> list[Done]:
+def perform(downloader: MinIODataDownloader, request: MirrorRequest) -> list[Done]:
     """Do what is asked, each thing even where one before it failed."""
     steps: list[tuple[str, Callable[[], Done]]] = []
     years = request.download_years

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from flatfiles_assets.minio_data_downloader.actions import Request
+from flatfiles_assets.minio_data_downloader.actions import MirrorRequest
 from flatfiles_assets.minio_data_downloader.flags import run
 
 YEAR = click.IntRange(1000, 9999)
@@ -23,7 +23,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _run(request: Request, cache_dir: str | None, as_json: bool) -> None:
+def _run(request: MirrorRequest, cache_dir: str | None, as_json: bool) -> None:
     click.get_current_context().exit(run(request, cache_dir, as_json=as_json))
 
 
@@ -37,7 +37,7 @@ def minio_group() -> None:
 @_common
 def download_historical(years: tuple[int, ...], cache_dir: str | None, as_json: bool) -> None:
     """Download the ZIPs of YEARS, or of every year the bucket has."""
-    _run(Request(download_years=years), cache_dir, as_json)
+    _run(MirrorRequest(download_years=years), cache_dir, as_json)
 
 
 @minio_group.command()
@@ -46,7 +46,7 @@ def download_historical(years: tuple[int, ...], cache_dir: str | None, as_json: 
 @_common
 def extract_historical(years: tuple[int, ...], cleanup: bool, cache_dir: str | None, as_json: bool) -> None:
     """Extract the downloaded ZIPs of YEARS."""
-    _run(Request(extract_years=years, cleanup=cleanup), cache_dir, as_json)
+    _run(MirrorRequest(extract_years=years, cleanup=cleanup), cache_dir, as_json)
 
 
 @minio_group.command()
@@ -54,25 +54,25 @@ def extract_historical(years: tuple[int, ...], cleanup: bool, cache_dir: str | N
 @_common
 def download_directory(directories: tuple[str, ...], cache_dir: str | None, as_json: bool) -> None:
     """Download directories of the bucket, such as financials."""
-    _run(Request(directories=directories), cache_dir, as_json)
+    _run(MirrorRequest(directories=directories), cache_dir, as_json)
 
 
 @minio_group.command()
 @_common
 def sync_all(cache_dir: str | None, as_json: bool) -> None:
     """Bring every year and directory up to date."""
-    _run(Request(sync_all=True), cache_dir, as_json)
+    _run(MirrorRequest(sync_all=True), cache_dir, as_json)
 
 
 @minio_group.command()
 @_common
 def verify(cache_dir: str | None, as_json: bool) -> None:
     """Recompute the checksum of every downloaded and extracted file."""
-    _run(Request(verify=True), cache_dir, as_json)
+    _run(MirrorRequest(verify=True), cache_dir, as_json)
 
 
 @minio_group.command()
 @_common
 def integration_config(cache_dir: str | None, as_json: bool) -> None:
     """Say what data there is, where, with which columns and dates."""
-    _run(Request(integration_config=True), cache_dir, as_json)
+    _run(MirrorRequest(integration_config=True), cache_dir, as_json)

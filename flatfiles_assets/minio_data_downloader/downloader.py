@@ -27,13 +27,13 @@ from flatfiles_assets.ingest.archives.extraction import (
 from flatfiles_assets.minio_data_downloader import bucket_contents as contents
 from flatfiles_assets.minio_data_downloader.integration_config import IntegrationConfig, describe_cache
 from flatfiles_assets.minio_data_downloader.integrity import IntegrityReport, verify_cache
+from flatfiles_assets.minio_data_downloader.progress import Unwatched, Work
 from flatfiles_assets.minio_data_downloader.sync import (
     FetchOptions,
     SyncReport,
     kept_though_deleted,
     synchronise,
 )
-from flatfiles_assets.minio_data_downloader.work import Unwatched, Work
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse.workspace import Workspace
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from flatfiles_assets.errors import FlatFilesError
-from flatfiles_assets.minio_data_downloader.actions import Done, Request, perform
+from flatfiles_assets.minio_data_downloader.actions import Done, MirrorRequest, perform
 from flatfiles_assets.minio_data_downloader.bucket_contents import DIRECTORIES
 from flatfiles_assets.minio_data_downloader.downloader import MinIODataDownloader
 from flatfiles_assets.minio_data_downloader.terminal import ProgressBars, show
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    request = Request(
+    request = MirrorRequest(
         download_years=None if options.download_historical is None else tuple(options.download_historical),
         extract_years=tuple(options.extract_historical),
         cleanup=options.cleanup,
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(request, options.cache_dir, as_json=options.json)
 
 
-def run(request: Request, cache_dir: str | None, *, as_json: bool) -> int:
+def run(request: MirrorRequest, cache_dir: str | None, *, as_json: bool) -> int:
     """Do what is asked on a cache folder and show it; returns the exit code."""
     try:
         downloader = MinIODataDownloader(cache_dir, work=ProgressBars())

@@ -22,7 +22,7 @@ from flatfiles_assets.ingest.archives.extraction import MANIFEST_NAME, ArchiveMa
 from flatfiles_assets.ingest.historical.reader import read_extracted_year
 from flatfiles_assets.minio_data_downloader.bucket_contents import HISTORICAL_FOLDER, year_folder_key
 from flatfiles_assets.minio_data_downloader.file_summary import FileSummary, summarise_file
-from flatfiles_assets.minio_data_downloader.work import Work
+from flatfiles_assets.minio_data_downloader.progress import Work
 
 
 class Part(TypedDict):

@@ -15,8 +15,8 @@ from typing import TypedDict, get_args
 from flatfiles_assets.download.cache import FileCache, FileStatus, VerifiedFile
 from flatfiles_assets.ingest.archives.extraction import read_manifest, verify_extracted
 from flatfiles_assets.minio_data_downloader.bucket_contents import HISTORICAL_FOLDER
+from flatfiles_assets.minio_data_downloader.progress import Work
 from flatfiles_assets.minio_data_downloader.sync import is_replaced_by_its_extraction
-from flatfiles_assets.minio_data_downloader.work import Work
 
 
 class FileIntegrity(TypedDict):

@@ -19,7 +19,7 @@ from flatfiles_assets.download.transfer import TransferLimits
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.ingest.archives.extraction import is_extraction_of
 from flatfiles_assets.minio_data_downloader.bucket_contents import Wanted
-from flatfiles_assets.minio_data_downloader.work import Work
+from flatfiles_assets.minio_data_downloader.progress import Work
 
 
 class SyncFailed(FlatFilesError):

@@ -10,7 +10,7 @@ import pytest
 from flatfiles_assets.download import errors
 from flatfiles_assets.download.errors import CorruptFile, DownloadError, state_of
 from flatfiles_assets.download.faults import from_status
-from flatfiles_assets.download.landing import storage_failed
+from flatfiles_assets.download.verified_files import storage_failed
 from flatfiles_assets.errors import FlatFilesError
 
 

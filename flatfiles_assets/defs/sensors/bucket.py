@@ -18,8 +18,8 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from flatfiles_assets.defs.keys import market_directory_key, raw_directory_key
 from flatfiles_assets.defs.partitions import HISTORICAL_YEARS
+from flatfiles_assets.defs.partitions_under_way import DIGEST_TAG, RunCoverage
 from flatfiles_assets.defs.resources import MinIOS3Resource
-from flatfiles_assets.defs.run_coverage import DIGEST_TAG, RunCoverage
 from flatfiles_assets.defs.sensors.cursor import SyncCursor, tick_seconds
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.listing import RemoteObject, list_with

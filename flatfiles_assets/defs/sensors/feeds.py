@@ -24,8 +24,8 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.defs.keys import market_key, raw_key
 from flatfiles_assets.defs.partitions import dataset_partitions
+from flatfiles_assets.defs.partitions_under_way import DIGEST_TAG, RunCoverage, unrecorded_sessions
 from flatfiles_assets.defs.resources import FlatFilesS3Resource, WarehouseResource
-from flatfiles_assets.defs.run_coverage import DIGEST_TAG, RunCoverage, unrecorded_sessions
 from flatfiles_assets.defs.sensors.bucket import build_bucket_sensors
 from flatfiles_assets.defs.sensors.cursor import SyncCursor, poll_interval, recent_months, tick_seconds
 from flatfiles_assets.defs.sensors.lookback import build_lookback_sensor

@@ -32,7 +32,7 @@ _ABSENT = np.iinfo(np.int64).min
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class DateVerdict:
     """What is left of the candidates.
 
     Attributes:
@@ -46,7 +46,7 @@ class Verdict:
     refuted: tuple[str, ...] = ()
 
 
-def judge(texts: Sequence[str], candidates: Sequence[str], year: int | None = None) -> Verdict:
+def judge_dates(texts: Sequence[str], candidates: Sequence[str], year: int | None = None) -> DateVerdict:
     """Which readings one file's dates allow.
 
     Args:
@@ -61,7 +61,7 @@ def judge(texts: Sequence[str], candidates: Sequence[str], year: int | None = No
     for days in readings.values():
         readable |= days != _ABSENT
     if not readable.any():
-        return Verdict(())
+        return DateVerdict(())
     left = tuple(candidates)
     reason = ""
     for name, weigh in (
@@ -79,22 +79,22 @@ def judge(texts: Sequence[str], candidates: Sequence[str], year: int | None = No
             left, reason = kept, name
     invalid = [float(np.mean(readings[reading][readable] == _ABSENT)) for reading in left]
     if min(invalid) > _MOST_INVALID:
-        return Verdict((), "its dates contradict each other under every reading")
-    return Verdict(left, reason)
+        return DateVerdict((), "its dates contradict each other under every reading")
+    return DateVerdict(left, reason)
 
 
 def judge_siblings(
     files: Iterable[Sequence[str]], candidates: Sequence[str], year: int | None = None
-) -> Verdict:
+) -> DateVerdict:
     """Which readings the dates of all files allow together; stops at the file that settles it.
 
     A file that contradicts the others is not looked for here: it does not convert under the
     reading found, and is then judged alone.
     """
-    left = Verdict(tuple(candidates))
+    left = DateVerdict(tuple(candidates))
     pooled: set[str] = set()
     for texts in files:
-        verdict = judge(texts, left.formats, year)
+        verdict = judge_dates(texts, left.formats, year)
         if verdict.formats and len(verdict.formats) < len(left.formats):
             left = verdict
         if len(left.formats) == 1:
@@ -102,7 +102,7 @@ def judge_siblings(
         pooled.update(texts)
     # Each file alone may have too few dates for what all of them show together; their order
     # across files means nothing.
-    pooled_verdict = judge(sorted(pooled), left.formats, year)
+    pooled_verdict = judge_dates(sorted(pooled), left.formats, year)
     in_order = pooled_verdict.reason.endswith("in order")
     return left if in_order or not pooled_verdict.formats else pooled_verdict
 

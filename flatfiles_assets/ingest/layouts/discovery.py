@@ -15,7 +15,7 @@ from pathlib import Path
 from flatfiles_assets.errors import CorruptFile
 from flatfiles_assets.ingest.layouts import column_aliases as meaning
 from flatfiles_assets.ingest.layouts.column_evidence import infer_meanings, is_date
-from flatfiles_assets.ingest.layouts.date_evidence import Verdict, judge_siblings
+from flatfiles_assets.ingest.layouts.date_evidence import DateVerdict, judge_siblings
 from flatfiles_assets.ingest.layouts.date_formats import candidate_formats, parse_stamp, parse_time
 from flatfiles_assets.ingest.layouts.delimited import parse_cells, split_line
 from flatfiles_assets.ingest.layouts.file_names import common_decorations, date_text, symbol_text
@@ -258,9 +258,9 @@ def _settle_dates(
     source: tuple[Sequence[SourceFile], FileLayout] | None,
     stated: LayoutOverride,
     year: int | None,
-) -> Verdict | NotUnderstood:
+) -> DateVerdict | NotUnderstood:
     if stated.date_format:
-        return Verdict((stated.date_format,))
+        return DateVerdict((stated.date_format,))
     shapes = collections.Counter(candidate_formats(text) for text in sample)
     shapes.pop((), None)
     if not shapes:
@@ -272,7 +272,7 @@ def _settle_dates(
         # One file per day: the order of the names says nothing about that of the days.
         verdict = judge_siblings(([text] for text in sample), candidates, year)
     elif len(candidates) == 1:
-        verdict = Verdict(candidates)
+        verdict = DateVerdict(candidates)
     else:
         files, draft = source
         try:

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flatfiles_assets.errors import CorruptFile, FlatFilesError
+from flatfiles_assets.ingest.archives import folder_swap
 from flatfiles_assets.ingest.archives.extraction import (
     ArchiveLimits,
     ExtractionFailed,
     UnsafeArchive,
     extract_archive,
-    folder_swap,
     is_extraction_of,
     read_manifest,
     verify_extracted,

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.errors import CorruptFile, UnexpectedColumns
+from flatfiles_assets.ingest.flat_files import line_blocks
 from flatfiles_assets.ingest.flat_files.reader import (
     UnparsableRows,
-    line_blocks,
     read_flat_file,
     read_row_blocks,
 )

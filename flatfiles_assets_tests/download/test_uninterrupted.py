@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 
-from flatfiles_assets.download.waiting import ended
+from flatfiles_assets.download.uninterrupted import ended
 
 
 def test_a_cancellation_takes_effect_when_the_work_has_ended():

@@ -164,7 +164,7 @@ class AlgorithmDataset:
     lookback_sessions: int
 
 
-DATASETS: Mapping[str, AlgorithmDataset] = {
+ALGORITHM_DATASETS: Mapping[str, AlgorithmDataset] = {
     name: AlgorithmDataset(build, options, ALGORITHMS[name].lookback_sessions)
     for name, build, options in (
         ("pairs_trading", pairs_trading_data, PairsOptions),

@@ -23,12 +23,12 @@ from flatfiles_assets import calendars
 from flatfiles_assets.algorithms.panel import Adjustment
 from flatfiles_assets.calendars import DateLike, parse_range
 from flatfiles_assets.data_integration import frames, unified
+from flatfiles_assets.data_integration.algorithm_data import ALGORITHM_DATASETS, AlgorithmDataset, Prices
 from flatfiles_assets.data_integration.cache import Cached, ResultCache, code_hash, file_state, hashed
-from flatfiles_assets.data_integration.datasets import DATASETS, AlgorithmDataset, Prices
 from flatfiles_assets.data_integration.errors import check_choice
 from flatfiles_assets.data_integration.frames import FRAME_KINDS, SESSION, SYMBOL, FrameKind
-from flatfiles_assets.data_integration.inputs import Input, InputReader, Request, nothing_found
-from flatfiles_assets.data_integration.results import AlgorithmData, describe, judge, with_dates
+from flatfiles_assets.data_integration.inputs import DataRequest, Input, InputReader, nothing_found
+from flatfiles_assets.data_integration.results import AlgorithmData, describe, warn_or_refuse, with_dates
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
@@ -139,15 +139,15 @@ class DataIntegration:
             CoverageWarning: Some sessions or bars are missing.
             AdjustmentWarning: Prices are unadjusted because no splits are known.
         """
-        name = check_choice("an algorithm", algorithm_type, DATASETS)
-        dataset = DATASETS[name]
+        name = check_choice("an algorithm", algorithm_type, ALGORITHM_DATASETS)
+        dataset = ALGORITHM_DATASETS[name]
         check_choice("a form of data", as_, FRAME_KINDS)
         if not 0 <= min_coverage <= 1:
             raise InvalidArgument(f"min_coverage is {min_coverage}", next_step="choose a share from 0 to 1")
         parameters = _parameters(name, dataset, options)
-        request = Request.of(symbols, start_date, end_date, adjust, dataset.lookback_sessions)
+        request = DataRequest.of(symbols, start_date, end_date, adjust, dataset.lookback_sessions)
         cached, store = self._dataset(name, dataset, parameters, request, ensure=ensure)
-        judge(cached.metadata, adjust, min_coverage)
+        warn_or_refuse(cached.metadata, adjust, min_coverage)
         tables = {key: frames.convert(table, as_) for key, table in cached.tables.items()}
         if store is not None:
             # Last, so that it takes nothing from what the caller waits for.
@@ -173,9 +173,9 @@ class DataIntegration:
         Raises and warns as `get_data_for_algorithm`, whose arguments these are.
         """
         check_choice("a form of data", as_, FRAME_KINDS)
-        request = Request.of(symbols, start_date, end_date, adjust, 0, _BAR_COLUMNS)
+        request = DataRequest.of(symbols, start_date, end_date, adjust, 0, _BAR_COLUMNS)
         found = self._inputs.read(request, ensure=ensure)
-        judge(describe(request, found), adjust, 0.0)
+        warn_or_refuse(describe(request, found), adjust, 0.0)
         return frames.convert(_bars(found), as_)
 
     def create_unified_dataset(
@@ -214,9 +214,9 @@ class DataIntegration:
             raise InvalidArgument(
                 "data_types is empty", next_step=f"use any of {', '.join(unified.DATA_TYPES)}"
             )
-        request = Request.of(symbols, start_date, end_date, adjust, 0, _BAR_COLUMNS)
+        request = DataRequest.of(symbols, start_date, end_date, adjust, 0, _BAR_COLUMNS)
         found = self._inputs.read(request, ensure=ensure)
-        judge(describe(request, found), adjust, 0.0)
+        warn_or_refuse(describe(request, found), adjust, 0.0)
         bars = frames.to_polars(_bars(found))
         rows = bars if unified.PRICES in kinds else bars.select(SESSION, SYMBOL)
         for kind in dict.fromkeys(kinds):
@@ -240,7 +240,7 @@ class DataIntegration:
             By symbol, in the order asked for: ``bars``, ``sessions`` (of the exchange in the range),
             ``coverage`` (0 to 1), ``first_session``, ``last_session`` (NaT without a bar).
         """
-        request = Request.of(symbols, start_date, end_date, "none", 0)
+        request = DataRequest.of(symbols, start_date, end_date, "none", 0)
         try:
             panel = read_panel(self._session, request.sessions, request.symbols).panel
         except WarehouseMissing as error:
@@ -266,7 +266,7 @@ class DataIntegration:
         return self._cache.clear() if self._cache else 0
 
     def _dataset(
-        self, name: str, dataset: AlgorithmDataset, parameters: Any, request: Request, *, ensure: bool
+        self, name: str, dataset: AlgorithmDataset, parameters: Any, request: DataRequest, *, ensure: bool
     ) -> tuple[Cached, Callable[[], None] | None]:
         """The tables of a dataset, and what stores them; None where they were cached."""
         asked = hashed([name, dataclasses.asdict(parameters), request.key, code_hash()])
