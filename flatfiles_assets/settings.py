@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     @property
     def warehouse_path(self) -> Path:
         """The DuckDB file."""
-        return self.data_dir / "warehouse" / "market.duckdb"
+        return self.data_dir / "warehouse" / "warehouse.duckdb"
 
     @property
     def reference_path(self) -> Path:

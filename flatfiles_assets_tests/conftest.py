@@ -42,7 +42,7 @@ def platform(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "warehouse" / "market.duckdb"
+    return tmp_path / "warehouse" / "warehouse.duckdb"
 
 
 @pytest.fixture

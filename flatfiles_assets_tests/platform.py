@@ -29,7 +29,7 @@ class Platform:
 
     @property
     def warehouse(self) -> Warehouse:
-        return Warehouse(self.data_dir / "warehouse" / "market.duckdb", lock_timeout_seconds=30)
+        return Warehouse(self.data_dir / "warehouse" / "warehouse.duckdb", lock_timeout_seconds=30)
 
     @property
     def home(self) -> Path:

@@ -40,7 +40,7 @@ def test_the_defaults_are_the_documented_ones():
     assert settings.data_dir == Path("data")
     assert settings.flatfiles_cache_dir == Path("data/flatfiles_cache")
     assert settings.minio_cache_dir == Path("data/minio_cache")
-    assert settings.warehouse_path == Path("data/warehouse/market.duckdb")
+    assert settings.warehouse_path == Path("data/warehouse/warehouse.duckdb")
 
 
 @pytest.mark.parametrize("alias", ALIASES["access_key_id"])
@@ -95,7 +95,7 @@ def test_settings_are_read_when_asked_for_and_never_at_import(tmp_path):
 
 def test_overrides_go_by_field_name():
     settings = load_settings(data_dir=Path("/elsewhere"), max_concurrent=4)
-    assert settings.warehouse_path == Path("/elsewhere/warehouse/market.duckdb")
+    assert settings.warehouse_path == Path("/elsewhere/warehouse/warehouse.duckdb")
     assert settings.max_concurrent == 4
 
 

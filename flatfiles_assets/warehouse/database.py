@@ -23,10 +23,13 @@ from flatfiles_assets.warehouse.errors import (
     WarehouseMissing,
 )
 from flatfiles_assets.warehouse.locking import busy
-from flatfiles_assets.warehouse.table import CATALOG, literal
+from flatfiles_assets.warehouse.table import CATALOG, MARKET, literal, quoted
 
 _SHORTEST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.25
+
+#: The storage format of every file that we make: the newest that every supported DuckDB can read.
+STORAGE_VERSION = "v1.5.0"
 
 # A thread has about a block of 256 KiB of each column in use.
 _SCAN_MIB_PER_THREAD = 16
@@ -89,12 +92,12 @@ def few_buffers(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 def _attach(
     connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, timeout_seconds: float
 ) -> None:
-    options = " (READ_ONLY)" if read_only else ""
+    options = "READ_ONLY" if read_only else f"STORAGE_VERSION '{STORAGE_VERSION}'"
     deadline = time.monotonic() + timeout_seconds
     pause_seconds = _SHORTEST_PAUSE_SECONDS
     while True:
         try:
-            connection.execute(f"ATTACH {literal(str(path))} AS {CATALOG}{options}")
+            connection.execute(f"ATTACH {literal(str(path))} AS {CATALOG} ({options})")
         except duckdb.Error as error:
             if not _IN_USE.search(str(error)):
                 raise WarehouseError(
@@ -106,10 +109,19 @@ def _attach(
             if time.monotonic() >= deadline:
                 raise busy(path, f"waited {timeout_seconds:g} s; {_holder(error)}") from error
         else:
-            connection.execute(f"USE {CATALOG}")
+            if not read_only:
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quoted(MARKET)}")
+            connection.execute(f"USE {_default_schema(connection)}")
             return
         time.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311
         pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+
+
+def _default_schema(connection: duckdb.DuckDBPyConnection) -> str:
+    found = connection.execute(
+        "SELECT 1 FROM duckdb_schemas() WHERE database_name = ? AND schema_name = ?", [CATALOG, MARKET]
+    ).fetchone()
+    return f"{CATALOG}.{quoted(MARKET)}" if found else CATALOG
 
 
 def _holder(error: duckdb.Error) -> str:
@@ -144,8 +156,7 @@ def table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Every table and view of the warehouse by its name in SQL; none where a transaction is aborted."""
     with contextlib.suppress(duckdb.Error):
         rows = connection.execute(
-            "SELECT CASE schema_name WHEN 'main' THEN database_name ELSE schema_name END || '.' || name "
-            "FROM ("
+            "SELECT schema_name || '.' || name FROM ("
             "SELECT database_name, schema_name, table_name AS name FROM duckdb_tables() UNION ALL "
             "SELECT database_name, schema_name, view_name FROM duckdb_views() WHERE NOT internal"
             ") WHERE database_name = ? ORDER BY 1",

@@ -21,6 +21,7 @@ from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.database import STORAGE_VERSION
 from flatfiles_assets.warehouse.errors import WarehouseError, WarehouseMissing
 from flatfiles_assets.warehouse.evidence import session_figures
 from flatfiles_assets.warehouse.inventory import loaded_sessions
@@ -144,7 +145,8 @@ def compact(warehouse: Warehouse) -> tuple[int, int]:
                 connection.execute(f"ATTACH {literal(str(path))} AS old")
                 # Rows of the log that a killed writer left are in the file before it is copied.
                 connection.execute("CHECKPOINT old")
-                connection.execute(f"ATTACH {literal(str(fresh))} AS fresh")
+                options = f"STORAGE_VERSION '{STORAGE_VERSION}'"
+                connection.execute(f"ATTACH {literal(str(fresh))} AS fresh ({options})")
                 connection.execute("COPY FROM DATABASE old TO fresh")
                 connection.execute("DETACH fresh")
                 connection.execute("DETACH old")

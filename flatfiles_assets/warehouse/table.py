@@ -3,10 +3,11 @@
 Here: `TableSchema`, and how names and types are written in SQL. Not here: which tables there are
 (`tables.py`), connections (`connection.py`) and rows (`transaction.py`).
 
-An asset's key is its table's name in SQL: ``market/stocks_daily`` is ``market.stocks_daily``. The
-file's catalog is always called ``market``, and DuckDB refuses ``market.x`` as ambiguous where a
-schema bears its catalog's name; so tables under ``market`` lie in the file's schema ``main``, and
-those under any other prefix in a schema of that name.
+An asset's key is its table's name in SQL: ``market/stocks_daily`` is ``market.stocks_daily``, a
+table in the file's schema ``market``, so that the name holds in a copy of the file, under whatever
+alias it is attached, and in other tools. DuckDB refuses ``x.y`` as ambiguous where a schema bears
+its catalog's name, so our sessions attach the file as ``warehouse``, a copy must not be called
+``market.duckdb``, and tables of keys under ``warehouse`` lie in the schema ``main``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ import pyarrow as pa
 from flatfiles_assets.datasets import TRADE_DATE, Column
 from flatfiles_assets.errors import InvalidArgument
 
-CATALOG = "market"
+#: What our sessions attach the file as; also the name of the file.
+CATALOG = "warehouse"
+#: Where tables of keys without a prefix lie, and where names without a schema are looked up first.
+MARKET = "market"
 _MAIN = "main"
 
 TableKey = tuple[str, ...]
@@ -112,15 +116,14 @@ class TableSchema:
 
 
 def storage_schema(key: TableKey) -> str:
-    """The schema within the file that holds the table of that key."""
-    prefix = "_".join(key[:-1])
-    return _MAIN if prefix in ("", CATALOG) else prefix
+    """The schema, in the file, of the table of that key."""
+    prefix = "_".join(key[:-1]) or MARKET
+    return _MAIN if prefix == CATALOG else prefix
 
 
 def sql_name(key: TableKey) -> str:
     """The name that people use in SQL for the table of that key."""
-    schema = storage_schema(key)
-    return f"{CATALOG if schema == _MAIN else schema}.{key[-1]}"
+    return f"{storage_schema(key)}.{key[-1]}"
 
 
 def stored_name(key: TableKey) -> str:

@@ -46,7 +46,7 @@ def run() -> list[Row]:
 
 def _measure_door(folder: Path) -> list[Row]:
     days, _ = sessions_with_lookback(*_RANGE, ALGORITHMS["momentum"].lookback_sessions)
-    warehouse, market = _market(folder / "market.duckdb", _MARKET_SYMBOLS, days)
+    warehouse, market = _market(folder / "warehouse.duckdb", _MARKET_SYMBOLS, days)
     rng = np.random.default_rng(7)
     columns = np.sort(rng.choice(_MARKET_SYMBOLS, _SYMBOLS, replace=False))
     symbols = [market.symbols[column] for column in columns]

@@ -59,7 +59,7 @@ def run() -> list[Row]:
 def _seconds(load: Callable[[Path, list[Batch]], None], batches: list[Batch]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        load(Path(folder) / "market.duckdb", batches)
+        load(Path(folder) / "warehouse.duckdb", batches)
         return time.perf_counter() - started
 
 

@@ -36,14 +36,14 @@ def run() -> list[Row]:
     days = sessions("XNYS", *YEAR)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        warehouse = Warehouse(folder / "warehouse" / "market.duckdb")
+        warehouse = Warehouse(folder / "warehouse" / "warehouse.duckdb")
         _fill(warehouse, get_table(("market", "stocks_daily")), days, FLAT_SYMBOLS)
         _fill(warehouse, HISTORICAL_DAILY, days, ARCHIVE_SYMBOLS)
         ours, bare, empty, rows = [], [], [], 0
         for number in range(RUNS):
             # Both begin without the table.
             with warehouse.writer("start anew") as transaction:
-                transaction.execute("DROP TABLE IF EXISTS market.main.daily_prices")
+                transaction.execute("DROP TABLE IF EXISTS source.market.daily_prices")
             with mock.patch.dict(os.environ, {"FLATFILES_DATA_DIR": str(folder)}):
                 defs = build_defs()
                 started = time.perf_counter()
@@ -97,16 +97,16 @@ def _fill(warehouse: Warehouse, table: TableSchema, days: list[dt.date], symbols
 def _bare(source: Path, target: Path) -> tuple[float, int]:
     """The same rows by one statement into a new file: no transaction of ours, no checks, no records."""
     connection = duckdb.connect(str(target))
-    connection.execute(f"ATTACH '{source}' AS market (READ_ONLY)")
+    connection.execute(f"ATTACH '{source}' AS source (READ_ONLY)")
     started = time.perf_counter()
     connection.execute(
         "CREATE TABLE daily_prices (trade_date DATE, ticker VARCHAR, open DOUBLE, high DOUBLE, low DOUBLE,"
         " close DOUBLE, volume DOUBLE, transactions BIGINT, source VARCHAR)"
     )
     connection.execute(
-        f"INSERT INTO daily_prices SELECT {_COLUMNS}, 'flat_files' FROM market.main.stocks_daily"
-        f" UNION ALL SELECT {_COLUMNS}, 'historical' FROM market.main.historical_daily"
-        " WHERE trade_date NOT IN (SELECT trade_date FROM market.main.stocks_daily)"
+        f"INSERT INTO daily_prices SELECT {_COLUMNS}, 'flat_files' FROM source.market.stocks_daily"
+        f" UNION ALL SELECT {_COLUMNS}, 'historical' FROM source.market.historical_daily"
+        " WHERE trade_date NOT IN (SELECT trade_date FROM source.market.stocks_daily)"
     )
     (rows,) = connection.execute("SELECT count(*) FROM daily_prices").fetchone() or (0,)
     connection.close()

@@ -38,7 +38,7 @@ SYMBOLS = ["NVDA", "KO", "PEP", "AAPL"]
 
 @pytest.fixture(scope="module")
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    path = tmp_path_factory.mktemp("warehouse") / "market.duckdb"
+    path = tmp_path_factory.mktemp("warehouse") / "warehouse.duckdb"
     return market_warehouse(path, MARKET, "2022-12-01", QUARTER[1])
 
 

@@ -28,7 +28,7 @@ STATEMENTS = MARKET.financials(2023, 2023, SYMBOLS)
 def store(warehouse: Warehouse, name: str, rows: list[dict]) -> None:
     table = pa.Table.from_pylist(rows)
     with warehouse.writer("test") as transaction:
-        transaction.execute(f"DROP TABLE IF EXISTS market.main.{name}")
+        transaction.execute(f"DROP TABLE IF EXISTS market.{name}")
         transaction.replace_all(schema_from_arrow(("market", name), table.schema), table)
 
 

@@ -197,7 +197,7 @@ def test_a_partition_never_loaded_is_an_error_that_names_it_and_what_to_run(
 
 def test_a_table_never_loaded_is_an_error_that_says_what_to_run(path: Path, instance: dg.DagsterInstance):
     with Warehouse(path).writer("another table") as transaction:
-        transaction.execute("CREATE TABLE market.main.other (x INT)")
+        transaction.execute("CREATE TABLE market.other (x INT)")
     defs = definitions(path, bars_asset(lambda _: None))
     with pytest.raises(PartitionNotFound, match="flatfiles backfill stocks_daily"):
         defs.load_asset_value(["market", "stocks_daily"], partition_key="2024-01-02")
@@ -282,7 +282,7 @@ def test_the_database_is_the_settings_warehouse_unless_given(tmp_path: Path, mon
     monkeypatch.setenv("FLATFILES_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("FLATFILES_LOCK_TIMEOUT_SECONDS", "7")
     warehouse = WarehouseIOManager().warehouse()
-    assert warehouse.path == tmp_path / "warehouse" / "market.duckdb"
+    assert warehouse.path == tmp_path / "warehouse" / "warehouse.duckdb"
     assert warehouse.lock_timeout_seconds == 7
     assert (
         WarehouseIOManager(database=str(tmp_path / "x"), lock_timeout_seconds=1).warehouse().path.name == "x"

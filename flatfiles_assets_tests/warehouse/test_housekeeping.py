@@ -157,7 +157,7 @@ def test_a_compacted_warehouse_holds_the_same_in_less_space(loaded: Platform):
 
 def test_a_compaction_that_fails_leaves_the_warehouse_as_it_was(loaded: Platform):
     before = loaded.warehouse.path.read_bytes()
-    blocker = loaded.warehouse.path.with_name("market.duckdb.compacted")
+    blocker = loaded.warehouse.path.with_name("warehouse.duckdb.compacted")
     blocker.mkdir()
     with pytest.raises(OSError, match="compacted"):
         compact(loaded.warehouse)

@@ -25,7 +25,7 @@ from flatfiles_assets_tests.warehouse.processes import CONTEXT, wait_for
 
 @pytest.fixture
 def queue(tmp_path: Path) -> FileQueue:
-    return FileQueue(tmp_path / "queue", tmp_path / "market.duckdb")
+    return FileQueue(tmp_path / "queue", tmp_path / "warehouse.duckdb")
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_a_killed_holder_is_in_nobodys_way(loaded: Warehouse, path: Path):
 
 
 def test_a_process_killed_while_it_waits_is_in_nobodys_way(loaded: Warehouse, path: Path):
-    directory = path.with_name("market.duckdb.queue")
+    directory = path.with_name("warehouse.duckdb.queue")
     with held(path, "first"):
         process = CONTEXT.Process(target=processes.queue_for_writing, args=(path, "second"))
         process.start()
@@ -195,7 +195,7 @@ def test_a_child_forked_by_the_holder_does_not_keep_the_turn(loaded: Warehouse, 
         "import os, sys, time\n"
         "from flatfiles_assets.warehouse.locking import FileQueue\n"
         "from pathlib import Path\n"
-        f"queue = FileQueue(Path({str(path.with_name('market.duckdb.queue'))!r}), Path({str(path)!r}))\n"
+        f"queue = FileQueue(Path({str(path.with_name('warehouse.duckdb.queue'))!r}), Path({str(path)!r}))\n"
         "with queue.turn('write', 'parent', 5):\n"
         "    if os.fork() == 0:\n"
         "        print(os.getpid(), flush=True)\n"
@@ -246,15 +246,15 @@ def test_a_duckdb_connection_of_this_very_process_is_pointed_at(loaded: Warehous
 
 def test_whoever_may_only_read_the_folder_reads_without_queueing():
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "market.duckdb"
+        path = Path(folder) / "warehouse.duckdb"
         with Warehouse(path).writer("test") as transaction:
             transaction.replace(STOCKS_DAILY, day_bars([TUESDAY]), {"trade_date": [TUESDAY]})
         Path(folder).chmod(0o555)
-        path.with_name("market.duckdb.queue").chmod(0o555)
+        path.with_name("warehouse.duckdb.queue").chmod(0o555)
         results = CONTEXT.Queue()
         process = CONTEXT.Process(target=processes.count_rows_as_nobody, args=(path, results))
         process.start()
         assert results.get(timeout=60) == ("PermissionError", 3)
         process.join(30)
         Path(folder).chmod(0o755)
-        path.with_name("market.duckdb.queue").chmod(0o755)
+        path.with_name("warehouse.duckdb.queue").chmod(0o755)

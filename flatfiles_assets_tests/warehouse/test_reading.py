@@ -149,7 +149,7 @@ def test_a_missing_table_is_refused_with_similar_names_first(reader: WarehouseRe
     "statement",
     [
         "DELETE FROM market.stocks_daily",
-        "CREATE TABLE market.main.x (y INT)",
+        "CREATE TABLE market.x (y INT)",
         "DROP TABLE market.stocks_daily",
     ],
 )
@@ -171,7 +171,7 @@ def test_a_session_and_its_results_leave_the_file_free(reader: WarehouseReader, 
         reader.sql("SELECT tickr FROM market.stocks_daily")
     kept.append(error)
     with duckdb.connect(path) as connection:
-        connection.execute("CREATE TABLE x (y INT)")
+        connection.execute("CREATE TABLE market.x (y INT)")
     assert reader.sql("SELECT count(*) FROM market.x").fetchone() == (0,)
 
 
@@ -232,7 +232,7 @@ def test_a_scan_reads_more_than_it_has_memory_for_and_leaves_none_of_its_limits(
         transaction.create(STOCKS_DAILY)
     with duckdb.connect(path) as connection:
         connection.execute(
-            "INSERT INTO stocks_daily SELECT DATE '2024-01-02', n::VARCHAR, "
+            "INSERT INTO market.stocks_daily SELECT DATE '2024-01-02', n::VARCHAR, "
             "random(), random(), random(), random(), random(), n FROM range(2_000_000) t(n)"
         )
     with session.held() as held:
@@ -252,7 +252,7 @@ def test_a_scan_reads_more_than_it_has_memory_for_and_leaves_none_of_its_limits(
 def test_the_schema_of_a_table_says_what_is_stored(reader: WarehouseReader, path: Path):
     assert reader.schema("market.stocks_daily") == STOCKS_DAILY
     with duckdb.connect(path) as connection:
-        connection.execute("CREATE TABLE other (trade_date DATE, score FLOAT)")
+        connection.execute("CREATE TABLE market.other (trade_date DATE, score FLOAT)")
     other = reader.schema("market.other")
     assert other.arrow_schema == pa.schema({"trade_date": pa.date32(), "score": pa.float32()})
     assert other.partition_column == "trade_date"

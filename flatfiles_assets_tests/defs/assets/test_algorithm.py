@@ -26,7 +26,7 @@ DAYS = [day.isoformat() for day in sessions("2024-02-07", "2024-02-15")]
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with prices and corporate actions, to be copied."""
-    path = tmp_path_factory.mktemp("loaded") / "market.duckdb"
+    path = tmp_path_factory.mktemp("loaded") / "warehouse.duckdb"
     load_bars(Warehouse(path), MARKET, sessions("2022-02-01", "2024-02-15"))
     load_reference(Warehouse(path), MARKET)
     return path
@@ -36,7 +36,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def warehouse(loaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FLATFILES_DATA_DIR", str(tmp_path))
-    path = tmp_path / "warehouse" / "market.duckdb"
+    path = tmp_path / "warehouse" / "warehouse.duckdb"
     path.parent.mkdir()
     shutil.copy(loaded, path)
     return Warehouse(path, lock_timeout_seconds=30)

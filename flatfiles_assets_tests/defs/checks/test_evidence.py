@@ -38,7 +38,7 @@ def _insert(warehouse: Warehouse, rows: list[dict]) -> None:
 
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Warehouse:
-    return Warehouse(tmp_path / "market.duckdb")
+    return Warehouse(tmp_path / "warehouse.duckdb")
 
 
 def _figures(warehouse: Warehouse, *days: dt.date):
