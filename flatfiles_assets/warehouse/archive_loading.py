@@ -1,7 +1,7 @@
 """An extracted year to warehouse partitions.
 
 Here: which of a year's bars go to which session, and what cannot go to any. Not here: extraction
-and discovery (`ingest/`), Dagster (`assets/historical.py`).
+and discovery (`ingest/`), Dagster (`defs/assets/historical.py`).
 
 Rejected rows need a partition in the quarantine: a row without a readable date, or with one that
 is no session of the year, goes to the next session of its year, or else to the first.
@@ -19,13 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flatfiles_assets import calendars
+from flatfiles_assets.ingest.historical.bars import FEED
 from flatfiles_assets.ingest.historical.reader import HistoricalYear, read_extracted_year
 from flatfiles_assets.ingest.historical.year_report import YearReport
 from flatfiles_assets.ingest.layouts.overrides import LayoutOverrides
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.tables import HISTORICAL_DAILY, QUARANTINE
-
-FEED = "historical"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import dagster as dg
 import pytest
 
@@ -9,6 +11,7 @@ from flatfiles_assets.calendars import sessions
 from flatfiles_assets.definitions import build_defs
 from flatfiles_assets.defs.instance.home import open_instance
 from flatfiles_assets.demo.market import SyntheticMarket
+from flatfiles_assets.demo.minio_files import zip_of
 from flatfiles_assets.demo.seed import (
     HISTORICAL_LAYOUTS,
     HOSTILE_YEAR,
@@ -16,6 +19,7 @@ from flatfiles_assets.demo.seed import (
     seed_flatfiles_bucket,
     seed_minio_bucket,
 )
+from flatfiles_assets.ingest.quality import RULES
 from flatfiles_assets_tests.platform import Platform
 
 MARKET = SyntheticMarket(n_symbols=60)
@@ -151,3 +155,49 @@ def test_the_directories_become_tables_and_lists_of_what_is_none(bucket: Platfor
     assert rows > 0
     assert bucket.rows("SELECT count(DISTINCT source_file) FROM market.us_financials")[0][0] > 1
     assert record.asset_materialization.metadata["not_tables"].value >= 1
+
+
+def _put_year(bucket: Platform, year: int, members: dict[str, str]) -> None:
+    """Puts the ZIP of a year into the user's own bucket."""
+    archive = zip_of({name: text.encode() for name, text in members.items()})
+    bucket.server.client().put_object(
+        Bucket=os.environ["MINIO_BUCKET"], Key=f"historical/{year}.zip", Body=archive
+    )
+
+
+def test_one_row_for_every_rule_costs_these_rows_and_not_the_year(bucket: Platform):
+    """One ordinary bad row once made every session of a year impossible to store."""
+    days = [day.isoformat() for day in sessions("XNYS", "2006-01-03", "2006-12-29")]
+    good = [
+        f"{ticker},{day},{10 + place % 7},{12 + place % 7},{9 + place % 7},{11 + place % 7},{1000 + place}"
+        for ticker in ("AAPL", "IBM")
+        for place, day in enumerate(days)
+    ]
+    bad = {
+        "unparsable": "IBM,2006-03-01,ten,12,9,11,1000",
+        "misdated": "IBM,2006-03-04,10,12,9,11,1000",
+        "empty_ticker": ",2006-03-03,10,12,9,11,1000",
+        "missing_value": "F,2006-03-06,10,12,,11,1000",
+        "negative": "F,2006-03-07,10,12,-9,11,1000",
+        "ohlc": "F,2006-03-08,10,8,9,11,1000",
+        "test_ticker": "ZVZZT,2006-03-09,10,12,9,11,1000",
+        "duplicate": good[40],
+    }
+    # A number that is not finite is no number here, and so `unparsable`.
+    assert set(bad) == set(RULES) - {"not_finite"}
+    footer = "Source: the exchange"
+    text = "\n".join(["Symbol,Date,Open,High,Low,Close,Volume", *good, *bad.values(), footer])
+    _put_year(bucket, 2006, {"2006.csv": text})
+
+    (extraction,) = bucket.run(["2006"], job="historical_years")
+    (load,) = bucket.run(days, job="historical_daily")
+
+    assert extraction.succeeded, extraction.message
+    assert load.succeeded, load.message
+    assert bucket.rows("SELECT count(*), count(DISTINCT trade_date) FROM market.historical_daily") == [
+        (len(good), len(days))
+    ]
+    quarantined = bucket.rows(
+        "SELECT rule, count(*) FROM market.quarantine WHERE feed = 'historical_daily' GROUP BY rule"
+    )
+    assert dict(quarantined) == {rule: 2 if rule == "unparsable" else 1 for rule in bad}
