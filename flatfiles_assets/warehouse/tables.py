@@ -10,6 +10,8 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from flatfiles_assets.algorithms import mean_reversion, momentum, pairs_trading
+from flatfiles_assets.algorithms.renames import SUSPECTED_RENAME_COLUMNS
+from flatfiles_assets.algorithms.securities import SECURITY_COLUMNS, UNAPPLIED_COLUMNS
 from flatfiles_assets.datasets import DATASETS, TRADE_DATE, Column, Dataset, get_dataset
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.ingest.quality import QUARANTINE_COLUMNS
@@ -75,6 +77,33 @@ DIVIDENDS = TableSchema(
     sort_columns=("ticker", "ex_date"),
     required_columns=("ticker", "ex_date", "cash_amount"),
     description="Every known cash dividend",
+)
+
+SECURITIES = TableSchema(
+    key=("reference", "securities"),
+    columns=SECURITY_COLUMNS,
+    partition_column=None,
+    sort_columns=("ticker", "first_session"),
+    required_columns=("security_id", "ticker", "first_session", "last_session"),
+    description="Which security a ticker meant in which sessions, without overlaps",
+)
+
+SUSPECTED_RENAMES = TableSchema(
+    key=("reference", "suspected_renames"),
+    columns=SUSPECTED_RENAME_COLUMNS,
+    partition_column=None,
+    sort_columns=("session", "old_ticker"),
+    required_columns=("session", "old_ticker", "new_ticker"),
+    description="Tickers whose bars continue another's, without a record that says so",
+)
+
+UNAPPLIED_IDENTITIES = TableSchema(
+    key=("reference", "unapplied_identities"),
+    columns=UNAPPLIED_COLUMNS,
+    partition_column=None,
+    sort_columns=("ticker", "date"),
+    required_columns=("kind", "ticker", "reason"),
+    description="Renames and identities on record that were not applied, and what contradicts them",
 )
 
 _BAR = tuple(
@@ -161,6 +190,9 @@ _ALL = (
     PRICE_RECONCILIATION,
     SPLITS,
     DIVIDENDS,
+    SECURITIES,
+    SUSPECTED_RENAMES,
+    UNAPPLIED_IDENTITIES,
     MOMENTUM,
     MEAN_REVERSION,
     PAIRS_TRADING,
