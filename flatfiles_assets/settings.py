@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     minio_historical_prefix: str | None = _setting(None, "MINIO_HISTORICAL_PREFIX")
 
     minio_layout_overrides: Path | None = _setting(None, "MINIO_LAYOUT_OVERRIDES")
+    ignored_files: str | None = _setting(None, "FLATFILES_IGNORED_FILES")
 
     prices_flat_files_from: dt.date = _setting(dt.date(2003, 9, 10), "FLATFILES_PRICES_FLAT_FILES_FROM")
     prices_fill: Literal["none", "sessions", "symbols"] = _setting("sessions", "FLATFILES_PRICES_FILL")

@@ -15,14 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flatfiles_assets.errors import CorruptFile
-from flatfiles_assets.ingest.directories.table_files import (
+from flatfiles_assets.ingest.layouts.column_aliases import DATE, heading_key, meaning_of
+from flatfiles_assets.ingest.layouts.layout import NotUnderstood
+from flatfiles_assets.ingest.tables.table_files import (
     MalformedRows,
     column_names,
     iter_tables,
     open_table_file,
 )
-from flatfiles_assets.ingest.layouts.column_aliases import DATE, heading_key, meaning_of
-from flatfiles_assets.ingest.layouts.layout import NotUnderstood
 
 _BLOCK_BYTES = 4 * 2**20
 _DAY = r"^(\d{4})-?(\d{2})-?(\d{2})(?:[T ].*)?$"

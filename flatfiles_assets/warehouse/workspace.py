@@ -12,6 +12,8 @@ from pathlib import Path
 
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.s3_catalog import S3Catalog
+from flatfiles_assets.ingest.layouts.overrides import LayoutOverrides, load_overrides
+from flatfiles_assets.ingest.layouts.sidecars import patterns_from_setting
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.reading import WarehouseReader
@@ -69,6 +71,16 @@ class Workspace:
     def minio_cache(self, folder: str | os.PathLike[str] | None = None) -> FileCache:
         """The mirror of the user's bucket; `folder` for another place."""
         return FileCache(Path(folder) if folder else self.settings.minio_cache_dir)
+
+    def layout_overrides(self) -> LayoutOverrides:
+        """What the settings state about the files of the user's bucket.
+
+        Raises:
+            InvalidArgument: The file of overrides cannot be read.
+        """
+        path = self.settings.minio_layout_overrides
+        stated = load_overrides(path) if path else LayoutOverrides()
+        return dataclasses.replace(stated, sidecars=patterns_from_setting(self.settings.ignored_files))
 
 
 def open_warehouse(

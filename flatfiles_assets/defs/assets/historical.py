@@ -28,11 +28,11 @@ from flatfiles_assets.defs.resources import MinIOS3Resource, WarehouseResource
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.ingest.historical.reader import read_extracted_year
 from flatfiles_assets.ingest.historical.year_report import YearReport
-from flatfiles_assets.ingest.layouts.overrides import LayoutOverrides, load_overrides
+from flatfiles_assets.ingest.layouts.overrides import LayoutOverrides
 from flatfiles_assets.minio_data_downloader import MinIODataDownloader
-from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.archive_loading import LoadedYear, load_year
 from flatfiles_assets.warehouse.tables import HISTORICAL_DAILY
+from flatfiles_assets.warehouse.workspace import Workspace
 
 FIRST_SESSION, END = dt.date(2002, 1, 2), dt.date(2010, 1, 1)
 
@@ -195,6 +195,5 @@ def _report_year(loaded: LoadedYear, report: RangeReport) -> None:
         report.materialized(HISTORICAL_DAILY_KEY, session.isoformat(), metadata)
 
 
-def _overrides() -> LayoutOverrides | None:
-    path = load_settings().minio_layout_overrides
-    return load_overrides(path) if path else None
+def _overrides() -> LayoutOverrides:
+    return Workspace.from_settings().layout_overrides()

@@ -1,8 +1,9 @@
 """A directory of files of unknown kind to one table: columns by name, types by widening.
 
-For `financials/`, `options/`, `samples/` and `us_financials/`. Every file is read twice, in blocks:
-first for the types, then for the rows, so that memory does not grow with the files. Files that are
-no tables are listed with the reason.
+For `financials/`, `samples/` and `us_financials/`, and the files of `options/` before their columns are
+understood (`options_table`). Every file is read twice, in blocks: first for the types, then for the
+rows, so that memory does not grow with the files. Archives and workbooks are opened first. Files that
+are no tables are listed with the reason.
 
 A column is `int64` where every value of every file is a whole number, `float64` where every value is
 a number, and text otherwise. Nothing is lost by it: whole numbers with leading zeros (company ids)
@@ -21,15 +22,16 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flatfiles_assets.errors import CorruptFile, InvalidArgument
-from flatfiles_assets.ingest.directories.table_files import (
+from flatfiles_assets.errors import CorruptFile
+from flatfiles_assets.ingest.directories.opened_files import ScratchFolder, open_directory
+from flatfiles_assets.ingest.layouts.layout import NotUnderstood
+from flatfiles_assets.ingest.layouts.overrides import LayoutOverrides
+from flatfiles_assets.ingest.tables.table_files import (
     MalformedRows,
     TableFile,
     column_names,
     iter_tables,
-    open_table_file,
 )
-from flatfiles_assets.ingest.layouts.layout import NotUnderstood
 
 DEFAULT_BLOCK_BYTES = 4 * 2**20
 
@@ -77,6 +79,8 @@ class TableFileReport:
 class DirectoryTable:
     """The tables of a directory as one.
 
+    What was in archives lies in a temporary folder until the object is closed or forgotten.
+
     Attributes:
         schema: The unified columns in the order of their first appearance, then `source_file`.
         files: What became of each file, by name.
@@ -89,11 +93,17 @@ class DirectoryTable:
         files: tuple[TableFileReport, ...],
         tables: dict[str, TableFile],
         block_bytes: int,
+        scratch: ScratchFolder,
     ) -> None:
         self.schema = schema
         self.files = files
         self._tables = tables
         self._block_bytes = block_bytes
+        self._scratch = scratch
+
+    def close(self) -> None:
+        """Removes the temporary files."""
+        self._scratch.close()
 
     @property
     def widened(self) -> dict[str, dict[str, Width]]:
@@ -115,39 +125,40 @@ class DirectoryTable:
                 yield from _unified(table, self.schema, name).to_batches()
 
 
-def read_directory(directory: str | Path, *, block_bytes: int = DEFAULT_BLOCK_BYTES) -> DirectoryTable:
+def read_directory(
+    directory: str | Path,
+    overrides: LayoutOverrides | None = None,
+    *,
+    block_bytes: int = DEFAULT_BLOCK_BYTES,
+) -> DirectoryTable:
     """Reads every file below a directory once, for its kind and the types of its columns.
 
     Args:
         directory: Where the files are; links are not followed.
+        overrides: Which files are to be ignored; patterns see their paths below the directory.
         block_bytes: Bytes of text that are looked at at once.
 
     Raises:
         InvalidArgument: There is no such directory.
     """
-    root = Path(directory)
-    if not root.is_dir():
-        raise InvalidArgument("there is no such directory", where=str(root), next_step="synchronise it first")
-    found = (path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    scratch = ScratchFolder()
     reports: list[TableFileReport] = []
     tables: dict[str, TableFile] = {}
     widths: dict[str, Width] = {}
-    for path in sorted(found, key=lambda path: path.relative_to(root).as_posix()):
-        name = path.relative_to(root).as_posix()
-        opened = open_table_file(path)
+    for opened in open_directory(directory, overrides or LayoutOverrides(), scratch):
         report = (
-            TableFileReport(name, reason=opened.reason)
-            if isinstance(opened, NotUnderstood)
-            else _survey(name, opened, block_bytes)
+            TableFileReport(opened.name, reason=opened.content.reason)
+            if isinstance(opened.content, NotUnderstood)
+            else _survey(opened.name, opened.content, block_bytes)
         )
         reports.append(report)
-        if isinstance(opened, TableFile) and not report.reason:
-            tables[name] = opened
+        if isinstance(opened.content, TableFile) and not report.reason:
+            tables[opened.name] = opened.content
             for column, width in report.columns.items():
                 widths[column] = _wider(widths.get(column, "nothing"), width)
     fields = [(column, _TYPES[width]) for column, width in widths.items()]
     schema = pa.schema([*fields, ("source_file", pa.string())])
-    return DirectoryTable(schema, tuple(reports), tables, block_bytes)
+    return DirectoryTable(schema, tuple(reports), tables, block_bytes, scratch)
 
 
 def _survey(name: str, file: TableFile, block_bytes: int) -> TableFileReport:

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 
 from flatfiles_assets.errors import CorruptFile
+from flatfiles_assets.ingest.archives.zip_directory import Expansion
 from flatfiles_assets.ingest.historical.bar_rows import Segment
 from flatfiles_assets.ingest.layouts.date_formats import parse_day
 from flatfiles_assets.ingest.layouts.discovery import SourceFile
@@ -33,6 +34,7 @@ def iter_blocks(
     layout: FileLayout,
     on_refusal: Callable[[NumberedFile, NotUnderstood], None],
     block_bytes: int = DEFAULT_BLOCK_BYTES,
+    expansion: Expansion | None = None,
 ) -> Iterator[tuple[bytes, list[Segment]]]:
     """Lines without headers, and whose they are.
 
@@ -42,6 +44,7 @@ def iter_blocks(
         on_refusal: Called for a file whose name lacks what the layout expects, or which cannot be
             read to its end; blocks of it may have been yielded before.
         block_bytes: Size from which a block is yielded.
+        expansion: Counts what compressed files become together.
     """
     waiting: list[bytes] = []
     segments: list[Segment] = []
@@ -53,7 +56,7 @@ def iter_blocks(
             continue
         symbol, day = names
         row = 1
-        for lines in _rows(file, layout, on_refusal, block_bytes):
+        for lines in _rows(file, layout, on_refusal, block_bytes, expansion):
             count = lines.count(b"\n")
             waiting.append(lines)
             segments.append(Segment(file.file_id, file.source.name, count, row, symbol, day))
@@ -71,10 +74,12 @@ def _rows(
     layout: FileLayout,
     on_refusal: Callable[[NumberedFile, NotUnderstood], None],
     block_bytes: int,
+    expansion: Expansion | None,
 ) -> Iterator[bytes]:
     skipped = layout.lines_before_data
+    path, encoding, compression = file.source.path, layout.encoding, layout.compression
     try:
-        for block in iter_text_blocks(file.source.path, layout.encoding, layout.compression, block_bytes):
+        for block in iter_text_blocks(path, encoding, compression, block_bytes, expansion):
             start = 0
             while skipped and start < len(block):
                 start = block.index(b"\n", start) + 1

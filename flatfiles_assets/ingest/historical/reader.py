@@ -28,6 +28,7 @@ from flatfiles_assets.ingest.layouts.discovery import SourceFile, discover
 from flatfiles_assets.ingest.layouts.layout import FileLayout, NotUnderstood
 from flatfiles_assets.ingest.layouts.overrides import LayoutOverride, LayoutOverrides, load_overrides
 from flatfiles_assets.ingest.quality import QUARANTINE_SCHEMA
+from flatfiles_assets.ingest.tables.bar_texts import BarTexts
 
 __all__ = [
     "HISTORICAL_SCHEMA",
@@ -247,8 +248,11 @@ def _read_year(
 ) -> HistoricalYear:
     spill = RejectedSpill(Path(scratch.name))
     files = YearFiles(year, BarBuckets(Path(scratch.name)), spill, block_bytes)
-    groups, refused = group_siblings(list_files(root), overrides, year)
-    for name, reason in refused.items():
+    texts = BarTexts(Path(scratch.name) / "opened", root)
+    files.expansion = texts.expansion
+    sources, unreadable = list_files(root)
+    groups, refused = group_siblings(sources, overrides, year, texts.open)
+    for name, reason in (unreadable | refused).items():
         files.report.refuse(name, reason)
     for group in groups:
         files.read(group)

@@ -6,11 +6,11 @@ without a header the same shape of row; that they really share a layout shows wh
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
-import os
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 
 from flatfiles_assets.ingest.archives.extraction import MANIFEST_NAME
@@ -22,6 +22,8 @@ from flatfiles_assets.ingest.layouts.layout import SEPARATORS, NotUnderstood
 from flatfiles_assets.ingest.layouts.number_formats import is_number
 from flatfiles_assets.ingest.layouts.overrides import LayoutOverride, LayoutOverrides
 from flatfiles_assets.ingest.layouts.text_files import Head, read_head
+from flatfiles_assets.ingest.tables.bar_texts import needs_opening
+from flatfiles_assets.ingest.tables.files_below import files_below
 
 # Enough for a header and a row of most files, and much cheaper than a whole head.
 _FIRST_LINES_BYTES = 1024
@@ -40,39 +42,50 @@ class Group:
     override: LayoutOverride | None
 
 
-def list_files(directory: Path) -> list[SourceFile]:
+def list_files(directory: Path) -> tuple[list[SourceFile], dict[str, NotUnderstood]]:
     """Every regular file below a directory, by name, but the extraction's manifest.
 
-    Links are not followed.
+    Returns:
+        The files, and by name why others cannot be read; links are not followed.
     """
-    files = []
-    folders = [(directory, "")]
-    while folders:
-        folder, prefix = folders.pop()
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append((Path(entry.path), f"{prefix}{entry.name}/"))
-                elif entry.is_file(follow_symlinks=False) and prefix + entry.name != MANIFEST_NAME:
-                    files.append(SourceFile(Path(entry.path), prefix + entry.name))
-    return sorted(files, key=lambda file: file.name)
+    found, refused = files_below(directory)
+    found.pop(MANIFEST_NAME, None)
+    files = [SourceFile(path, name) for name, path in found.items()]
+    return files, {name: NotUnderstood(why, is_table=False) for name, why in refused.items()}
 
 
 def group_siblings(
-    files: Iterable[SourceFile], overrides: LayoutOverrides, year: int | None
+    files: Iterable[SourceFile],
+    overrides: LayoutOverrides,
+    year: int | None,
+    open_container: Callable[[SourceFile], tuple[list[SourceFile], dict[str, NotUnderstood]]],
 ) -> tuple[list[Group], dict[str, NotUnderstood]]:
-    """Groups of siblings, and by name the files that are no text or are to be ignored."""
+    """Groups of siblings, and by name the files that are no text or are to be ignored.
+
+    Args:
+        files: The files of a year.
+        overrides: What is stated about them.
+        year: The year.
+        open_container: The texts in a file that is none itself, and why others are not opened.
+    """
     groups: dict[Hashable, Group] = {}
     refused: dict[str, NotUnderstood] = {}
-    for file in files:
+    waiting = collections.deque((file, True) for file in files)
+    while waiting:
+        file, may_be_container = waiting.popleft()
         override = overrides.for_file(file.name, year)
-        if override and override.ignore:
-            refused[file.name] = NotUnderstood("ignored by an override", is_table=False)
+        if ignored := overrides.why_ignored(file.name, year):
+            refused[file.name] = NotUnderstood(ignored, is_table=False)
             continue
         encoding = override.encoding if override else None
         head = read_head(file.path, encoding, _FIRST_LINES_BYTES)
         if isinstance(head, NotUnderstood) or len(head.lines) < 2:
             head = read_head(file.path, encoding)
+        if may_be_container and needs_opening(head):
+            members, not_opened = open_container(file)
+            refused |= not_opened
+            waiting.extend((member, False) for member in members)
+            continue
         if isinstance(head, NotUnderstood):
             refused[file.name] = head
             continue

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import pyarrow as pa
 
+from flatfiles_assets.ingest.archives.zip_directory import Expansion
 from flatfiles_assets.ingest.historical.bar_buckets import BarBuckets
 from flatfiles_assets.ingest.historical.bar_rows import ConvertedRows, Segment, convert_rows
 from flatfiles_assets.ingest.historical.file_blocks import NumberedFile, iter_blocks
@@ -38,6 +39,7 @@ class YearFiles:
         names: Name of each numbered file.
         dropped: Numbers of the files whose bars and rejected rows do not count.
         report: What was counted.
+        expansion: Counts what compressed files of the year become, as parts of one archive.
     """
 
     year: int
@@ -47,6 +49,7 @@ class YearFiles:
     report: ReportBuilder = dataclasses.field(default_factory=ReportBuilder)
     names: list[str] = dataclasses.field(default_factory=list)
     dropped: set[int] = dataclasses.field(default_factory=set)
+    expansion: Expansion | None = None
 
     def read(self, group: Group) -> None:
         """Reads every file of a group, or says why not."""
@@ -102,7 +105,7 @@ class YearFiles:
 
         sources = (NumberedFile(number, file) for number, file in numbered.items())
         for segments, converted in self._convert(
-            iter_blocks(sources, layout, refuse, self.block_bytes), layout
+            iter_blocks(sources, layout, refuse, self.block_bytes, self.expansion), layout
         ):
             self._add(converted, segments, layout)
             rows += sum(segment.rows for segment in segments)

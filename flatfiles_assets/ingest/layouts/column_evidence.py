@@ -19,7 +19,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from flatfiles_assets.ingest.layouts import column_aliases as meaning
-from flatfiles_assets.ingest.layouts.date_formats import candidate_formats, parse_stamp, parse_time
+from flatfiles_assets.ingest.layouts.date_formats import (
+    EXCEL_DAY_ZERO,
+    candidate_formats,
+    parse_stamp,
+    parse_time,
+)
 from flatfiles_assets.ingest.layouts.number_formats import is_number, settle_decimal, to_numbers
 
 _SYMBOL = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9^=+$#!*~@&._/ -]{1,24}")
@@ -29,8 +34,9 @@ _TOLERANCE = 0.02
 
 
 def is_date(text: str) -> bool:
-    """Whether a text is a date under some reading."""
-    return any(parse_stamp(text, name) for name in candidate_formats(text))
+    """Whether a text is a date under some reading; days that a spreadsheet counts look like any number."""
+    names = (name for name in candidate_formats(text) if name not in EXCEL_DAY_ZERO)
+    return any(parse_stamp(text, name) for name in names)
 
 
 def infer_meanings(rows: Sequence[Sequence[str]]) -> tuple[str, ...] | str:

@@ -1,8 +1,9 @@
 """Dates and times of day as files write them, and their parsing under one given reading.
 
 A format is named as `strptime` writes it (``%m/%d/%Y``), or ``epoch s``, ``epoch ms``, ``epoch us``,
-``epoch ns``. Unlike strptime, days and months may lack their leading zero, names of months may be
-short or long in any case, and a time of day and an offset may follow any format.
+``epoch ns``, or ``excel`` and ``excel 1904`` for the days that spreadsheets count. Unlike strptime, days
+and months may lack their leading zero, names of months may be short or long in any case, and a time of
+day and an offset may follow any format.
 
 Here: one text under one format, and the formats that a text could be in. Not here: which of several
 formats a file is in (`date_evidence`).
@@ -31,6 +32,10 @@ _MONTHS = {
 }
 
 _EPOCH_UNITS = {"epoch s": (10, 1), "epoch ms": (13, 10**3), "epoch us": (16, 10**6), "epoch ns": (19, 10**9)}
+
+# Day 0 of spreadsheets, of Windows (which has a 1900-02-29) and of older Macs.
+EXCEL_DAY_ZERO = {"excel": dt.date(1899, 12, 30).toordinal() - _EPOCH, "excel 1904": -24107}
+_EXCEL = re.compile(r"(\d{5})(?:[.,](\d+))?")
 
 # Digits that could be a date and a time run together come with their time's digits.
 _COMPACT = re.compile(r"(\d{8})[ T_-]?(\d{4}|\d{6})")
@@ -69,9 +74,13 @@ def _candidates(date: str) -> tuple[str, ...]:
             return ("%Y%m%d", "%m%d%Y", "%d%m%Y")
         if len(date) == 6:
             return ("%y%m%d", "%m%d%y", "%d%m%y")
+        if len(date) == 5:
+            return tuple(name for name in EXCEL_DAY_ZERO if _parse_excel(date, name))
         lengths = {digits: unit for unit, (digits, _) in _EPOCH_UNITS.items()}
         unit = lengths.get(len(date)) or lengths.get(len(date) + 1)
         return (unit,) if unit else ()
+    if _EXCEL.fullmatch(date):
+        return tuple(name for name in EXCEL_DAY_ZERO if _parse_excel(date, name))
     if match := re.fullmatch(r"(\d+)([-/. _])(\d+)\2(\d+)", date):
         mark = match[2]
         sizes = (len(match[1]), len(match[3]), len(match[4]))
@@ -110,6 +119,8 @@ def parse_stamp(text: str, date_format: str) -> Stamp | None:
     text = text.strip()
     if date_format in _EPOCH_UNITS:
         return _parse_epoch(text, date_format)
+    if date_format in EXCEL_DAY_ZERO:
+        return _parse_excel(text, date_format)
     date, time, zone = _split_stamp(text)
     day = parse_day(date, date_format)
     if day is None or time is None:
@@ -139,6 +150,9 @@ def _offset(zone: str | None) -> int | None:
 @functools.lru_cache(maxsize=65536)
 def parse_day(text: str, date_format: str) -> int | None:
     """Days since 1970-01-01 of a date without time, from 1970 to 2040; None where it is none."""
+    if date_format in EXCEL_DAY_ZERO:
+        counted = _parse_excel(text, date_format)
+        return counted.day if counted else None
     match = _pattern(date_format).fullmatch(text)
     if match is None:
         return None
@@ -207,9 +221,20 @@ def _parse_epoch(text: str, unit: str) -> Stamp | None:
     return Stamp(day, second, 0)
 
 
+def _parse_excel(text: str, system: str) -> Stamp | None:
+    match = _EXCEL.fullmatch(text)
+    if match is None:
+        return None
+    day = int(match[1]) + EXCEL_DAY_ZERO[system]
+    if not FIRST_YEAR <= dt.date.fromordinal(day + _EPOCH).year <= LAST_YEAR:
+        return None
+    second = round(float(f"0.{match[2]}") * 86400) if match[2] and int(match[2]) else None
+    return Stamp(day, second) if second != 86400 else Stamp(day + 1, 0)
+
+
 def is_known_format(name: str) -> bool:
     """Whether a format can be parsed: an epoch, or year, month and day, each once."""
-    if name in _EPOCH_UNITS:
+    if name in _EPOCH_UNITS or name in EXCEL_DAY_ZERO:
         return True
     tokens = sorted(re.findall(r"%(.)", name))
     return tokens in (sorted(known) for known in ("Ymd", "ymd", "Ybd", "ybd"))

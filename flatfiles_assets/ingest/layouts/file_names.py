@@ -9,7 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_SUFFIXES = frozenset({".gz", ".csv", ".txt", ".tsv", ".tab", ".psv", ".dat", ".asc", ".prn"})
+_SUFFIXES = frozenset(
+    (
+        *(".csv", ".txt", ".tsv", ".tab", ".psv", ".dat", ".asc", ".prn", ".fwf"),
+        *(".gz", ".bz2", ".xz", ".zst", ".lz4", ".tar", ".tgz", ".tbz2", ".txz", ".zip"),
+        *(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".parquet", ".pq", ".feather", ".arrow", ".ipc"),
+        *(".json", ".jsonl", ".ndjson"),
+    )
+)
 
 _DATE = re.compile(
     r"(?<!\d)(?:"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from flatfiles_assets.ingest.archives.compressed import Compression
 from flatfiles_assets.ingest.layouts.column_aliases import IGNORED, TIME
 
 BarSize = Literal["daily", "intraday"]
@@ -39,7 +40,7 @@ class FileLayout:
         headings: The columns' names as the file writes them; empty where it has no header.
         columns: The columns' meanings in the file's order (`column_aliases.MEANINGS`).
         encoding: Python's name of the text's encoding.
-        compression: ``"gzip"`` or None.
+        compression: How the file is compressed; None for not at all.
         date_format: Name of a `date_formats` format, for the date column or the file name.
         date_source: Where the date stands.
         symbol_source: Where the symbol stands.
@@ -61,7 +62,7 @@ class FileLayout:
     symbol_source: Literal["column", "file name"] = "column"
     headings: tuple[str, ...] = ()
     encoding: str = "utf-8"
-    compression: Literal["gzip"] | None = None
+    compression: Compression | None = None
     decimal: str = "."
     bar_size: BarSize = "daily"
     timezone: str = "America/New_York"
@@ -88,7 +89,7 @@ class FileLayout:
         parts = [
             f"{self.bar_size} bars",
             f"{SEPARATORS.get(self.separator, repr(self.separator))}-separated {self.encoding}"
-            + (" in gzip" if self.compression else ""),
+            + (f" in {self.compression}" if self.compression else ""),
             "with a header" if self.headings else "without a header",
             f"columns {', '.join(names)}",
             f"dates {self.date_format} from the {self._date_place()}",

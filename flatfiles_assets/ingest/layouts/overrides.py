@@ -17,6 +17,7 @@ from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.ingest.layouts import column_aliases as meaning
 from flatfiles_assets.ingest.layouts.date_formats import is_known_format
 from flatfiles_assets.ingest.layouts.layout import SEPARATORS, BarLabel, BarSize
+from flatfiles_assets.ingest.layouts.sidecars import SIDECARS, sidecar_pattern
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -86,9 +87,11 @@ class LayoutOverrides:
 
     Attributes:
         entries: Patterns, years (empty: every year) and what is stated.
+        sidecars: Globs of files that are no data, unless an entry speaks of them.
     """
 
     entries: tuple[tuple[tuple[str, ...], frozenset[int], LayoutOverride], ...] = ()
+    sidecars: tuple[str, ...] = SIDECARS
 
     def for_file(self, name: str, year: int | None = None) -> LayoutOverride | None:
         """What is stated about a file: the first entry whose pattern its name matches.
@@ -105,6 +108,14 @@ class LayoutOverrides:
             ):
                 return override
         return None
+
+    def why_ignored(self, name: str, year: int | None = None) -> str | None:
+        """Why a file is to be listed and not read; None where it is to be read. Arguments as above."""
+        override = self.for_file(name, year)
+        if override is not None:
+            return "ignored by an override" if override.ignore else None
+        pattern = sidecar_pattern(name, self.sidecars)
+        return f"a file beside the data ({pattern}), not data" if pattern else None
 
 
 def _one_of(*values: object) -> tuple[Callable[[Any], bool], str]:
@@ -127,7 +138,7 @@ _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "columns": (_is_columns, f"a list or table of {', '.join(meaning.MEANINGS)}, each but ignored once"),
     "date_format": (
         lambda value: isinstance(value, str) and is_known_format(value),
-        "year, month and day as in '%m/%d/%Y' or '%d-%b-%y', or 'epoch' and a unit: s, ms, us, ns",
+        "year, month and day as in '%m/%d/%Y' or '%d-%b-%y', 'excel', or 'epoch' and a unit: s, ms, us, ns",
     ),
     "date_source": _one_of("column", "file name"),
     "symbol_source": _one_of("column", "file name"),

@@ -8,39 +8,26 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
-import gzip
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
-
-from isal import igzip, isal_zlib
+from typing import BinaryIO, cast
 
 from flatfiles_assets.errors import CorruptFile
+from flatfiles_assets.ingest.archives.compressed import Compression, Decompressed, compression_of
+from flatfiles_assets.ingest.archives.member_names import UnsafeArchive
+from flatfiles_assets.ingest.archives.zip_directory import Expansion
+from flatfiles_assets.ingest.layouts.file_kinds import kind_of_binary
 from flatfiles_assets.ingest.layouts.layout import NotUnderstood
 
 HEAD_BYTES = 16 * 1024
-_GZIP = b"\x1f\x8b"
-# isal's stub declares its exception class as an instance.
-_DAMAGE = (gzip.BadGzipFile, cast("type[Exception]", isal_zlib.error))
+# No row of a table is as long: a file of one endless line would be copied for every block of it.
+_LONGEST_LINE_BYTES = 16 * 2**20
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_MAGIC = {
-    b"PK\x03\x04": "a ZIP archive or an Office document",
-    b"%PDF": "a PDF document",
-    b"\x89PNG": "a picture",
-    b"\xff\xd8\xff": "a picture",
-    b"GIF8": "a picture",
-    b"\xd0\xcf\x11\xe0": "an Office document",
-    b"PAR1": "a Parquet file",
-    b"7z\xbc\xaf": "a 7z archive",
-    b"Rar!": "a RAR archive",
-    b"BZh": "a bzip2 file",
-    b"SQLite format 3": "a database",
-}
 _CONTROLS = bytes((*range(1, 9), *range(14, 26)))
 _BLANK_LINES = re.compile(rb"(?m)^[ \t]*\n")
 # One pass finds what might be such a line, far faster than finding the line itself.
@@ -55,13 +42,13 @@ class Head:
         lines: Whole lines without their ends, blank ones left out; the last line of a file
             without a final line end included.
         encoding: Python's name of the encoding; ``"utf-8"`` for ASCII.
-        compression: ``"gzip"`` or None, by content.
+        compression: By content; None for none.
         is_whole: Whether these are all of the file's lines.
     """
 
     lines: tuple[str, ...]
     encoding: str
-    compression: Literal["gzip"] | None
+    compression: Compression | None
     is_whole: bool
 
 
@@ -76,18 +63,19 @@ def read_head(path: Path, encoding: str | None = None, head_bytes: int = HEAD_BY
     try:
         with path.open("rb", buffering=0) as file:
             raw = file.read(head_bytes)
-            compression: Literal["gzip"] | None = "gzip" if raw.startswith(_GZIP) else None
+            compression = compression_of(raw)
             if compression:
                 file.seek(0)
-                raw = _unzipped(cast("BinaryIO", file)).read(head_bytes)
-    except (EOFError, *_DAMAGE) as error:
-        return NotUnderstood(f"the gzip is damaged: {error}")
+                raw = _whole_read(Decompressed(cast("BinaryIO", file), compression, path.name), head_bytes)
+    except (CorruptFile, UnsafeArchive) as error:
+        return NotUnderstood(f"{error.what}: {error.why}")
+    except OSError as error:
+        return NotUnderstood(f"the file cannot be read: {error.strerror or error}")
     is_whole = len(raw) < head_bytes
     if not raw.strip():
         return NotUnderstood("the file is empty", is_table=False)
-    for magic, kind in _MAGIC.items():
-        if raw.startswith(magic):
-            return NotUnderstood(f"it is {kind}, not text", is_table=False)
+    if kind := kind_of_binary(raw):
+        return NotUnderstood(f"it is {kind}", is_table=False)
     encoding = encoding or _encoding_of(raw)
     if encoding is None:
         return NotUnderstood("it is binary, not text", is_table=False)
@@ -101,8 +89,12 @@ def read_head(path: Path, encoding: str | None = None, head_bytes: int = HEAD_BY
     return Head(tuple(lines), encoding, compression, is_whole)
 
 
-def _unzipped(file: BinaryIO) -> BinaryIO:
-    return cast("BinaryIO", igzip.open(file, "rb"))  # type: ignore[no-untyped-call]
+def _whole_read(content: Decompressed, size: int) -> bytes:
+    """So many bytes, where there are as many: a decompressor may return fewer at once."""
+    found = b""
+    while len(found) < size and (chunk := content.read(size - len(found))):
+        found += chunk
+    return found
 
 
 def _encoding_of(raw: bytes) -> str | None:
@@ -127,7 +119,13 @@ def _encoding_of(raw: bytes) -> str | None:
     return "utf-8"
 
 
-def iter_text_blocks(path: Path, encoding: str, compression: str | None, block_bytes: int) -> Iterator[bytes]:
+def iter_text_blocks(
+    path: Path,
+    encoding: str,
+    compression: Compression | None,
+    block_bytes: int,
+    expansion: Expansion | None = None,
+) -> Iterator[bytes]:
     """The file's lines as UTF-8, in blocks of whole lines.
 
     Line ends of any kind become LF and blank lines are left out; the last line gets a line end. A
@@ -136,18 +134,32 @@ def iter_text_blocks(path: Path, encoding: str, compression: str | None, block_b
     Args:
         path: The file.
         encoding: Python's name of its encoding.
-        compression: ``"gzip"`` or None.
+        compression: How it is compressed; None for not at all.
         block_bytes: Bytes to read at once; a block is up to one line longer.
+        expansion: Counts what compressed files of one archive become together.
 
     Raises:
-        CorruptFile: The gzip is cut short or damaged, or the text is not of that encoding.
+        CorruptFile: The file cannot be read, is cut short or damaged, expands beyond the limits for
+            archives, has a line that no table has, or is not of that encoding.
     """
-    with path.open("rb") as file:
-        content = _unzipped(file) if compression else file
-        yield from _blocks(content, path, encoding, block_bytes)
+    try:
+        with path.open("rb") as file:
+            content = Decompressed(file, compression, path.name, expansion) if compression else file
+            yield from _blocks(content, path, encoding, block_bytes)
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
 
 
-def _blocks(content: BinaryIO, path: Path, encoding: str, block_bytes: int) -> Iterator[bytes]:
+def _unreadable(path: Path, why: str | None) -> CorruptFile:
+    return CorruptFile(
+        "the file cannot be read to its end",
+        where=str(path),
+        why=why,
+        next_step="fetch and extract the archive again",
+    )
+
+
+def _blocks(content: BinaryIO | Decompressed, path: Path, encoding: str, block_bytes: int) -> Iterator[bytes]:
     single_byte = encoding in ("utf-8", "utf-8-sig", "cp1252", "latin-1")
     decoder = None if single_byte else codecs.getincrementaldecoder(encoding)()
     rest = b""
@@ -156,13 +168,10 @@ def _blocks(content: BinaryIO, path: Path, encoding: str, block_bytes: int) -> I
         try:
             raw = content.read(block_bytes)
             chunk = decoder.decode(raw, final=not raw).encode() if decoder else raw
-        except (EOFError, UnicodeDecodeError, *_DAMAGE) as error:
-            raise CorruptFile(
-                "the file cannot be read to its end",
-                where=str(path),
-                why=str(error),
-                next_step="fetch and extract the archive again",
-            ) from error
+        except (CorruptFile, UnsafeArchive) as error:
+            raise _unreadable(path, error.why) from error
+        except UnicodeDecodeError as error:
+            raise _unreadable(path, str(error)) from error
         if first:
             chunk = chunk.removeprefix(codecs.BOM_UTF8)
             first = False
@@ -176,6 +185,8 @@ def _blocks(content: BinaryIO, path: Path, encoding: str, block_bytes: int) -> I
             # Old Macintosh line ends; the last one may be the first half of a CRLF.
             end = block[:-1].rfind(b"\r") + 1
         rest = block[end:]
+        if len(rest) > max(_LONGEST_LINE_BYTES, 2 * block_bytes):
+            raise _unreadable(path, f"it has a line of more than {len(rest):,} bytes, which is no row")
         if end and (clean := _clean(block[:end], encoding)):
             yield clean
 

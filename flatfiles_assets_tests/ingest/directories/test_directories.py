@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.ingest.directories.directories import read_directory
-from flatfiles_assets.ingest.directories.table_files import column_names
+from flatfiles_assets.ingest.tables.table_files import column_names
 
 
 def _rows(table) -> list[dict]:

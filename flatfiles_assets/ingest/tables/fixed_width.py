@@ -1,0 +1,95 @@
+"""Text in columns of fixed width, as mainframes, Fortran and SAS write it.
+
+Here: where the columns are, from the places that are blank in every line, and lines to cells. A line
+with something in such a place is no row. Not here: text whose cells stand between separators.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from flatfiles_assets.ingest.layouts.date_formats import candidate_formats
+from flatfiles_assets.ingest.layouts.number_formats import is_number
+
+_FEWEST_LINES = 3
+_LONGEST_LINE = 4096
+# Prose has gaps, too, but not below each other; where it does, no column of it is of numbers.
+_SHARE_OF_VALUES = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class FixedWidths:
+    """Where the columns of a text are.
+
+    Attributes:
+        fields: First position of each, and the position after its last, from 0.
+        headings: Their names; empty where there are none.
+        lines_before_rows: Lines of headings and rulers.
+    """
+
+    fields: tuple[tuple[int, int], ...]
+    headings: tuple[str, ...]
+    lines_before_rows: int
+
+    def cells(self, line: str) -> list[str] | None:
+        """The cells of a line; None where it does not keep to the columns."""
+        end = 0
+        for first, after in self.fields:
+            if line[end:first].strip():
+                return None
+            end = after
+        if line[end:].strip():
+            return None
+        return [line[first:after].strip() for first, after in self.fields]
+
+
+def find_fixed_widths(lines: Sequence[str]) -> FixedWidths | None:
+    """The columns of a text's first lines; None where it has none.
+
+    Args:
+        lines: Lines that are not blank.
+    """
+    rows = [line.rstrip() for line in lines if not _is_ruler(line)]
+    longest = max(map(len, rows), default=0)
+    if len(rows) < _FEWEST_LINES or longest > _LONGEST_LINE or any("\t" in row for row in rows):
+        return None
+    used = bytearray(longest)
+    for row in rows:
+        for position, character in enumerate(row):
+            if character != " ":
+                used[position] = 1
+    fields, start = [], None
+    for position, is_used in enumerate([*used, 0]):
+        if is_used and start is None:
+            start = position
+        elif not is_used and start is not None:
+            fields.append((start, position))
+            start = None
+    if len(fields) < 2:
+        return None
+    table = [[row[first:after].strip() for first, after in fields] for row in rows]
+    of_values = [
+        place
+        for place, column in enumerate(zip(*table[1:], strict=True))
+        if sum(map(_is_value, column)) >= _SHARE_OF_VALUES * len(column)
+    ]
+    if not of_values:
+        return None
+    has_header = all(table[0]) and not any(map(_is_value, table[0]))
+    first_row = rows[1] if has_header else rows[0]
+    before = next(place for place, line in enumerate(lines) if line.rstrip() == first_row)
+    return FixedWidths(tuple(fields), tuple(table[0]) if has_header else (), before)
+
+
+def is_uneven(lines: Sequence[str]) -> bool:
+    """Whether the lines, split at runs of blanks, have different numbers of words."""
+    return len({len(line.split()) for line in lines if not _is_ruler(line)}) > 1
+
+
+def _is_ruler(line: str) -> bool:
+    return not set(line) - set("-=+ |")
+
+
+def _is_value(cell: str) -> bool:
+    return is_number(cell) or bool(candidate_formats(cell))
