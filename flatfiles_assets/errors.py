@@ -6,6 +6,11 @@ layer raises. Errors of one layer live with it (`download/errors.py`, `warehouse
 
 from __future__ import annotations
 
+import errno
+
+#: The system's words for a place where nothing can be written, whoever owns it and however full it is.
+UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
+
 
 class FlatFilesError(Exception):
     """What went wrong, where, why, and what to do next, in one message.

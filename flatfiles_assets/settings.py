@@ -110,6 +110,7 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = _setting(None, "FLATFILES_API_KEY", "POLYGON_API_KEY", "MASSIVE_API_KEY")
 
     data_dir: Path = _setting(Path("data"), "FLATFILES_DATA_DIR")
+    dagster_home_dir: Path | None = _setting(None, "DAGSTER_HOME")
     reference_dir: Path | None = _setting(None, "FLATFILES_REFERENCE_DIR")
     lock_timeout_seconds: float = Field(
         default=DEFAULT_LOCK_TIMEOUT_SECONDS,
@@ -144,8 +145,8 @@ class Settings(BaseSettings):
 
     @property
     def dagster_home(self) -> Path:
-        """Where `flatfiles dev` keeps Dagster's instance."""
-        return self.data_dir / "dagster_home"
+        """Where Dagster's instance is: the user's ``DAGSTER_HOME``, or a folder of ours."""
+        return self.dagster_home_dir or self.data_dir / "dagster_home"
 
     def flatfiles_credentials(self) -> tuple[str, str]:
         """Access key id and secret of the vendor's bucket, in the clear: pass on, never print.

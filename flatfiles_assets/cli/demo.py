@@ -115,6 +115,8 @@ def _seeded_store(folder: Path, console: Console) -> Iterator[None]:
                 "MINIO_SECRET_KEY": store.secret_access_key,
                 "MINIO_BUCKET": MINIO_BUCKET,
                 "FLATFILES_DATA_DIR": str(folder),
+                # A home that the user has elsewhere is not for the demo's runs.
+                "DAGSTER_HOME": str(folder.absolute() / "dagster_home"),
             }
         )
         yield

@@ -6,6 +6,7 @@ here: which sessions are missing (`inventory.py`).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -67,10 +68,9 @@ def run_ranges(
     Yields:
         Each run as it ends, failed ones included.
     """
-    os.environ.update(instance_environment(home))
     # Dagster loads definitions with the help of the instance in force, so it is opened first: an
     # earlier one, closed since, would be asked otherwise.
-    with open_instance(home) as instance:
+    with _environment(home), open_instance(home) as instance:
         job = defs.resolve_job_def(job_name)
         definition = job.partitions_def
         if definition is None:
@@ -87,6 +87,22 @@ def run_ranges(
                 raise_on_error=False,
             )
             yield RangeRun(result.run_id, first, last, result.success, _failure_message(result))
+
+
+@contextlib.contextmanager
+def _environment(home: Path) -> Iterator[None]:
+    """Have what Dagster starts use the home, and leave the environment as its owner set it."""
+    wanted = instance_environment(home)
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _longest_range(job: dg.JobDefinition) -> int:
@@ -106,8 +122,7 @@ def run_job(defs: dg.Definitions, job_name: str, *, home: Path) -> RangeRun:
         job_name: The job.
         home: The `DAGSTER_HOME` that records the run; it is made when missing.
     """
-    os.environ.update(instance_environment(home))
-    with open_instance(home) as instance:
+    with _environment(home), open_instance(home) as instance:
         result = defs.resolve_job_def(job_name).execute_in_process(
             instance=instance, run_config=_QUIET, raise_on_error=False
         )

@@ -169,7 +169,8 @@ class FileCache:
     ) -> Iterator[VerifiedFile]:
         """Recompute the hash of every file that the ledger knows.
 
-        A file that fails is marked ``corrupt`` in the ledger, so that the next fetch replaces it.
+        A file that fails is marked ``corrupt`` in the ledger, where it can be written, so that the next
+        fetch replaces it.
 
         Args:
             keys: Keys to verify; None for all.
@@ -187,7 +188,7 @@ class FileCache:
             if prefix and not entry.key.startswith(prefix):
                 continue
             result = self._verify(entry)
-            if result.status != "ok" and entry.has_file:
+            if result.status != "ok" and entry.has_file and self.ledger.is_writable:
                 self.ledger.mark(entry.key, "corrupt", result.detail)
             if progress:
                 progress(result)

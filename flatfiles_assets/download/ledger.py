@@ -1,7 +1,7 @@
 """What was fetched, when, and what came of the last attempt at every key.
 
 Here: one SQLite database in WAL mode, safe for several processes and threads. Not here: the files
-themselves (`cache.py`).
+themselves (`cache.py`), opening the database (`ledger_file.py`).
 
 Two facts are kept apart for each key. The *file*: ETag, size, SHA-256, last-modified and fetched-at
 of the last good copy, which no later failure erases. The *last attempt*: its state, message and
@@ -21,13 +21,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-import stamina
-
 from flatfiles_assets.download.errors import LedgerFailed, State
+from flatfiles_assets.download.ledger_file import OpenLedger, open_ledger
 
 __all__ = ["Ledger", "LedgerEntry", "State"]
 
-_BUSY_TIMEOUT_SECONDS = 60.0
 _KEYS_PER_QUERY = 500
 _FILE_COLUMNS = ("etag", "size_bytes", "sha256", "last_modified", "fetched_at", "mtime_ns")
 _ATTEMPT_COLUMNS = ("attempted_at", "attempts", "state", "message")
@@ -98,12 +96,15 @@ class LedgerEntry:
 
 
 class Ledger:
-    """The ledger in a SQLite file, created with its folder where it does not exist."""
+    """The ledger in a SQLite file, created with its folder where it does not exist.
+
+    Where nothing can be written it is read as it is, and every change raises `LedgerFailed`.
+    """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
+        self._opened: OpenLedger | None = None
         self._process_id = 0
         with _explained(self.path):
             self._open()
@@ -122,9 +123,15 @@ class Ledger:
     def close(self) -> None:
         """Close the database; the next use opens it again."""
         with self._lock:
-            if self._connection and self._process_id == os.getpid():
-                self._connection.close()
-            self._connection = None
+            if self._opened and self._process_id == os.getpid():
+                self._opened.connection.close()
+            self._opened = None
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether changes can be stored; not on a read-only mount, in another's folder, on a full disk."""
+        with self._lock, _explained(self.path):
+            return self._open().refusal is None
 
     def get(self, key: str) -> LedgerEntry | None:
         """The entry of a key; None where it was never attempted."""
@@ -189,7 +196,9 @@ class Ledger:
             connection.executemany(_UPSERT_ATTEMPT, rows)
 
     def set_mtime(self, key: str, mtime_ns: int) -> None:
-        """Note that the good copy, verified again, has another modification time."""
+        """Note that the good copy, verified again, has another modification time; only where one can."""
+        if not self.is_writable:
+            return
         with self._transaction() as connection:
             connection.execute("UPDATE files SET mtime_ns = ? WHERE key = ?", [mtime_ns, key])
 
@@ -218,17 +227,17 @@ class Ledger:
             some = wanted[start : start + _KEYS_PER_QUERY]
             query = f"SELECT key, sha256 FROM pruned WHERE key IN ({', '.join('?' * len(some))})"  # noqa: S608
             with self._lock, _explained(self.path):
-                found.update(self._open().execute(query, some).fetchall())
+                found.update(self._open().connection.execute(query, some).fetchall())
         return found
 
     def _query(self, query: str, parameters: Sequence[object]) -> list[LedgerEntry]:
         with self._lock, _explained(self.path):
-            return [_from_row(row) for row in self._open().execute(query, parameters)]
+            return [_from_row(row) for row in self._open().connection.execute(query, parameters)]
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock, _explained(self.path):
-            connection = self._open()
+            connection = self._open_to_write()
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -239,13 +248,23 @@ class Ledger:
                     connection.execute("ROLLBACK")
                 raise
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> OpenLedger:
         with self._lock:
             # A connection must not be used, nor closed, in a forked child.
-            if self._connection is None or self._process_id != os.getpid():
-                self._connection = _connect(self.path)
+            if self._opened is None or self._process_id != os.getpid():
+                self._opened = open_ledger(self.path, _SCHEMA)
                 self._process_id = os.getpid()
-            return self._connection
+            return self._opened
+
+    def _open_to_write(self) -> sqlite3.Connection:
+        opened = self._open()
+        if opened.refusal is not None:
+            # There may be room by now.
+            self.close()
+            opened = self._open()
+        if opened.refusal is not None:
+            raise opened.refusal
+        return opened.connection
 
 
 @contextlib.contextmanager
@@ -260,29 +279,11 @@ def _explained(path: Path) -> Iterator[None]:
             "the ledger of downloads cannot be used",
             where=str(path),
             why=f"SQLite: {error}" if isinstance(error, sqlite3.Error) else error.strerror,
-            next_step="move it away; files are then fetched again"
+            next_step="`flatfiles rebuild` makes it anew from the files on disk; or move it away, "
+            "and they are fetched again"
             if damaged
             else "check permissions and free space, and whether another process holds it",
         ) from error
-
-
-# Two processes that switch a new database to WAL at once: SQLite refuses one without waiting.
-@stamina.retry(on=sqlite3.OperationalError, attempts=30, timeout=30, wait_initial=0.01, wait_jitter=0.05)
-def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(
-        path, timeout=_BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        # Without a sync for each commit a power cut may cost the last ones: their files are then
-        # found without an entry and fetched again.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.executescript(_SCHEMA)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 _SHA256 = _COLUMNS.index("sha256")

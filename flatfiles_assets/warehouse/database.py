@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
 import random
 import re
+import secrets
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +33,9 @@ _LONGEST_PAUSE_SECONDS = 0.25
 
 #: The storage format of every file that we make: the newest that every supported DuckDB can read.
 STORAGE_VERSION = "v1.5.0"
+
+#: After the warehouse's name, a folder for rows that did not fit into memory; then whose.
+SPILL_SUFFIX = ".spill"
 
 # A thread has about a block of 256 KiB of each column in use.
 _SCAN_MIB_PER_THREAD = 16
@@ -58,8 +64,7 @@ def attached(path: Path, *, read_only: bool, timeout_seconds: float) -> Iterator
             next_step="load something first: `make demo`, or `flatfiles backfill stocks_daily --start … "
             "--end …`; FLATFILES_DATA_DIR says where the warehouse is",
         )
-    # Spilled rows belong beside the file, which has room, and not in whatever folder this runs in.
-    connection = duckdb.connect(config={"temp_directory": str(path.with_name(f"{path.name}.spill"))})
+    connection = duckdb.connect(config={"temp_directory": str(_spill_folder(path))})
     try:
         _attach(connection, path, read_only=read_only, timeout_seconds=timeout_seconds)
         yield connection
@@ -69,6 +74,16 @@ def attached(path: Path, *, read_only: bool, timeout_seconds: float) -> Iterator
             connection.execute("USE memory")
             connection.execute(f"DETACH {CATALOG}")
         connection.close()
+
+
+def _spill_folder(path: Path) -> Path:
+    """A folder of this connection's own for rows that do not fit into memory; DuckDB makes and removes it.
+
+    It belongs beside the file, which has room, unless nothing can be written there. DuckDB's files in
+    it have the same names in every process.
+    """
+    place = path.parent if os.access(path.parent, os.W_OK) else Path(tempfile.gettempdir())
+    return place / f"{path.name}{SPILL_SUFFIX}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
+from flatfiles_assets.errors import UNWRITABLE
 from flatfiles_assets.warehouse.errors import WarehouseBusy
 
 Mode = Literal["read", "write"]
@@ -78,9 +79,10 @@ class FileQueue:
         """
         try:
             ticket = self._draw(mode, purpose, timeout_seconds)
-        except PermissionError:
-            # Who may only read the folder cannot queue in it; DuckDB's own lock still keeps them safe.
-            if mode == "write":
+        except OSError as error:
+            # Who cannot write in the folder (another's, a read-only mount, a full disk) cannot queue
+            # in it; DuckDB's own lock still keeps them safe.
+            if mode == "write" or error.errno not in UNWRITABLE:
                 raise
             yield
             return
@@ -162,6 +164,15 @@ class _Ticket:
         ticket = cls(directory / f"{number:09d}-{mode}-{secrets.token_hex(4)}.ticket")
         ticket._lock = _lock_at(ticket._path)
         ticket._lock.acquire(timeout=0)
+        try:
+            ticket._write_down(mode, purpose)
+        except BaseException:
+            # Left locked, it would be in everybody's way for as long as this process lives.
+            ticket.discard()
+            raise
+        return ticket
+
+    def _write_down(self, mode: Mode, purpose: str) -> None:
         holder = Holder(
             pid=os.getpid(),
             thread_id=threading.get_ident(),
@@ -171,8 +182,7 @@ class _Ticket:
             purpose=purpose,
             since=dt.datetime.now(dt.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC"),
         )
-        ticket._holder_path.write_text(json.dumps(dataclasses.asdict(holder)), encoding="utf-8")
-        return ticket
+        self._holder_path.write_text(json.dumps(dataclasses.asdict(holder)), encoding="utf-8")
 
     @property
     def _holder_path(self) -> Path:

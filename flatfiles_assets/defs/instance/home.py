@@ -32,7 +32,7 @@ def prepare_home(path: str | os.PathLike[str]) -> Path:
     """Make a directory a `DAGSTER_HOME` with the shipped `dagster.yaml`.
 
     A `dagster.yaml` that this function wrote and nobody edited is brought up to date; any other is
-    left as it is.
+    left as it is, and a home that was used without one goes on without.
 
     Args:
         path: The directory; created if missing.
@@ -45,6 +45,8 @@ def prepare_home(path: str | os.PathLike[str]) -> Path:
     config_path = home / "dagster.yaml"
     wanted = _sign(_render(home))
     current = config_path.read_text(encoding="utf-8") if config_path.exists() else None
+    if current is None and (home / "history").exists():
+        return home
     if current != wanted and (current is None or _is_unedited(current)):
         temporary_path = home / f".dagster.yaml.{os.getpid()}"
         temporary_path.write_text(wanted, encoding="utf-8")
