@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
+import os
 import re
 import shutil
 import sqlite3
@@ -71,6 +73,9 @@ def _is_momentary(error: Exception) -> bool:
 @stamina.retry(on=_is_momentary, attempts=30, timeout=30, wait_initial=0.01, wait_jitter=0.05)
 def _writable(path: Path, schema: str) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not os.access(path, os.W_OK):
+        # SQLite would open it all the same, and refuse the first change.
+        raise PermissionError(errno.EACCES, "readonly database", str(path))
     connection = sqlite3.connect(
         path, timeout=_BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
     )
