@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import errno
 
+from flatfiles_assets.escaping import printable, printable_lines, without_credentials
+
 #: The system's words for a place where nothing can be written, whoever owns it and however full it is.
 UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 
 
 class FlatFilesError(Exception):
     """What went wrong, where, why, and what to do next, in one message.
+
+    Keys, tickers and what a store said may be in it, so the message is text that a terminal shows and
+    does not obey, without credentials; the attributes are what was given.
 
     Attributes:
         what: One clause without a final stop, e.g. ``"the file is not complete gzip"``.
@@ -32,10 +37,11 @@ class FlatFilesError(Exception):
         self.where = where
         self.why = why
         self.next_step = next_step
-        parts = ["; ".join(part.rstrip(".") for part in (f"{where}: {what}" if where else what, why) if part)]
+        clause = printable(f"{where}: {what}" if where else what)
+        parts = ["; ".join(part.rstrip(".") for part in (clause, why and printable_lines(why)) if part)]
         if next_step:
-            parts.append(f"Next: {next_step}")
-        super().__init__(". ".join(part.rstrip(".") for part in parts) + ".")
+            parts.append(f"Next: {printable_lines(next_step)}")
+        super().__init__(without_credentials(". ".join(part.rstrip(".") for part in parts) + "."))
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions cross process boundaries; the default would lose the keyword arguments.

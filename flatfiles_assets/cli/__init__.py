@@ -8,33 +8,33 @@ from __future__ import annotations
 import errno
 import importlib
 import sys
+import traceback
 import warnings
 
 import click
-from rich.console import Console
 
 from flatfiles_assets import __version__
-from flatfiles_assets.errors import FlatFilesError
+from flatfiles_assets.console import console as terminal
+from flatfiles_assets.console import styled
+from flatfiles_assets.escaping import without_credentials
+from flatfiles_assets.unexpected import explained
 
 
 class _FriendlyGroup(click.Group):
-    """Shows our errors as one message instead of a traceback, and imports a verb when it is used."""
+    """Shows every error as one message instead of a traceback, and imports a verb when it is used."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except FlatFilesError as error:
-            refused = error
-        except OSError as error:
-            if error.errno == errno.EPIPE:
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click's: who reads our output has left
-            refused = FlatFilesError(
-                "the system refuses a file or folder",
-                where=str(error.filename) if error.filename else None,
-                why=error.strerror or type(error).__name__,
-                next_step="check FLATFILES_DATA_DIR, its permissions and the free space",
-            )
-        Console(stderr=True).print(f"[red]error:[/red] {refused}", highlight=False, soft_wrap=True)
+            if ctx.params.get("traceback"):
+                lines = "".join(traceback.format_exception(error))
+                terminal(stderr=True).print(without_credentials(lines), soft_wrap=True)
+            terminal(stderr=True).print(styled("red", "error: ", str(explained(error))), soft_wrap=True)
         sys.exit(1)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -65,7 +65,8 @@ _VERBS = {
 
 @click.group(cls=_FriendlyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
-def main() -> None:
+@click.option("--traceback", is_flag=True, help="Show with an error where in the code it arose.")
+def main(traceback: bool) -> None:  # noqa: ARG001  (the group reads it)
     """Market-data flat files as Dagster assets: from S3 to a trustworthy DuckDB warehouse."""
     # Dagster says of each use that a parameter is in beta; the lock file answers for that.
     warnings.filterwarnings("ignore", message=r"(Parameter|Function|Class) .*(beta|superseded)")

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from flatfiles_assets.calendars import parse_range
 from flatfiles_assets.cli.arguments import DATE, FEED
 from flatfiles_assets.cli.status import reasons
+from flatfiles_assets.console import console as terminal
+from flatfiles_assets.console import styled
 from flatfiles_assets.datasets import Dataset, get_dataset
 from flatfiles_assets.defs import progress
 from flatfiles_assets.defs.runs import RangeRun, run_ranges
@@ -38,7 +40,7 @@ def backfill(feed: str, start: dt.date, end: dt.date | None, everything: bool, r
     settings.flatfiles_credentials()
     last = end or inventory.last_published_session(dataset, dt.datetime.now(dt.timezone.utc))
     parse_range(start, last)
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     before = feed_inventory(dataset, settings, start, last)
     if not before:
         console.print(f"{feed}: there is no session from {start} to {last}.")
@@ -80,7 +82,12 @@ def backfill_sessions(
 
     extra = ",".join([settings.extra_feeds, dataset.name])
     defs = build_defs(extra_feeds=extra)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         task = bars.add_task(dataset.name, total=len(wanted))
         with progress.reporting(lambda _, count: bars.advance(task, count)):
@@ -109,4 +116,4 @@ def _summarise(
     for run in runs:
         if not run.succeeded:
             first_line = run.message.splitlines()[0] if run.message else "see it in the UI"
-            console.print(f"[red]run {run.run_id[:8]}:[/red] {first_line}", highlight=False, soft_wrap=True)
+            console.print(styled("red", f"run {run.run_id[:8]}: ", first_line), soft_wrap=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 
+from flatfiles_assets.console import console as terminal
 from flatfiles_assets.warehouse import housekeeping
 from flatfiles_assets.warehouse.workspace import Workspace
 
@@ -14,7 +14,6 @@ def compact() -> None:
     """Rewrite the warehouse compactly; readers and writers wait meanwhile."""
     warehouse = Workspace.from_settings().warehouse
     before, after = housekeeping.compact(warehouse)
-    Console(stderr=True).print(
+    terminal(stderr=True).print(
         f"{warehouse.path}: {before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB after",
-        highlight=False,
     )

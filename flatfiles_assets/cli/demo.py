@@ -23,6 +23,7 @@ from flatfiles_assets.cli.backfill import backfill_sessions, feed_inventory
 from flatfiles_assets.cli.demo_output import print_rows
 from flatfiles_assets.cli.dev import check_address, dev_command, run_until_stopped
 from flatfiles_assets.cli.status import calendar_picture, reasons, summary_table
+from flatfiles_assets.console import console as terminal
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import Settings, load_settings
@@ -50,7 +51,7 @@ _FRACTIONAL_VOLUMES = """
 @click.option("--port", default=3000, show_default=True, help="Port of the UI.")
 def demo(data_dir: Path | None, ui: bool, port: int) -> None:
     """Run the main job on an embedded S3 store with a synthetic market in the vendor's format."""
-    console = Console()
+    console = terminal()
     started = time.perf_counter()
     if ui:
         check_address("127.0.0.1", port)
@@ -135,7 +136,7 @@ def _backfill_feeds(settings: Settings, console: Console) -> None:
         console.print(f"{feed}: {len(wanted)} sessions in {len(runs)} run(s), {seconds:.1f} s")
         for run in runs:
             if not run.succeeded:
-                console.print(f"  {run.first} to {run.last}: {run.message.splitlines()[0]}", highlight=False)
+                console.print(f"  {run.first} to {run.last}: {run.message.splitlines()[0]}")
     inventories = {get_dataset(feed): _seeded_inventory(feed, settings) for feed in SEEDED_RANGES}
     console.print(summary_table(inventories))
     stocks = inventories[get_dataset("stocks_daily")]
@@ -201,7 +202,6 @@ def _say_what_next(console: Console, folder: Path, seconds: float) -> None:
         "  .venv/bin/flatfiles demo --ui      # the same in Dagster's UI, with the store kept running\n"
         "Your own data: put FLATFILES_ACCESS_KEY_ID and FLATFILES_SECRET_ACCESS_KEY into .env, then\n"
         f"  .venv/bin/flatfiles backfill stocks_daily --start {_a_month_ago()}",
-        highlight=False,
         soft_wrap=True,
     )
 

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.cli.demo_output import print_rows
+from flatfiles_assets.console import styled
 from flatfiles_assets.defs.keys import market_directory_key
 from flatfiles_assets.defs.runs import RangeRun, run_job, run_ranges
 from flatfiles_assets.minio_data_downloader import DIRECTORIES
@@ -67,16 +68,16 @@ def _show_layouts(settings: Settings, console: Console) -> None:
                 report = year.report
             console.print(f"{folder.name}: {len(report.files)} file(s), {report.rows_in:,} rows")
             for layout, count in report.layouts.items():
-                console.print(f"    {count} understood as: {layout}", highlight=False)
+                console.print(f"    {count} understood as: {layout}")
             for file in report.files:
                 if file.status != "understood":
-                    console.print(f"    {file.status}: {file.file}: {file.reason}", highlight=False)
+                    console.print(f"    {file.status}: {file.file}: {file.reason}")
 
 
 def _show_refusals(run: RangeRun, console: Console) -> None:
     refused = [line for line in run.message.splitlines() if line[:4].isdigit() and line[4:5] == ":"]
     for line in refused:
-        console.print(f"[red]refused[/red] {line}", highlight=False)
+        console.print(styled("red", "refused ", line))
 
 
 def _show_directories(console: Console) -> None:

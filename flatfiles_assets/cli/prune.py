@@ -6,10 +6,10 @@ import datetime as dt
 import re
 
 import click
-from rich.console import Console
 
 from flatfiles_assets import calendars
 from flatfiles_assets.cli.arguments import FEED
+from flatfiles_assets.console import console as terminal
 from flatfiles_assets.datasets import Dataset, get_dataset, selected_datasets
 from flatfiles_assets.warehouse.housekeeping import prunable_files
 from flatfiles_assets.warehouse.housekeeping import prune as remove_files
@@ -50,7 +50,7 @@ def prune(older_than: tuple[int, str], feed: str | None, yes: bool) -> None:
     workspace = Workspace.from_settings()
     datasets = [get_dataset(feed)] if feed else selected_datasets(workspace.settings.extra_feeds)
     today = dt.datetime.now(dt.timezone.utc).date()
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     total_bytes = 0
     with workspace.flat_file_cache() as cache:
         for dataset in datasets:
@@ -60,14 +60,12 @@ def prune(older_than: tuple[int, str], feed: str | None, yes: bool) -> None:
             total_bytes += size_bytes
             console.print(
                 f"{dataset.name}: {len(files)} file(s) before {before}, {size_bytes / 1e6:,.1f} MB",
-                highlight=False,
             )
     if yes:
-        console.print(f"{total_bytes / 1e6:,.1f} MB removed.", highlight=False)
+        console.print(f"{total_bytes / 1e6:,.1f} MB removed.")
     else:
         console.print(
             f"{total_bytes / 1e6:,.1f} MB could be removed; nothing was. Next: the same with --yes.",
-            highlight=False,
         )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 import click
-from rich.console import Console
 
+from flatfiles_assets.console import console as terminal
 from flatfiles_assets.defs.runs import run_job, run_ranges
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import load_settings
@@ -39,10 +39,10 @@ def run(job: str, start: str | None, end: str | None) -> None:
                 next_step="name sessions as YYYY-MM-DD, years as YYYY",
             )
         runs = list(run_ranges(defs, job, wanted, home=home))
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     for finished in runs:
         what = f"{job} {finished.first} to {finished.last}" if finished.first else job
         result = "done" if finished.succeeded else f"failed: {finished.message}"
-        console.print(f"{what}: {result}", highlight=False, soft_wrap=True)
+        console.print(f"{what}: {result}", soft_wrap=True)
     if not all(finished.succeeded for finished in runs):
         sys.exit(1)

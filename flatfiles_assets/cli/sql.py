@@ -6,9 +6,9 @@ import sys
 
 import click
 import pyarrow.csv
-from rich.console import Console
 from rich.table import Table
 
+from flatfiles_assets.console import console as terminal
 from flatfiles_assets.warehouse.workspace import open_warehouse
 
 _MOST_ROWS_SHOWN = 50
@@ -31,7 +31,7 @@ def sql(query: str, as_csv: bool, as_json: bool) -> None:
             table = Table(*rows.column_names, box=None, header_style="bold")
             for row in rows.slice(0, _MOST_ROWS_SHOWN).to_pylist():
                 table.add_row(*(str(value) for value in row.values()))
-            console = Console()
+            console = terminal()
             console.print(table)
             if rows.num_rows > _MOST_ROWS_SHOWN:
                 console.print(f"… {rows.num_rows - _MOST_ROWS_SHOWN:,} more rows; --csv or --json prints all")

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from flatfiles_assets.cli.arguments import DATE, FEED
 from flatfiles_assets.cli.status_page import status_page
+from flatfiles_assets.console import console as terminal
 from flatfiles_assets.datasets import Dataset, get_dataset, selected_datasets
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse import inventory
@@ -71,7 +71,7 @@ def status(
         titles = {dataset.name: dataset.title for dataset in inventories}
         page = status_page(feeds, titles, dt.datetime.now(dt.timezone.utc))
         html_path.write_text(page, encoding="utf-8")
-        Console(stderr=True).print(f"wrote {html_path}", highlight=False)
+        terminal(stderr=True).print(f"wrote {html_path}")
         if not as_json:
             return
     if as_json:
@@ -80,7 +80,7 @@ def status(
         )
         print()
         return
-    console = Console()
+    console = terminal()
     console.print(summary_table(inventories))
     for dataset, statuses in inventories.items():
         if feed and statuses:

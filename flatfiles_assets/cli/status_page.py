@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from html import escape
 
+from flatfiles_assets.escaping import html
 from flatfiles_assets.warehouse import inventory
 from flatfiles_assets.warehouse.inventory import LOOKS, SessionStatus, by_year, colour_of, place
 
@@ -51,9 +51,10 @@ def status_page(
     sections = "\n".join(_feed(name, titles.get(name, ""), statuses) for name, statuses in feeds.items())
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>Flat files: what is there</title><style>{_STYLE}</style></head><body>
 <h1>Flat files: what is there</h1>
-<p>Taken {escape(made_at.astimezone(dt.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"))}. One square per session;
+<p>Taken {html(made_at.astimezone(dt.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"))}. One square per session;
 point at one for its date, its state and why. The darker a square, the more of its rows are in quarantine.</p>
 {_legend()}
 {_summary(feeds)}
@@ -67,7 +68,7 @@ def year_svg(year: int, statuses: Sequence[SessionStatus]) -> str:
     counts = ", ".join(f"{n} {LOOKS[state].label}" for state, n in inventory.count_states(statuses).items())
     rows = max((status.session.weekday() for status in statuses), default=0) + 1
     parts = [
-        f'<svg role="img" aria-label="{year}: {escape(counts)}" viewBox="0 0 {_LEFT + _WEEKS * _STEP} '
+        f'<svg role="img" aria-label="{year}: {html(counts)}" viewBox="0 0 {_LEFT + _WEEKS * _STEP} '
         f'{_TOP + max(rows, 5) * _STEP}" width="{_LEFT + _WEEKS * _STEP}">'
     ]
     for month in range(1, 13):
@@ -97,13 +98,13 @@ def _square(status: SessionStatus) -> str:
     letter = f'<text class="mark" x="{x + 5}" y="{y + 8}">{look.letter}</text>' if look.letter else ""
     return (
         f'<rect x="{x}" y="{y}" width="{_CELL}" height="{_CELL}" fill="{colour_of(status)}">'
-        f"<title>{escape(describe(status))}</title></rect>{letter}"
+        f"<title>{html(describe(status))}</title></rect>{letter}"
     )
 
 
 def _legend() -> str:
     items = "".join(
-        f'<span><i style="background:{look.colour}"></i>{escape(look.label)}'
+        f'<span><i style="background:{look.colour}"></i>{html(look.label)}'
         + (f" ({look.letter})" if look.letter else "")
         + "</span>"
         for look in LOOKS.values()
@@ -128,7 +129,7 @@ def _summary(feeds: Mapping[str, Sequence[SessionStatus]]) -> str:
         )
         span = f"{statuses[0].session} to {statuses[-1].session}" if statuses else "nothing asked for yet"
         cells = "".join(f'<td class="n">{figure:,}</td>' for figure in figures)
-        lines.append(f'<tr><td><a href="#{escape(name)}">{escape(name)}</a></td><td>{span}</td>{cells}</tr>')
+        lines.append(f'<tr><td><a href="#{html(name)}">{html(name)}</a></td><td>{span}</td>{cells}</tr>')
     head = f"<thead><tr><th>feed</th><th>range</th>{head}</tr></thead>"
     return f"<table>{head}<tbody>{''.join(lines)}</tbody></table>"
 
@@ -137,10 +138,10 @@ def _feed(name: str, title: str, statuses: Sequence[SessionStatus]) -> str:
     years = []
     for year, days in by_year(statuses).items():
         counts = ", ".join(f"{n} {LOOKS[state].label}" for state, n in inventory.count_states(days).items())
-        heading = f'<h3>{year} <span class="years">{escape(counts)}</span></h3>'
+        heading = f'<h3>{year} <span class="years">{html(counts)}</span></h3>'
         nothing = all(status.state == "missing" for status in days)
         years.append(heading if nothing else heading + year_svg(year, days))
-    heading = f'<h2 id="{escape(name)}">{escape(name)}</h2><p>{escape(title)}</p>'
+    heading = f'<h2 id="{html(name)}">{html(name)}</h2><p>{html(title)}</p>'
     return heading + "".join(years) + _reasons(statuses)
 
 
@@ -149,8 +150,8 @@ def _reasons(statuses: Sequence[SessionStatus]) -> str:
     if not troubled:
         return ""
     lines = "".join(
-        f"<tr><td>{status.session}</td><td>{escape(LOOKS[status.state].label)}</td>"
-        f"<td>{escape(status.detail)}</td></tr>"
+        f"<tr><td>{status.session}</td><td>{html(LOOKS[status.state].label)}</td>"
+        f"<td>{html(status.detail)}</td></tr>"
         for status in troubled[-_MOST_REASONS:]
     )
     more = f", the latest {_MOST_REASONS}" if len(troubled) > _MOST_REASONS else ""

@@ -6,10 +6,10 @@ import collections
 import sys
 
 import click
-from rich.console import Console
 from rich.progress import track
 
 from flatfiles_assets.cli.arguments import FEED
+from flatfiles_assets.console import console as terminal
 from flatfiles_assets.warehouse.workspace import Workspace
 
 
@@ -18,7 +18,7 @@ from flatfiles_assets.warehouse.workspace import Workspace
 def verify(feed: str | None) -> None:
     """Check every downloaded file of FEED (or of all feeds) against its recorded SHA-256."""
     workspace = Workspace.from_settings()
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     prefix = workspace.catalog.get_prefix(feed) if feed else None
     counts: collections.Counter[str] = collections.Counter()
     with workspace.flat_file_cache() as cache:
@@ -26,7 +26,7 @@ def verify(feed: str | None) -> None:
         for file in track(files, "verifying", console=console, disable=not console.is_terminal):
             counts[file.status] += 1
             if file.status != "ok":
-                console.print(f"{file.status}: {file.key}: {file.detail}", highlight=False)
+                console.print(f"{file.status}: {file.key}: {file.detail}")
     total = sum(counts.values())
     console.print(
         f"{total} files: " + (", ".join(f"{n} {status}" for status, n in sorted(counts.items())) or "none")

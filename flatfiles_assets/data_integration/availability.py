@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import SecretStr
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from flatfiles_assets.console import console as terminal
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.defs import progress
 from flatfiles_assets.defs.keys import WAREHOUSE_IO
@@ -126,8 +126,13 @@ def _run_job(
 ) -> list[RangeRun]:
     from flatfiles_assets.defs.runs import run_ranges
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    console = terminal(stderr=True)
     shown = console.is_terminal or console.is_jupyter
     with Progress(*columns, console=console, disable=not shown) as bars:
         task = bars.add_task(job_name, total=len(wanted))

@@ -17,9 +17,9 @@ import polars as pl
 from flatfiles_assets.data_integration.errors import NoData
 from flatfiles_assets.data_integration.frames import SESSION, SYMBOL
 from flatfiles_assets.errors import UnexpectedColumns
+from flatfiles_assets.escaping import quoted
 from flatfiles_assets.warehouse.errors import TableNotFound
 from flatfiles_assets.warehouse.reading import WarehouseReader
-from flatfiles_assets.warehouse.table import quoted
 
 PRICES = "prices"
 

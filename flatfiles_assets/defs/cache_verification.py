@@ -10,6 +10,7 @@ import dagster as dg
 
 from flatfiles_assets.defs.resources import FlatFilesS3Resource, MinIOS3Resource
 from flatfiles_assets.download.cache import FileCache, VerifiedFile
+from flatfiles_assets.escaping import printable
 
 _MOST_NAMED = 50
 
@@ -49,7 +50,7 @@ def _verify(cache: FileCache, counts: collections.Counter[str]) -> list[Verified
 
 
 def _failure(damaged: list[VerifiedFile], counts: collections.Counter[str]) -> dg.Failure:
-    lines = [f"{file.status}: {file.key}: {file.detail}" for file in damaged[:_MOST_NAMED]]
+    lines = [printable(f"{file.status}: {file.key}: {file.detail}") for file in damaged[:_MOST_NAMED]]
     if len(damaged) > _MOST_NAMED:
         lines.append(f"and {len(damaged) - _MOST_NAMED} more")
     records = [

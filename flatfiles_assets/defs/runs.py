@@ -18,6 +18,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from flatfiles_assets.defs.instance.home import instance_environment, open_instance
 from flatfiles_assets.defs.partitions import key_ranges
+from flatfiles_assets.defs.step_errors import shown_message
 from flatfiles_assets.errors import InvalidArgument
 
 # A run costs about a second, a partition that turns out to be up to date some milliseconds.
@@ -135,10 +136,7 @@ def _failure_message(result: dg.ExecuteInProcessResult) -> str:
             data = event.step_failure_data
             if data.user_failure_data and data.user_failure_data.description:
                 return data.user_failure_data.description
-            error = data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            return _failed_checks(result) or (error.message.strip() if error else "")
+            return _failed_checks(result) or shown_message(data.error)
     return ""
 
 

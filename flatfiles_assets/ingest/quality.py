@@ -29,6 +29,7 @@ RULES: Mapping[str, str] = {
     "unparsable": "The line has the wrong number of fields, or a value of the wrong type",
     "misdated": "The timestamp lies outside the session's calendar day",
     "empty_ticker": "The ticker is empty or only white space",
+    "unprintable_ticker": "The ticker has characters that do not show, or white space at its ends",
     "missing_value": "A value that every good row has is empty",
     "not_finite": "A number is infinite or not a number",
     "negative": "A number is below zero",

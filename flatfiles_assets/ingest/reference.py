@@ -19,6 +19,7 @@ from pyarrow import parquet
 
 from flatfiles_assets.datasets import Column
 from flatfiles_assets.errors import FlatFilesError
+from flatfiles_assets.escaping import printable
 
 ReferenceName = Literal["splits", "dividends"]
 
@@ -110,7 +111,8 @@ def reference_records(
             row = {column.name: _value(column, record) for column in columns if column is not _SOURCE}
             _check(row, required)
         except ValueError as error:
-            rejected.append(f"record {number} ({record.get('ticker') or record.get('symbol')}): {error}")
+            named = record.get("ticker") or record.get("symbol")
+            rejected.append(printable(f"record {number} ({named}): {error}"))
             continue
         if name == "dividends":
             row["currency"] = row["currency"] or "USD"
@@ -160,6 +162,8 @@ def _check(row: Mapping[str, Any], required: Iterable[str]) -> None:
         value = row[name]
         if value is None or value == "":
             raise ValueError(f"no {name}")
+        if name == _TICKER.name and not value.isprintable():
+            raise ValueError(f"{name} has characters that do not show")
         if name in _POSITIVE and not (value > 0 and math.isfinite(value)):
             raise ValueError(f"{name} is {value}")
 

@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from flatfiles_assets.calendars import day_bounds_ns
 from flatfiles_assets.datasets import Dataset
+from flatfiles_assets.escaping import printable
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
@@ -108,6 +110,35 @@ def _explain_empty_ticker(rows: pa.RecordBatch, _: FileIdentity) -> list[str]:
     return _explain_values(rows["ticker"], lambda ticker: f"ticker is {ticker!r}")
 
 
+def _find_unprintable_ticker(batch: pa.RecordBatch, _: FileIdentity, __: AbstractSet[str]) -> pa.Array | None:
+    tickers = batch["ticker"]
+    if _is_plain(tickers):
+        return None
+    padded = pc.not_equal(pc.utf8_trim_whitespace(tickers), tickers)
+    return pc.or_(padded, pc.invert(pc.utf8_is_printable(tickers)))
+
+
+def _is_plain(texts: pa.Array) -> bool:
+    """Whether no byte of any of them is anything but a visible character of ASCII: one look for all rows."""
+    if not pa.types.is_string(texts.type):
+        return False
+    _, offsets, data = texts.buffers()
+    if data is None or not len(texts):
+        return True
+    ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    used = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
+    # Wrapped around, what is below the exclamation mark is above the tilde, too.
+    return not len(used) or bool(np.max(used - np.uint8(0x21)) <= 0x7E - 0x21)
+
+
+def _explain_unprintable_ticker(rows: pa.RecordBatch, _: FileIdentity) -> list[str]:
+    def explain(ticker: str) -> str:
+        kind = "white space at its ends" if ticker.isprintable() else "characters that do not show"
+        return f"ticker '{printable(ticker)}' has {kind}"
+
+    return _explain_values(rows["ticker"], explain)
+
+
 def _find_missing(batch: pa.RecordBatch, file: FileIdentity, _: AbstractSet[str]) -> pa.Array | None:
     required = (column.name for column in file.dataset.columns if not column.optional)
     return _any_of(pc.is_null(batch[name]) for name in required if batch[name].null_count)
@@ -177,6 +208,7 @@ def _explain_test_ticker(rows: pa.RecordBatch, _: FileIdentity) -> list[str]:
 ROW_RULES: tuple[RowRule, ...] = (
     RowRule("misdated", _find_misdated, _explain_misdated),
     RowRule("empty_ticker", _find_empty_ticker, _explain_empty_ticker),
+    RowRule("unprintable_ticker", _find_unprintable_ticker, _explain_unprintable_ticker),
     RowRule("missing_value", _find_missing, _row_by_row(_explain_missing)),
     RowRule("not_finite", _find_not_finite, _row_by_row(_explain_not_finite)),
     RowRule("negative", _find_negative, _row_by_row(_explain_negative)),

@@ -11,9 +11,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.minio_data_downloader.downloader import MinIODataDownloader
 from flatfiles_assets.minio_data_downloader.sync import SyncReport
+from flatfiles_assets.unexpected import explained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,8 +95,9 @@ def perform(downloader: MinIODataDownloader, request: MirrorRequest) -> list[Don
 def _attempt(title: str, step: Callable[[], Done]) -> Done:
     try:
         return step()
-    except FlatFilesError as error:
-        return Done(title, ok=False, result="failed", problems=(str(error),))
+    except Exception as error:
+        # One thing that fails in a way nobody foresaw must not keep the others from being done.
+        return Done(title, ok=False, result="failed", problems=(str(explained(error)),))
 
 
 def _downloading(downloader: MinIODataDownloader, directory: str) -> Callable[[], Done]:

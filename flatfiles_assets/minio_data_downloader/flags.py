@@ -10,11 +10,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.minio_data_downloader.actions import Done, MirrorRequest, perform
 from flatfiles_assets.minio_data_downloader.bucket_contents import DIRECTORIES
 from flatfiles_assets.minio_data_downloader.downloader import MinIODataDownloader
 from flatfiles_assets.minio_data_downloader.terminal import ProgressBars, show
+from flatfiles_assets.unexpected import explained
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,8 +48,8 @@ def run(request: MirrorRequest, cache_dir: str | None, *, as_json: bool) -> int:
     try:
         downloader = MinIODataDownloader(cache_dir, work=ProgressBars())
         done = perform(downloader, request)
-    except FlatFilesError as error:
-        done = [Done("start", ok=False, result="failed", problems=(str(error),))]
+    except Exception as error:
+        done = [Done("start", ok=False, result="failed", problems=(str(explained(error)),))]
     return show(done, as_json=as_json)
 
 

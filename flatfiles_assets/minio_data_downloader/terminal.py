@@ -10,7 +10,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -22,6 +21,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from flatfiles_assets.console import console as terminal
 from flatfiles_assets.minio_data_downloader.actions import Done
 
 
@@ -29,14 +29,14 @@ class ProgressBars:
     """`Work` as progress bars; silent where standard error is no terminal."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        self._console = terminal(stderr=True)
 
     @contextlib.contextmanager
     def begin(self, what: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
         """Draw a bar for the work within."""
         columns = (
-            TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(),
+            TransferSpeedColumn(), TimeRemainingColumn(),
         )  # fmt: skip
         quiet = not self._console.is_terminal
         with Progress(*columns, console=self._console, transient=True, disable=quiet) as progress:
@@ -59,7 +59,7 @@ def show(done: Sequence[Done], *, as_json: bool) -> int:
         document = {"ok": ok, "actions": [item.to_json() for item in done]}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return 0 if ok else 1
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     for item in done:
         for problem in item.problems:
             console.print(Text.assemble(("error: ", "red"), problem), soft_wrap=True)
@@ -68,5 +68,5 @@ def show(done: Sequence[Done], *, as_json: bool) -> int:
     table = Table("asked for", "", "result")
     for item in done:
         table.add_row(item.action, Text("ok", "green") if item.ok else Text("failed", "red"), item.result)
-    Console().print(table)
+    terminal().print(table)
     return 0 if ok else 1

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import duckdb
 
+from flatfiles_assets.escaping import literal, quoted
 from flatfiles_assets.warehouse.errors import (
     QueryFailed,
     ReadOnlyViolation,
@@ -26,7 +27,7 @@ from flatfiles_assets.warehouse.errors import (
     WarehouseMissing,
 )
 from flatfiles_assets.warehouse.locking import busy
-from flatfiles_assets.warehouse.table import CATALOG, MARKET, literal, quoted
+from flatfiles_assets.warehouse.table import CATALOG, MARKET
 
 _SHORTEST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.25

@@ -11,9 +11,10 @@ import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 
+from flatfiles_assets.escaping import quoted
 from flatfiles_assets.warehouse.errors import TableNotFound, WarehouseMissing
 from flatfiles_assets.warehouse.reading import WarehouseReader
-from flatfiles_assets.warehouse.table import CATALOG, TableSchema, quoted, storage_schema
+from flatfiles_assets.warehouse.table import CATALOG, TableSchema, storage_schema
 
 _BRIDGED_DAYS = 30
 _PRICES = ("open", "high", "low", "close")

@@ -20,6 +20,7 @@ import duckdb
 from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.s3_catalog import S3Catalog
+from flatfiles_assets.escaping import literal
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.database import STORAGE_VERSION
 from flatfiles_assets.warehouse.errors import WarehouseError, WarehouseMissing
@@ -27,7 +28,6 @@ from flatfiles_assets.warehouse.evidence import session_figures
 from flatfiles_assets.warehouse.inventory import loaded_sessions
 from flatfiles_assets.warehouse.loading import current_sessions
 from flatfiles_assets.warehouse.locking import FileQueue
-from flatfiles_assets.warehouse.table import literal
 from flatfiles_assets.warehouse.tables import get_table
 
 

@@ -20,10 +20,11 @@ import pyarrow as pa
 
 from flatfiles_assets.datasets import TRADE_DATE
 from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets.escaping import quoted
 from flatfiles_assets.warehouse.database import attached, explained, few_buffers, table_names, table_not_found
 from flatfiles_assets.warehouse.errors import QueryFailed
 from flatfiles_assets.warehouse.locking import FileQueue
-from flatfiles_assets.warehouse.table import TableSchema, quoted, schema_from_arrow, stored_name
+from flatfiles_assets.warehouse.table import TableSchema, schema_from_arrow, stored_name
 from flatfiles_assets.warehouse.tables import TABLES
 
 Parameters = Sequence[Any] | Mapping[str, Any] | None

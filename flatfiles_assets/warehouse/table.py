@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from flatfiles_assets.datasets import TRADE_DATE, Column
 from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets.escaping import literal, quoted
 
 #: What our sessions attach the file as; also the name of the file.
 CATALOG = "warehouse"
@@ -129,16 +130,6 @@ def sql_name(key: TableKey) -> str:
 def stored_name(key: TableKey) -> str:
     """The SQL name, with catalog and schema, quoted, of the table of that key."""
     return ".".join(quoted(part) for part in (CATALOG, storage_schema(key), key[-1]))
-
-
-def quoted(name: str) -> str:
-    """A name as a SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text as a SQL string."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 _SQL_TYPES: Mapping[pa.DataType, str] = {

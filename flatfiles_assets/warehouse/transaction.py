@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 
 from flatfiles_assets.errors import UnexpectedColumns
+from flatfiles_assets.escaping import quoted
 from flatfiles_assets.warehouse.database import explained
 from flatfiles_assets.warehouse.errors import RowsOutsidePartition, TableMismatch, WarehouseError
 from flatfiles_assets.warehouse.incoming import Incoming, Scope, TabularData, as_scope
@@ -23,7 +24,6 @@ from flatfiles_assets.warehouse.table import (
     CATALOG,
     TableKey,
     TableSchema,
-    quoted,
     schema_from_arrow,
     sql_type,
     storage_schema,

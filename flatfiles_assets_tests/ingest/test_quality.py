@@ -91,6 +91,9 @@ def verdict(row, **options) -> tuple[str, str] | None:
         {"ticker": "IBO"},
         {"ticker": "ZZZ"},
         {"ticker": "TEST"},
+        {"ticker": "BRK B"},
+        {"ticker": "![t](/graphql)"},
+        {"ticker": "Ä"},
     ],
 )
 def test_real_rows_are_accepted_however_odd(change):
@@ -113,6 +116,14 @@ def test_real_rows_are_accepted_however_odd(change):
         ({"window_start": -(2**63)}, "misdated", "1677-09-21"),
         ({"ticker": ""}, "empty_ticker", "ticker is ''"),
         ({"ticker": " \t "}, "empty_ticker", r"ticker is ' \t '"),
+        ({"ticker": "AAPL "}, "unprintable_ticker", "ticker 'AAPL ' has white space at its ends"),
+        ({"ticker": "\u00a0AAPL"}, "unprintable_ticker", "characters that do not show"),
+        ({"ticker": "AA\x00PL"}, "unprintable_ticker", r"ticker 'AA\x00PL' has characters that do not show"),
+        ({"ticker": "\x1b]0;x\x07"}, "unprintable_ticker", r"'\x1b]0;x\x07'"),
+        ({"ticker": "AAPL\n"}, "unprintable_ticker", r"'AAPL\x0a'"),
+        ({"ticker": "AA\u202ePL"}, "unprintable_ticker", r"'AA\u202ePL'"),
+        ({"ticker": "AA\u200bPL"}, "unprintable_ticker", r"'AA\u200bPL'"),
+        ({"ticker": "\x7f"}, "unprintable_ticker", r"'\x7f'"),
         ({"window_start": None}, "missing_value", "window_start is empty"),
         ({"volume": None, "close": None}, "missing_value", "volume, close are empty"),
         ({"transactions": None}, "missing_value", "transactions is empty"),
@@ -169,6 +180,18 @@ def test_the_order_of_precedence_is_the_documented_one():
     names = list(RULES)
     assert [rule.name for rule in ROW_RULES] == names[1:-1]
     assert (names[0], names[-1]) == ("unparsable", "duplicate")
+
+
+@given(st.lists(st.text(max_size=6), max_size=8), st.integers(0, 3))
+def test_a_ticker_is_text_that_shows_whatever_surrounds_it_in_memory(tickers, skipped):
+    column = pa.array(["\x00", *tickers, "\x1b"], pa.string()).slice(1, len(tickers)).slice(skipped)
+    batch = pa.RecordBatch.from_arrays([column], ["ticker"])
+    (rule,) = (rule for rule in ROW_RULES if rule.name == "unprintable_ticker")
+
+    found = rule.find(batch, FILE, frozenset())
+
+    expected = [ticker.isprintable() and ticker == ticker.strip() for ticker in tickers[skipped:]]
+    assert ([True] * len(column) if found is None else [not bad for bad in found.to_pylist()]) == expected
 
 
 def test_the_test_tickers_are_configurable():

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from flatfiles_assets.defs.assets.table_metadata import markdown_table
 from flatfiles_assets.defs.keys import (
     DUCKDB_WRITER_POOL,
     OWNERS,
@@ -79,6 +80,5 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
 
 def describe_files(found: DirectoryTable) -> str:
     """What became of each file, as Markdown."""
-    lines = ["| file | kind | rows | not read because |", "|---|---|---|---|"]
-    lines += [f"| {file.file} | {file.kind} | {file.rows} | {file.reason} |" for file in found.files]
-    return "\n".join(lines)
+    rows = [(file.file, file.kind, file.rows, file.reason) for file in found.files]
+    return markdown_table(("file", "kind", "rows", "not read because"), rows)

@@ -26,6 +26,7 @@ from flatfiles_assets.defs.keys import (
 from flatfiles_assets.defs.partitions import session_partitions, year_partitions
 from flatfiles_assets.defs.resources import MinIOS3Resource, WarehouseResource
 from flatfiles_assets.errors import FlatFilesError
+from flatfiles_assets.escaping import markdown, printable
 from flatfiles_assets.ingest.historical.reader import read_extracted_year
 from flatfiles_assets.ingest.historical.year_report import YearReport
 from flatfiles_assets.ingest.layouts.overrides import LayoutOverrides
@@ -117,7 +118,7 @@ def _extract(
     with read_extracted_year(folder, year, _overrides()) as found:
         report = found.report
     for file in report.with_status("not understood"):
-        context.log.warning("%s: %s", file.file, file.reason)
+        context.log.warning("%s: %s", printable(file.file), printable(file.reason))
     return {
         "path": dg.MetadataValue.path(str(folder)),
         "files": len(report.files),
@@ -133,9 +134,9 @@ def _extract(
 
 def describe_layouts(report: YearReport) -> str:
     """What the files of a year were understood as, and which were not, as Markdown."""
-    lines = [f"- {count} file(s): {layout}" for layout, count in report.layouts.items()]
+    lines = [f"- {count} file(s): {markdown(layout)}" for layout, count in report.layouts.items()]
     lines += [
-        f"- **{file.status}** {file.file}: {file.reason}"
+        f"- **{file.status}** {markdown(file.file)}: {markdown(file.reason)}"
         for file in report.files
         if file.status != "understood"
     ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
+from flatfiles_assets.escaping import markdown
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.table import TableSchema, sql_type
 
@@ -29,7 +31,14 @@ def preview_table(warehouse: Warehouse, table: TableSchema, session: dt.date) ->
             f"SELECT * FROM {table.sql_name} WHERE trade_date = $session LIMIT {_PREVIEW_ROWS}",  # noqa: S608
             {"session": session},
         ).fetchall()
-    names = [column.name for column in table.columns]
-    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    lines += ["| " + " | ".join(str(value) for value in row) + " |" for row in rows]
-    return dg.MetadataValue.md("\n".join(lines))
+    return dg.MetadataValue.md(markdown_table([column.name for column in table.columns], rows))
+
+
+def markdown_table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as a table of Markdown, in which every name and value is text."""
+    lines = [_line(names), "|" + "---|" * len(names)]
+    return "\n".join([*lines, *map(_line, rows)])
+
+
+def _line(values: Iterable[object]) -> str:
+    return "| " + " | ".join(map(markdown, values)) + " |"

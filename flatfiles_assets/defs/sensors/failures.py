@@ -23,6 +23,7 @@ from dagster._core.storage.tags import (
 )
 from pydantic import SecretStr
 
+from flatfiles_assets.defs.step_errors import shown_message
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
 from flatfiles_assets.settings import load_settings
 
@@ -197,7 +198,7 @@ def failure_report(instance: dg.DagsterInstance, run: dg.DagsterRun) -> FailureR
             for partition, (state, reason) in failures.items():
                 by_reason.setdefault(state, {})[partition] = reason
             if not failures:
-                messages.append(_root_message(event.step_failure_data.error))
+                messages.append(shown_message(event.step_failure_data.error))
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             found = event.asset_check_evaluation_data
             if found.blocking and not found.passed and found.severity == dg.AssetCheckSeverity.ERROR:
@@ -253,12 +254,6 @@ def _failed_partitions(event: dg.DagsterEvent) -> dict[str, tuple[str, str]]:
         str(record.data["partition"]): (str(record.data["state"]), str(record.data["reason"]))
         for record in table.records
     }
-
-
-def _root_message(error: Any) -> str:
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return str(error.message).strip() if error else ""
 
 
 def _partitions(tags: Mapping[str, str]) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ from flatfiles_assets.download.remote_changes import (
 from flatfiles_assets.download.retries import RetryPolicy
 from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.errors import FlatFilesError, MissingCredentials
+from flatfiles_assets.escaping import printable
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse import inventory
 from flatfiles_assets.warehouse.connection import Warehouse
@@ -113,7 +114,7 @@ def build_sync_sensor(
                 skip_reason=f"The bucket could not be listed: {error}", cursor=context.cursor
             )
         for key in comparison.deleted:
-            context.log.warning("%s is gone from the bucket; the copy and its rows are kept", key)
+            context.log.warning("%s is gone from the bucket; the copy and its rows are kept", printable(key))
         requests, postponed = _requests(dataset, comparison, coverage, clock())
         return dg.SensorResult(
             run_requests=requests,

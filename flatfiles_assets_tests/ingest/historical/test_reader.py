@@ -454,3 +454,20 @@ def test_row_numbers_stay_right_when_a_file_is_cut_into_blocks(tmp_path):
     (tmp_path / "A.csv").write_text(HEADER + "".join(lines))
     _, rejected, _ = _read(tmp_path, block_bytes=500)
     assert [(row["row_number"], row["rule"]) for row in rejected] == [(201, "ohlc"), (202, "unparsable")]
+
+
+def test_a_symbol_with_characters_that_do_not_show_is_in_quarantine_and_padding_is_layout(tmp_path):
+    (tmp_path / "a.csv").write_bytes(
+        b"Date,Symbol,Open,High,Low,Close,Volume\n"
+        b"2008-01-02,AAPL ,10,11,9,10,100\n"
+        b"2008-01-02,AA\x1bPL,10,11,9,10,100\n"
+        b"2008-01-02,IB\xe2\x80\xaeM,10,11,9,10,100\n"
+        b"2008-01-03,![t](/graphql),10,11,9,10,100\n"
+    )
+    accepted, rejected, _ = _read(tmp_path)
+
+    assert [row["ticker"] for row in accepted] == ["AAPL", "![t](/graphql)"]
+    assert [(row["row_number"], row["rule"]) for row in rejected] == [
+        (2, "unprintable_ticker"),
+        (3, "unprintable_ticker"),
+    ]
