@@ -20,19 +20,19 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-from dagster._core.definitions.metadata import RawMetadataValue
-from dagster._core.definitions.metadata.metadata_set import TableMetadataSet
-from dagster._core.storage.db_io_manager import (
-    DbIOManager,
-    DbTypeHandler,
-    TablePartitionDimension,
-    TableSlice,
-)
 from dagster_duckdb import DuckDBIOManager
 from dagster_duckdb.io_manager import DuckDbClient
 from pydantic import Field
 
 from flatfiles_assets.datasets import DATASETS, TRADE_DATE
+from flatfiles_assets.defs.dagster_internals.tables import (
+    DbIOManager,
+    DbTypeHandler,
+    RawMetadataValue,
+    TableMetadataSet,
+    TablePartitionDimension,
+    TableSlice,
+)
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import PartitionNotFound, TableNotFound

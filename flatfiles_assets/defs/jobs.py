@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from flatfiles_assets.datasets import Dataset
+from flatfiles_assets.defs.dagster_internals.jobs import UnresolvedAssetJobDefinition
 from flatfiles_assets.defs.keys import (
     DAILY_PRICES_KEY,
     EXTRACTED_YEAR_KEY,
+    FEED_TAG,
     HISTORICAL_DAILY_KEY,
     HISTORICAL_ZIP_KEY,
     PRICE_RECONCILIATION_KEY,
+    RUN_FEED_TAG,
     algorithm_key,
     market_directory_key,
     market_key,
@@ -34,7 +36,7 @@ def build_feed_job(dataset: Dataset) -> UnresolvedAssetJobDefinition:
         name=dataset.name,
         selection=dg.AssetSelection.assets(raw_key(dataset), market_key(dataset)),
         description=f"Fetch and load {dataset.title[0].lower()}{dataset.title[1:]}.",
-        tags={"feed": dataset.name, "flatfiles/feed": dataset.name},
+        tags={FEED_TAG: dataset.name, RUN_FEED_TAG: dataset.name},
     )
 
 

@@ -13,8 +13,16 @@ from flatfiles_assets.datasets import Dataset
 DUCKDB_WRITER_POOL = "duckdb_writer"
 OWNERS = ["team:market-data"]
 
-#: Tag of every asset and run of a feed: the feed's name.
+#: Tag of every asset and job of a feed: the feed's name.
 FEED_TAG = "feed"
+
+#: Tag of every run of a feed: the shipped `dagster.yaml` limits how many go on at once.
+RUN_FEED_TAG = "flatfiles/feed"
+
+#: Tags of requested runs: a digest of the work they were requested for, why, and of which directory.
+WORK_TAG = "flatfiles/sync"
+WHY_TAG = "flatfiles/why"
+DIRECTORY_TAG = "flatfiles/directory"
 
 #: Key of the IO manager that loads tables of the warehouse.
 WAREHOUSE_IO = "warehouse_io"

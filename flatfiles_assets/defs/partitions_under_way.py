@@ -7,18 +7,14 @@ it finds what a killed run has loaded without a record. Not here: what there is 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
-from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
 
-DIGEST_TAG = "flatfiles/sync"
-"""Tag of a run that names the work for whose sake it was requested."""
+from flatfiles_assets.defs.dagster_internals.run_statuses import FINISHED_STATUSES, NOT_FINISHED_STATUSES
+from flatfiles_assets.defs.keys import WORK_TAG
+from flatfiles_assets.defs.range_requests import range_request, tagged_range
+from flatfiles_assets.download.remote_changes import has_rested, retry_delay
 
 _RECENT_RUNS = 100
 
@@ -75,12 +71,43 @@ class RunCoverage:
 
     def under_way(self) -> list[tuple[str, str]]:
         """First and last partition of each run that has not ended, or ended since the tick began."""
-        return [bounds for run in self._runs_that_count() if (bounds := _bounds(run))]
+        return [bounds for run in self._runs_that_count() if (bounds := tagged_range(run.tags))]
 
-    def runs_since(self, digest: str) -> tuple[int, dt.datetime | None]:
+    def request(
+        self,
+        digest: str,
+        now: dt.datetime,
+        *,
+        bounds: tuple[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        assets: Sequence[dg.AssetKey] | None = None,
+    ) -> dg.RunRequest | None:
+        """One run for some work; None while an earlier run for the same is too recent a failure.
+
+        A run that ended without having touched the ledger may be repeated, later, under a new key.
+
+        Args:
+            digest: Names the work: the same for the same changes.
+            now: The present, with a zone.
+            bounds: First and last partition of the run; None where there are none.
+            tags: Further tags.
+            assets: Assets of the run; None for all of the job's.
+        """
+        ended, ended_at = self._runs_for(digest)
+        if ended_at and not has_rested(ended_at, retry_delay(ended), now):
+            return None
+        run_key = f"{self._job_name}:{digest}:{ended}"
+        said = {WORK_TAG: digest, **(tags or {})}
+        if bounds:
+            return range_request(*bounds, run_key=run_key, tags=said, assets=assets)
+        return dg.RunRequest(
+            run_key=run_key, tags=said, asset_selection=list(assets) if assets is not None else None
+        )
+
+    def _runs_for(self, digest: str) -> tuple[int, dt.datetime | None]:
         """How many runs for the same work have ended, and when the last one did, UTC."""
         records = self._instance.get_run_records(
-            dg.RunsFilter(tags={DIGEST_TAG: digest}, statuses=list(FINISHED_STATUSES))
+            dg.RunsFilter(tags={WORK_TAG: digest}, statuses=list(FINISHED_STATUSES))
         )
         ended = [record.end_time or record.update_timestamp.timestamp() for record in records]
         return len(records), dt.datetime.fromtimestamp(max(ended), dt.timezone.utc) if ended else None
@@ -95,9 +122,3 @@ class RunCoverage:
 
     def _is_about_the_feed(self, run: dg.DagsterRun) -> bool:
         return run.job_name == self._job_name or bool(self._asset_keys & (run.asset_selection or frozenset()))
-
-
-def _bounds(run: dg.DagsterRun) -> tuple[str, str] | None:
-    first = run.tags.get(ASSET_PARTITION_RANGE_START_TAG) or run.tags.get(PARTITION_NAME_TAG)
-    last = run.tags.get(ASSET_PARTITION_RANGE_END_TAG) or first
-    return (first, last) if first and last else None

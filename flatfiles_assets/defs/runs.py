@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from flatfiles_assets.defs.instance.home import instance_environment, open_instance
 from flatfiles_assets.defs.partitions import key_ranges
+from flatfiles_assets.defs.range_requests import range_tags
 from flatfiles_assets.defs.step_errors import shown_message
 from flatfiles_assets.errors import InvalidArgument
 
@@ -84,7 +84,7 @@ def run_ranges(
             result = job.execute_in_process(
                 instance=instance,
                 run_config=run_config,
-                tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last},
+                tags=range_tags(first, last),
                 raise_on_error=False,
             )
             yield RangeRun(result.run_id, first, last, result.success, _failure_message(result))

@@ -11,14 +11,14 @@ import datetime as dt
 from collections.abc import Iterable
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from flatfiles_assets import calendars
 from flatfiles_assets.datasets import NEW_YORK, Dataset
 from flatfiles_assets.defs.cache_verification import verify_cache
-from flatfiles_assets.defs.keys import market_key, raw_key
+from flatfiles_assets.defs.keys import RUN_FEED_TAG, WHY_TAG, market_key, raw_key
 from flatfiles_assets.defs.partitions import dataset_partitions, key_ranges
 from flatfiles_assets.defs.partitions_under_way import RunCoverage
+from flatfiles_assets.defs.range_requests import range_request
 from flatfiles_assets.defs.resources import FlatFilesS3Resource, WarehouseResource
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.errors import FlatFilesError
@@ -122,12 +122,9 @@ def _statuses(
 
 
 def _request(dataset: Dataset, first: str, last: str, now: dt.datetime) -> dg.RunRequest:
-    return dg.RunRequest(
+    return range_request(
+        first,
+        last,
         run_key=f"{now.isoformat()}:{first}:{last}",
-        tags={
-            ASSET_PARTITION_RANGE_START_TAG: first,
-            ASSET_PARTITION_RANGE_END_TAG: last,
-            "flatfiles/feed": dataset.name,
-            "flatfiles/why": "catch-up",
-        },
+        tags={RUN_FEED_TAG: dataset.name, WHY_TAG: "catch-up"},
     )

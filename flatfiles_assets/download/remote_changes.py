@@ -143,7 +143,7 @@ def reason_to_fetch(
         return "new"
     if is_current(entry, item):
         # Whoever reads the file may call it corrupt again: not more often than once a day.
-        damaged = entry.state == "corrupt" and _has_rested(entry.fetched_at, _DAMAGED_RETRY, now)
+        damaged = entry.state == "corrupt" and has_rested(entry.fetched_at, _DAMAGED_RETRY, now)
         return "damaged" if damaged else None
     if entry.state == "downloaded":
         return "replaced"
@@ -211,10 +211,10 @@ def _is_due(
     if item.last_modified > attempted_at and failures <= _MOST_QUICK_RETRIES:
         return True
     if entry.state not in ("corrupt", "not_entitled"):
-        return _has_rested(attempted_at, retry_delay(failures), now)
+        return has_rested(attempted_at, retry_delay(failures), now)
     if item.last_modified > attempted_at - CLOCK_SLACK:
-        return _has_rested(attempted_at, max(CLOCK_SLACK, retry_delay(failures)), now)
-    return entry.state == "corrupt" and _has_rested(attempted_at, SETTLED_RETRY, now)
+        return has_rested(attempted_at, max(CLOCK_SLACK, retry_delay(failures)), now)
+    return entry.state == "corrupt" and has_rested(attempted_at, SETTLED_RETRY, now)
 
 
 def _denied_that_are_due(
@@ -240,12 +240,13 @@ def _denied_that_are_due(
         probe = month not in probed
         probed.add(month)
         opened = month in fetched_at and fetched_at[month] > entry.attempted_at
-        if opened or (probe and _has_rested(entry.attempted_at, SETTLED_RETRY, now)):
+        if opened or (probe and has_rested(entry.attempted_at, SETTLED_RETRY, now)):
             due.add(session)
     return due
 
 
-def _has_rested(since: dt.datetime | None, rest: dt.timedelta, now: dt.datetime) -> bool:
+def has_rested(since: dt.datetime | None, rest: dt.timedelta, now: dt.datetime) -> bool:
+    """Whether a rest is over; one that began in the future, before a clock was set back, is."""
     return since is None or not dt.timedelta(0) <= now - since < rest
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
+from flatfiles_assets.defs.dagster_internals.partition_metadata import add_partition_metadata
 from flatfiles_assets.errors import FlatFilesError
 
 
@@ -56,7 +56,7 @@ class RangeReport:
             self.record(context)
             raise self._failure()
         for asset_key in self._asset_keys:
-            _add_metadata(context, asset_key, self._materialized[asset_key])
+            add_partition_metadata(context, asset_key, self._materialized[asset_key])
             yield dg.MaterializeResult(asset_key=asset_key)
 
     def record(self, context: dg.AssetExecutionContext) -> None:
@@ -94,22 +94,3 @@ class RangeReport:
             },
             allow_retries=False,
         )
-
-
-def _add_metadata(
-    context: dg.AssetExecutionContext, asset_key: dg.AssetKey, by_partition: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """`context.add_asset_metadata` for many partitions of the run.
-
-    The public method lists the run's whole range again for each partition, to see whether it is in
-    it, and copies all metadata there is to add one: a millisecond or two each, most of what a year of
-    metadata costs. Here both are done once.
-    """
-    strangers = by_partition.keys() - set(context.partition_keys)
-    if strangers:
-        raise ValueError(f"not partitions of this run: {', '.join(sorted(strangers))}")
-    step = context.get_step_execution_context()
-    collected = dict(step._metadata_accumulator.per_output_metadata)  # noqa: SLF001
-    for partition, metadata in by_partition.items():
-        collected[AssetMetadataHandle(asset_key=asset_key, partition_key=partition)] = metadata
-    step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=collected)  # noqa: SLF001

@@ -12,12 +12,12 @@ from collections.abc import Collection, Iterable
 from typing import Any, cast
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import (
+
+from flatfiles_assets.defs.checks.verdicts import Verdict
+from flatfiles_assets.defs.dagster_internals.check_records import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
 )
-
-from flatfiles_assets.defs.checks.verdicts import Verdict
 
 _MOST_SHOWN = 50
 # More are counted, but not kept in view: such a feed needs its history looked at, not a list.

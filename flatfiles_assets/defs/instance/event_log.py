@@ -22,18 +22,20 @@ from typing import Any
 
 import sqlalchemy
 from dagster import DagsterEventType, EventLogEntry, Field, IntSource, StringSource
-from dagster._config.config_schema import UserConfigSchema
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
-from dagster._core.definitions.partitions.subset import DefaultPartitionsSubset
-from dagster._core.events import EVENT_TYPE_TO_PIPELINE_RUN_STATUS
-from dagster._core.storage.dagster_run import FINISHED_STATUSES
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from dagster._serdes import ConfigurableClassData
 from sqlalchemy.pool import NullPool
 
+from flatfiles_assets.defs.dagster_internals.event_log import (
+    EVENT_TYPE_TO_PIPELINE_RUN_STATUS,
+    INDEX_SHARD_NAME,
+    SQLITE_BUSY_TIMEOUT_SECONDS,
+    AssetCheckEvaluationPlanned,
+    ConfigurableClassData,
+    DefaultPartitionsSubset,
+    SqlEventLogStorageTable,
+    SqliteEventLogStorage,
+    UserConfigSchema,
+)
+from flatfiles_assets.defs.dagster_internals.run_statuses import FINISHED_STATUSES
 from flatfiles_assets.defs.instance.liveness import RunLocks
 
 EVENT_BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"

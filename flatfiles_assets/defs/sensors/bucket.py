@@ -10,20 +10,19 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from flatfiles_assets.defs.keys import market_directory_key, raw_directory_key
+from flatfiles_assets.defs.dagster_internals.run_statuses import NOT_FINISHED_STATUSES
+from flatfiles_assets.defs.keys import DIRECTORY_TAG, market_directory_key, raw_directory_key
 from flatfiles_assets.defs.partitions import HISTORICAL_YEARS
-from flatfiles_assets.defs.partitions_under_way import DIGEST_TAG, RunCoverage
+from flatfiles_assets.defs.partitions_under_way import RunCoverage
 from flatfiles_assets.defs.resources import MinIOS3Resource
 from flatfiles_assets.defs.sensors.cursor import SyncCursor, tick_seconds
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.listing import RemoteObject, list_with
-from flatfiles_assets.download.remote_changes import fingerprint, reason_to_fetch, retry_delay
+from flatfiles_assets.download.remote_changes import fingerprint, reason_to_fetch
 from flatfiles_assets.download.retries import RetryPolicy
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.minio_data_downloader import DIRECTORIES
@@ -163,19 +162,14 @@ class _Bucket:
     def request(
         self,
         fingerprints: Iterable[str],
-        tags: Mapping[str, str],
-        assets: list[dg.AssetKey] | None = None,
+        *,
+        bounds: tuple[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        assets: Sequence[dg.AssetKey] | None = None,
     ) -> dg.RunRequest | None:
         """One run for some changes; None while an earlier one for the same is too recent a failure."""
         digest = hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()[:32]
-        ended, ended_at = self._coverage.runs_since(digest)
-        if ended_at and dt.timedelta(0) <= self._now - ended_at < retry_delay(ended):
-            return None
-        return dg.RunRequest(
-            run_key=f"{self._job_name}:{digest}:{ended}",
-            tags={DIGEST_TAG: digest, **tags},
-            asset_selection=assets,
-        )
+        return self._coverage.request(digest, self._now, bounds=bounds, tags=tags, assets=assets)
 
 
 def _historical_requests(bucket: _Bucket) -> Iterable[dg.RunRequest]:
@@ -187,10 +181,9 @@ def _historical_requests(bucket: _Bucket) -> Iterable[dg.RunRequest]:
         # One run a year: a run's failure then names one archive, and the other years are not repeated.
         if not isinstance(wanted, Wanted) or any(first <= year <= last for first, last in under_way):
             continue
-        if changed := bucket.changed([wanted]):
-            tags = {ASSET_PARTITION_RANGE_START_TAG: year, ASSET_PARTITION_RANGE_END_TAG: year}
-            if request := bucket.request(changed, tags):
-                yield request
+        changed = bucket.changed([wanted])
+        if changed and (request := bucket.request(changed, bounds=(year, year))):
+            yield request
 
 
 def _directory_requests(bucket: _Bucket) -> Iterable[dg.RunRequest]:
@@ -200,5 +193,5 @@ def _directory_requests(bucket: _Bucket) -> Iterable[dg.RunRequest]:
         raw = raw_directory_key(directory)
         if changed and not bucket.is_asset_under_way(raw):
             assets = [raw, market_directory_key(directory)]
-            if request := bucket.request(changed, {"flatfiles/directory": directory}, assets):
+            if request := bucket.request(changed, tags={DIRECTORY_TAG: directory}, assets=assets):
                 yield request

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from flatfiles_assets import calendars
 from flatfiles_assets.datasets import NEW_YORK, Dataset
+from flatfiles_assets.download.remote_changes import has_rested
 from flatfiles_assets.settings import load_settings
 
 SWEEP_INTERVAL = dt.timedelta(days=7)
@@ -70,11 +71,11 @@ class SyncCursor:
 
     def is_poll_due(self, interval: dt.timedelta, now: dt.datetime) -> bool:
         """Whether the recent months are to be listed."""
-        return _has_passed(self.polled_at, interval, now)
+        return has_rested(self.polled_at, interval, now)
 
     def is_sweep_due(self, now: dt.datetime) -> bool:
         """Whether all years are to be listed, or the sweep under way to be continued."""
-        return self.next_year is not None or _has_passed(self.swept_at, SWEEP_INTERVAL, now)
+        return self.next_year is not None or has_rested(self.swept_at, SWEEP_INTERVAL, now)
 
 
 def tick_seconds() -> int:
@@ -109,7 +110,3 @@ def _time(text: object) -> dt.datetime | None:
         return None
     parsed = dt.datetime.fromisoformat(text)
     return parsed if parsed.tzinfo else None
-
-
-def _has_passed(since: dt.datetime | None, interval: dt.timedelta, now: dt.datetime) -> bool:
-    return since is None or not dt.timedelta(0) <= now - since < interval

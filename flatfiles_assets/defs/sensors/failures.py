@@ -16,13 +16,9 @@ from typing import Any, Protocol
 
 import dagster as dg
 import stamina
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
 from pydantic import SecretStr
 
+from flatfiles_assets.defs.range_requests import tagged_range
 from flatfiles_assets.defs.step_errors import shown_message
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
 from flatfiles_assets.settings import load_settings
@@ -257,7 +253,4 @@ def _failed_partitions(event: dg.DagsterEvent) -> dict[str, tuple[str, str]]:
 
 
 def _partitions(tags: Mapping[str, str]) -> tuple[str, ...]:
-    if PARTITION_NAME_TAG in tags:
-        return (tags[PARTITION_NAME_TAG],)
-    bounds = (tags.get(ASSET_PARTITION_RANGE_START_TAG), tags.get(ASSET_PARTITION_RANGE_END_TAG))
-    return tuple(bound for bound in bounds if bound)
+    return tuple(dict.fromkeys(tagged_range(tags) or ()))

@@ -19,12 +19,11 @@ import time
 from collections.abc import Callable, Iterable
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from flatfiles_assets.datasets import Dataset
-from flatfiles_assets.defs.keys import market_key, raw_key
+from flatfiles_assets.defs.keys import RUN_FEED_TAG, WHY_TAG, market_key, raw_key
 from flatfiles_assets.defs.partitions import dataset_partitions
-from flatfiles_assets.defs.partitions_under_way import DIGEST_TAG, RunCoverage, unrecorded_sessions
+from flatfiles_assets.defs.partitions_under_way import RunCoverage, unrecorded_sessions
 from flatfiles_assets.defs.resources import FlatFilesS3Resource, WarehouseResource
 from flatfiles_assets.defs.sensors.bucket import build_bucket_sensors
 from flatfiles_assets.defs.sensors.cursor import SyncCursor, poll_interval, recent_months, tick_seconds
@@ -35,10 +34,8 @@ from flatfiles_assets.download.listing import RemoteObject, list_with
 from flatfiles_assets.download.remote_changes import (
     Change,
     Comparison,
-    Range,
     compare,
     plan_ranges,
-    retry_delay,
 )
 from flatfiles_assets.download.retries import RetryPolicy
 from flatfiles_assets.download.s3_catalog import S3Catalog
@@ -275,27 +272,17 @@ def _requests(
     for found in ranges:
         if len(requests) >= room:
             postponed += len(found.changes)
-        elif request := _request(dataset, found, coverage, now):
+        elif request := coverage.request(
+            found.digest,
+            now,
+            bounds=(found.first.isoformat(), found.last.isoformat()),
+            tags={
+                RUN_FEED_TAG: dataset.name,
+                WHY_TAG: ", ".join(sorted({change.why for change in found.changes})),
+            },
+        ):
             requests.append(request)
     return requests, postponed
-
-
-def _request(dataset: Dataset, found: Range, coverage: RunCoverage, now: dt.datetime) -> dg.RunRequest | None:
-    """The run of a range; None while an earlier run for the same work is too recent a failure."""
-    ended, ended_at = coverage.runs_since(found.digest)
-    if ended_at and dt.timedelta(0) <= now - ended_at < retry_delay(ended):
-        return None
-    return dg.RunRequest(
-        # A run that ended without having touched the ledger may be repeated, later, under a new key.
-        run_key=f"{dataset.name}:{found.digest}:{ended}",
-        tags={
-            ASSET_PARTITION_RANGE_START_TAG: found.first.isoformat(),
-            ASSET_PARTITION_RANGE_END_TAG: found.last.isoformat(),
-            DIGEST_TAG: found.digest,
-            "flatfiles/feed": dataset.name,
-            "flatfiles/why": ", ".join(sorted({change.why for change in found.changes})),
-        },
-    )
 
 
 def _nothing_to_do(comparison: Comparison, postponed: int, tick: _Tick) -> str:

@@ -12,11 +12,11 @@ import bisect
 from collections.abc import Collection, Iterable, Sequence
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from flatfiles_assets.defs.assets.daily_prices import daily_prices_partitions
 from flatfiles_assets.defs.keys import DAILY_PRICES_KEY, algorithm_key
 from flatfiles_assets.defs.partitions import key_ranges
+from flatfiles_assets.defs.range_requests import range_request
 from flatfiles_assets.defs.sensors.cursor import tick_seconds
 from flatfiles_assets.warehouse.features import ALGORITHMS
 
@@ -83,10 +83,8 @@ def _requests(key: dg.AssetKey, wanted: Iterable[str], last_event: int) -> list[
         daily_prices_partitions(), wanted, longest=_MOST_SESSIONS_PER_RUN, bridge=_BRIDGE_SESSIONS
     )
     return [
-        dg.RunRequest(
-            run_key=f"{key.to_user_string()}:{first}:{last}:{last_event}",
-            asset_selection=[key],
-            tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last},
+        range_request(
+            first, last, run_key=f"{key.to_user_string()}:{first}:{last}:{last_event}", assets=[key]
         )
         for first, last in ranges
     ]

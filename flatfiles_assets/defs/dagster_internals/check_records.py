@@ -1,0 +1,9 @@
+"""What Dagster stores of a check's evaluation."""
+
+# Not exported: the history of a check is read from the event log storage, which answers in these.
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
+
+__all__ = ["AssetCheckExecutionRecord", "AssetCheckExecutionRecordStatus"]

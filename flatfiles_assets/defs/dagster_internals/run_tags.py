@@ -1,0 +1,14 @@
+"""The tags by which Dagster says which partitions a run is about.
+
+A request for one partition has a public argument; a run over a range has only tags, which the UI and
+Dagster's own backfills set as well. `range_requests.py` writes and reads them.
+"""
+
+# Not exported: `dg.RunRequest` takes one partition key; these two say a range, the third one partition.
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+
+__all__ = ["ASSET_PARTITION_RANGE_END_TAG", "ASSET_PARTITION_RANGE_START_TAG", "PARTITION_NAME_TAG"]
