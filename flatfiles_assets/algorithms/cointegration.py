@@ -32,7 +32,7 @@ import numpy.typing as npt
 from flatfiles_assets.algorithms.augmented_dickey_fuller import adf_statistics
 from flatfiles_assets.algorithms.mackinnon import p_values
 from flatfiles_assets.algorithms.mean_reversion import half_life_sessions
-from flatfiles_assets.algorithms.panel import FloatArray
+from flatfiles_assets.algorithms.panel import SAME_PRICE, FloatArray
 
 #: Fewest observations for which the regression with the most lags has more rows than regressors.
 MIN_OBSERVATIONS = 22
@@ -103,7 +103,9 @@ def _complete_pairs(y: FloatArray, x: FloatArray) -> dict[str, FloatArray]:
     """Statistics of pairs without gaps; both of shape (n_pairs, n_observations)."""
     y_mean, x_mean = y.mean(axis=1, keepdims=True), x.mean(axis=1, keepdims=True)
     y_centred, x_centred = y - y_mean, x - x_mean
-    moving = (np.ptp(y, axis=1) > 0) & (np.ptp(x, axis=1) > 0)
+    moving = (np.ptp(y, axis=1) > SAME_PRICE * abs(y_mean[:, 0])) & (
+        np.ptp(x, axis=1) > SAME_PRICE * abs(x_mean[:, 0])
+    )
     y_squares, x_squares = _dot(y_centred, y_centred), _dot(x_centred, x_centred)
     with np.errstate(divide="ignore", invalid="ignore"):
         hedge = np.where(moving, _dot(x_centred, y_centred) / x_squares, np.nan)

@@ -3,7 +3,8 @@
 Here: `compute` and the columns of `algorithm/mean_reversion`. Not here: reading or writing tables.
 
 Definitions, at session t, with C the close in the terms of t (adjusted for the events known at t,
-gaps of up to `panel.MAX_GAP_SESSIONS` sessions carried forward):
+gaps of up to `panel.MAX_GAP_SESSIONS` sessions carried forward; whatever looks back over a longer
+one is null, and two prices that differ by `panel.SAME_PRICE` at most are equal):
 
 - ``sma_20``, ``std_20``: mean and population standard deviation of the last 20 closes.
 - ``zscore_20``: (C - sma) / std; null where the 20 closes are equal.
@@ -32,6 +33,7 @@ import pyarrow as pa
 from flatfiles_assets.algorithms.columns import ADJUSTMENT, TICKER, feature
 from flatfiles_assets.algorithms.panel import (
     MAX_GAP_SESSIONS,
+    SAME_PRICE,
     Block,
     BoolArray,
     FloatArray,
@@ -145,6 +147,7 @@ def _block_features(block: Block, parameters: MeanReversionParameters) -> dict[s
     now = close[LOOKBACK_SESSIONS:]
     sma, squares = rolling_moments(last(close, BAND_SESSIONS), BAND_SESSIONS)
     std = np.sqrt(squares / BAND_SESSIONS)
+    std[std <= SAME_PRICE * sma] = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         zscore = np.where(std > 0, (now - sma) / std, np.nan)
     width = parameters.band_stds
@@ -158,14 +161,15 @@ def _block_features(block: Block, parameters: MeanReversionParameters) -> dict[s
         "rsi_14": last(_rsi(close), 1),
     }
     for k in REVERSAL_SESSIONS:
-        features[f"reversal_{k}"] = 1.0 - now / close[LOOKBACK_SESSIONS - k : len(close) - k]
+        features[f"reversal_{k}"] = block.null_over_gaps(
+            1.0 - now / close[LOOKBACK_SESSIONS - k : len(close) - k], k
+        )
     recent = last(close, HALF_LIFE_SESSIONS)
     slope = rolling_regression_slope(recent[:-1], recent[1:], HALF_LIFE_SESSIONS - 1)
     features["half_life_sessions"] = half_life_sessions(slope)
     carried = (close > 0) & ~block.has_bar
-    features["filled_sessions"] = rolling_sum(
-        last(carried.astype(np.float64), _FILLED_SESSIONS), _FILLED_SESSIONS
-    )
+    filled = rolling_sum(last(carried.astype(np.float64), _FILLED_SESSIONS), _FILLED_SESSIONS)
+    features["filled_sessions"] = block.null_over_gaps(filled, _FILLED_SESSIONS - 1)
     return features
 
 
@@ -180,7 +184,8 @@ def _rsi(close: FloatArray) -> FloatArray:
     """RSI of every row that has `_RSI_MEMORY_SESSIONS` + 14 rows before it; the rows end together."""
     change = np.diff(close, axis=0)
     known = ~np.isnan(change)
-    gain, loss = np.where(change > 0, change, 0.0), np.where(change < 0, -change, 0.0)
+    least = SAME_PRICE * close[1:]
+    gain, loss = np.where(change > least, change, 0.0), np.where(change < -least, -change, 0.0)
     starts = known.copy()
     starts[1:] &= ~known[:-1]
     gain, loss = _seeded(gain, known, starts), _seeded(loss, known, starts)

@@ -3,7 +3,8 @@
 Here: `compute` and the columns of `algorithm/momentum`. Not here: reading prices or writing tables.
 
 Definitions, at session t, with C the close adjusted for the events known at t (gaps of up to
-`panel.MAX_GAP_SESSIONS` sessions carried forward), k counted in sessions:
+`panel.MAX_GAP_SESSIONS` sessions carried forward), k counted in sessions. Whatever looks back over a
+longer gap is null: that may be another company.
 
 - ``return_k``: C(t) / C(t-k) - 1, where both closes exist.
 - ``momentum_12_1``: C(t-21) / C(t-252) - 1. Kenneth French's requirements for a stock in his
@@ -12,7 +13,7 @@ Definitions, at session t, with C the close adjusted for the events known at t (
   (https://mba.tuck.dartmouth.edu/pages/faculty/ken.french/Data_Library/det_mom_factor.html).
   In sessions: closes at t-252, at t-42 and t-21 (the return of the month skipped to), and a bar at t.
 - ``volatility_k``: sample standard deviation of the last k daily returns, all of which must exist,
-  times the square root of 252.
+  times the square root of 252; 0 where all of them are rounding (`panel.SAME_PRICE`).
 - ``volatility_scaled_momentum``: ``momentum_12_1 / volatility_63``; null at zero volatility.
 - ``dollar_volume_21``: mean over 21 sessions of published close times published volume, a session
   without a bar counting 0. No adjustment changes it.
@@ -31,6 +32,7 @@ import pyarrow as pa
 from flatfiles_assets.algorithms.columns import ADJUSTMENT, TICKER, feature
 from flatfiles_assets.algorithms.panel import (
     MAX_GAP_SESSIONS,
+    SAME_PRICE,
     Block,
     BoolArray,
     FloatArray,
@@ -136,14 +138,17 @@ def _block_features(block: Block) -> dict[str, FloatArray]:
     def back(k: int) -> FloatArray:
         return close[LOOKBACK_SESSIONS - k : LOOKBACK_SESSIONS - k + n_out]
 
-    features = {f"return_{k}": back(0) / back(k) - 1.0 for k in RETURN_SESSIONS}
-    momentum = back(_MONTH) / back(_YEAR) - 1.0
+    features = {f"return_{k}": block.null_over_gaps(back(0) / back(k) - 1.0, k) for k in RETURN_SESSIONS}
+    momentum = block.null_over_gaps(back(_MONTH) / back(_YEAR) - 1.0, _YEAR)
     momentum[np.isnan(back(2 * _MONTH))] = np.nan
     features["momentum_12_1"] = momentum
     daily = close[1:] / close[:-1] - 1.0
     for k in VOLATILITY_SESSIONS:
         _, squares = rolling_moments(daily[len(daily) - n_out - k + 1 :], k)
-        features[f"volatility_{k}"] = np.sqrt(squares / (k - 1)) * np.sqrt(SESSIONS_PER_YEAR)
+        deviation = np.sqrt(squares / (k - 1))
+        # Returns are relative, so that this is the relative difference of the prices.
+        deviation[deviation <= SAME_PRICE] = 0.0
+        features[f"volatility_{k}"] = deviation * np.sqrt(SESSIONS_PER_YEAR)
     volatility = features["volatility_63"]
     features["volatility_scaled_momentum"] = np.divide(
         momentum, volatility, out=np.full_like(momentum, np.nan), where=volatility > 0
@@ -153,7 +158,8 @@ def _block_features(block: Block) -> dict[str, FloatArray]:
     year = slice(len(close) - n_out - _YEAR + 1, None)
     bars = rolling_sum(block.has_bar[year].astype(np.float64), _YEAR)
     known = rolling_sum((close[year] > 0).astype(np.float64), _YEAR)
-    return {**features, "bars": bars, "filled_sessions": known - bars}
+    filled = block.null_over_gaps(known - bars, _YEAR - 1)
+    return {**features, "bars": bars, "filled_sessions": filled}
 
 
 def rank_rows(values: FloatArray, members: BoolArray) -> tuple[FloatArray, FloatArray]:

@@ -6,7 +6,8 @@ test itself (`cointegration`), reading prices or writing tables.
 At each session, with what was known then:
 
 1. Universe: the `universe_size` symbols of largest mean published dollar volume over 21 sessions,
-   among those with a bar that session and at least `min_observations` bars in the last 252.
+   among those with a bar that session, at least `min_observations` bars in the last 252, and no gap
+   of more than `panel.MAX_GAP_SESSIONS` among these: before it the symbol may be another company's.
 2. Correlation of daily returns over the last 252, each pair on the sessions on which both have one.
 3. Candidates: pairs with a correlation of at least `min_correlation`.
 4. For candidates, both ways round, `cointegration.engle_granger` on the last 252 closes in the terms
@@ -26,7 +27,14 @@ import pyarrow as pa
 
 from flatfiles_assets.algorithms.cointegration import MIN_OBSERVATIONS, engle_granger
 from flatfiles_assets.algorithms.columns import ADJUSTMENT, feature
-from flatfiles_assets.algorithms.panel import FloatArray, PricePanel, blocks, price_level
+from flatfiles_assets.algorithms.panel import (
+    MAX_GAP_SESSIONS,
+    SAME_PRICE,
+    FloatArray,
+    PricePanel,
+    blocks,
+    price_level,
+)
 from flatfiles_assets.algorithms.rolling import rolling_sum
 from flatfiles_assets.datasets import TRADE_DATE, Column
 from flatfiles_assets.errors import InvalidArgument
@@ -34,8 +42,8 @@ from flatfiles_assets.errors import InvalidArgument
 WINDOW_SESSIONS = 252
 _LIQUIDITY_SESSIONS = 21
 
-#: A window of returns needs the close before it.
-LOOKBACK_SESSIONS = WINDOW_SESSIONS
+#: A window of returns needs the close before it, and a gap that reaches into it is told by its begin.
+LOOKBACK_SESSIONS = WINDOW_SESSIONS + MAX_GAP_SESSIONS
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -127,13 +135,18 @@ def compute(
 
 
 def _liquidity(panel: PricePanel, rows: slice) -> tuple[FloatArray, FloatArray]:
-    """Mean dollar volume, NaN without a full window, and the number of bars in the last 252."""
+    """Mean dollar volume, NaN without a full window, and the number of bars in the last 252.
+
+    Bars are NaN where the window holds a long gap.
+    """
     shape = (rows.stop - rows.start, len(panel.symbols))
     liquidity, bars = np.empty(shape), np.empty(shape)
     for block in blocks(panel, rows, LOOKBACK_SESSIONS):
         dollars = block.dollar_volume[LOOKBACK_SESSIONS - _LIQUIDITY_SESSIONS + 1 :]
         liquidity[:, block.columns] = rolling_sum(dollars, _LIQUIDITY_SESSIONS) / _LIQUIDITY_SESSIONS
-        bars[:, block.columns] = rolling_sum(block.has_bar[1:].astype(np.float64), WINDOW_SESSIONS)
+        seen = block.has_bar[LOOKBACK_SESSIONS - WINDOW_SESSIONS + 1 :].astype(np.float64)
+        counted = rolling_sum(seen, WINDOW_SESSIONS)
+        bars[:, block.columns] = block.null_over_gaps(counted, WINDOW_SESSIONS)
     return liquidity, bars
 
 
@@ -187,6 +200,6 @@ def correlation_matrix(returns: FloatArray, min_observations: int = 2) -> FloatA
         correlation: FloatArray = products / np.sqrt(squares * squares.T)
     # What rounding leaves of a constant column would correlate with anything.
     low, high = (np.where(present, returns, fill) for fill in (np.inf, -np.inf))
-    constant = low.min(axis=0, initial=np.inf) >= high.max(axis=0, initial=-np.inf)
+    constant = low.min(axis=0, initial=np.inf) + SAME_PRICE >= high.max(axis=0, initial=-np.inf)
     correlation[(counts < min_observations) | constant | constant[:, None]] = np.nan
     return np.clip(correlation, -1.0, 1.0)

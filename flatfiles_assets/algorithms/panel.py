@@ -1,14 +1,13 @@
 """Prices as a matrix, sessions down and symbols across: the one input of every algorithm.
 
-Here: `PricePanel`, its making from a long Arrow table, the filling of gaps, and the way back to a
-long table. Not here: corporate actions (`adjustments`), features (`momentum`, `mean_reversion`,
+Here: `PricePanel`, its making from a long Arrow table, windows over short gaps, and the way back to
+a long table. Not here: corporate actions (`adjustments`), features (`momentum`, `mean_reversion`,
 `pairs_trading`), reading from the warehouse (`warehouse`).
 
 Gaps and time. Whether a missing bar is a gap or the end of a history is known only later, so no
 feature row is ever made for a session without a bar. A row that does exist may look back over
-gaps with closes carried forward (`carry_closes`), which uses the past alone. `fill_gaps` is for
-people who want a complete matrix: it looks at later bars to tell a gap from an end, and flags
-what it filled.
+short gaps with closes carried forward (`carry_closes`), which uses the past alone. A gap of more
+than `MAX_GAP_SESSIONS` ends a series: no value is made from bars on both sides of it (`long_gaps`).
 """
 
 from __future__ import annotations
@@ -37,6 +36,11 @@ Adjustment = Literal["none", "splits", "total_return"]
 #: value reaches, which makes a session computed alone equal to the same session of a long run.
 MAX_GAP_SESSIONS = 10
 
+#: Relative difference up to which two prices are the same. Adjusting multiplies and divides prices, so
+#: one that stood still over a 1:3 split differs in its last digits, and those must not become a
+#: volatility that something is divided by.
+SAME_PRICE = 1e-12
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PricePanel:
@@ -49,7 +53,6 @@ class PricePanel:
         symbols: Symbols in column order.
         close: Last price, USD, float64, times `price_factor`.
         volume: Shares, float64, times `volume_factor`.
-        filled: True where a bar was carried into a gap and is not the vendor's.
         open: First price, as `close`; None where the source had no such column. So `high`, `low`.
         high: Highest price.
         low: Lowest price.
@@ -62,7 +65,6 @@ class PricePanel:
     symbols: tuple[str, ...]
     close: FloatArray
     volume: FloatArray
-    filled: BoolArray
     open: FloatArray | None = None
     high: FloatArray | None = None
     low: FloatArray | None = None
@@ -72,9 +74,9 @@ class PricePanel:
 
     @property
     def has_bar(self) -> BoolArray:
-        """True where the vendor published a bar with a usable (positive) close."""
+        """True where there is a bar with a usable (positive) close."""
         # The comparison is false for NaN.
-        return (self.close > 0) & ~self.filled
+        return self.close > 0
 
     @classmethod
     def from_arrow(
@@ -119,8 +121,7 @@ class PricePanel:
 
         present = set(table.column_names)
         opens, highs, lows = (matrix(name) if name in present else None for name in ("open", "high", "low"))
-        filled = np.zeros(shape, dtype=np.bool_)
-        return cls(days, names, matrix("close"), matrix("volume"), filled, opens, highs, lows)
+        return cls(days, names, matrix("close"), matrix("volume"), opens, highs, lows)
 
     def rows_between(self, first_session: dt.date, last_session: dt.date) -> slice:
         """The rows from first to last, both included.
@@ -197,30 +198,23 @@ def _last_true_row(mask: BoolArray) -> npt.NDArray[np.int64]:
     return np.maximum.accumulate(rows, axis=0)
 
 
-def fill_gaps(panel: PricePanel, limit: int = MAX_GAP_SESSIONS) -> PricePanel:
-    """The panel with the gaps between a symbol's bars filled and flagged.
+def long_gaps(known: BoolArray) -> npt.NDArray[np.int32] | None:
+    """How many gaps too long to be carried have begun at or above each row; shape as `known`.
 
-    A filled bar has the last close as all its prices and no volume. Nothing is filled before a
-    symbol's first bar or after its last, nor beyond `limit` sessions into a gap. To tell a gap from
-    an end this looks at later bars; features do not use it (see the module's text).
+    A window of rows holds such a gap where the number at its last row is not that at its first.
+
+    Args:
+        known: True where there is a close, carried ones included.
+
+    Returns:
+        The running numbers; None where there is no such gap at all, which is the usual case.
     """
-    present = panel.close > 0
-    has_later_bar = np.logical_or.accumulate(present[::-1], axis=0)[::-1]
-    carried = carry_closes(panel.close, limit)
-    gaps = ~present & has_later_bar & (carried > 0)
-
-    def fill(prices: FloatArray | None) -> FloatArray | None:
-        return None if prices is None else np.where(gaps, carried, prices)
-
-    return dataclasses.replace(
-        panel,
-        open=fill(panel.open),
-        high=fill(panel.high),
-        low=fill(panel.low),
-        close=np.where(gaps, carried, panel.close),
-        volume=np.where(gaps, 0.0, panel.volume),
-        filled=panel.filled | gaps,
-    )
+    begins = known[:-1] & ~known[1:]
+    if not begins.any():
+        return None
+    numbers = np.zeros(known.shape, dtype=np.int32)
+    np.cumsum(begins, axis=0, dtype=np.int32, out=numbers[1:])
+    return numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,12 +226,21 @@ class Block:
         close: Closes, gaps carried; shape (lookback + n_rows, n_block); NaN before the panel.
         has_bar: True where the vendor published a bar; shape as `close`.
         dollar_volume: Published close times published volume, 0 in gaps; shape as `close`.
+        gaps: From `long_gaps`.
     """
 
     columns: slice
     close: FloatArray
     has_bar: BoolArray
     dollar_volume: FloatArray
+    gaps: npt.NDArray[np.int32] | None
+
+    def null_over_gaps(self, values: FloatArray, window: int) -> FloatArray:
+        """The values of the last rows, NaN where a long gap is within `window` rows before; in place."""
+        if self.gaps is not None:
+            now, before = len(self.gaps) - len(values), len(self.gaps) - len(values) - window
+            values[self.gaps[now:] != self.gaps[before : before + len(values)]] = np.nan
+        return values
 
 
 # Small enough that a handful of a block's matrices stay in a processor's second-level cache.
@@ -264,7 +267,7 @@ def blocks(panel: PricePanel, rows: slice, lookback: int) -> Iterator[Block]:
             if factor is not None:
                 dollars /= _padded(factor[window], padding, 1.0)
         dollars = np.where(seen, dollars, np.where(close > 0, 0.0, np.nan))
-        yield Block(columns, close, seen, dollars)
+        yield Block(columns, close, seen, dollars, long_gaps(close > 0))
 
 
 def _padded(values: npt.NDArray[_Scalar], rows: int, value: float) -> npt.NDArray[_Scalar]:

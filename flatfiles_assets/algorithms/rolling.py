@@ -23,7 +23,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from flatfiles_assets.algorithms.panel import BoolArray, FloatArray
+from flatfiles_assets.algorithms.panel import SAME_PRICE, BoolArray, FloatArray
 
 _State = tuple[FloatArray, ...]
 # (state of the older part, its rows, state of the newer part, its rows) -> state of both.
@@ -69,12 +69,11 @@ def _merge_moments(older: _State, m: int, newer: _State, n: int) -> _State:
 
 
 def rolling_regression_slope(x: FloatArray, y: FloatArray, window: int) -> FloatArray:
-    """Slope of the least-squares line of y on x, with an intercept; NaN or infinite where x is constant."""
+    """Slope of the least-squares line of y on x, with an intercept; NaN where x is constant."""
     zeros = np.zeros_like(x)
-    _, _, squares, products = _fold((x, y, zeros, zeros), window, _merge_comoments)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slope: FloatArray = products / squares
-    return slope
+    total, _, squares, products = _fold((x, y, zeros, zeros), window, _merge_comoments)
+    moves = squares > (SAME_PRICE * total) ** 2 / window
+    return np.divide(products, squares, out=np.full_like(squares, np.nan), where=moves)
 
 
 def _merge_comoments(older: _State, m: int, newer: _State, n: int) -> _State:

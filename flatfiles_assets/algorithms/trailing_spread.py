@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flatfiles_assets.algorithms.cointegration import MIN_OBSERVATIONS
-from flatfiles_assets.algorithms.panel import FloatArray
+from flatfiles_assets.algorithms.panel import SAME_PRICE, BoolArray, FloatArray, carry_closes, long_gaps
 from flatfiles_assets.algorithms.rolling import rolling_sum
 
 _BATCH_PAIRS = 64
@@ -41,10 +41,12 @@ def trailing_spreads(
         min_observations: Fewest rows of a window on which both have a price.
 
     Returns:
-        Two matrices of shape (n_rows, n_pairs), NaN where there is no value.
+        Two matrices of shape (n_rows, n_pairs), NaN where there is no value, or where the window holds
+        a gap of either symbol of more than `panel.MAX_GAP_SESSIONS`.
     """
     y_column, x_column = np.asarray(dependent, dtype=np.int64), np.asarray(regressor, dtype=np.int64)
     spread, zscore = (np.full((n_rows, len(y_column)), np.nan) for _ in range(2))
+    broken = _gap_within(prices, n_rows, window)
     used = prices[max(len(prices) - n_rows - window + 1, 0) :]
     padding = n_rows + window - 1 - len(used)
     used = np.concatenate([np.full((padding, prices.shape[1]), np.nan), used])
@@ -53,7 +55,20 @@ def trailing_spreads(
         spread[:, batch], zscore[:, batch] = _spreads(
             used[:, y_column[batch]], used[:, x_column[batch]], window, min_observations
         )
+        across = broken[:, y_column[batch]] | broken[:, x_column[batch]]
+        spread[:, batch][across] = np.nan
+        zscore[:, batch][across] = np.nan
     return spread, zscore
+
+
+def _gap_within(prices: FloatArray, n_rows: int, window: int) -> BoolArray:
+    """Whether each window that ends in the last `n_rows` rows holds a long gap of a symbol."""
+    gaps = long_gaps(carry_closes(prices) > 0)
+    if gaps is None:
+        return np.zeros((n_rows, prices.shape[1]), dtype=np.bool_)
+    last = np.arange(len(prices) - n_rows, len(prices))
+    broken: BoolArray = gaps[last] != gaps[np.maximum(last - window + 1, 0)]
+    return broken
 
 
 def _spreads(
@@ -77,6 +92,9 @@ def _spreads(
         now = slice(window - 1, None)
         spread = y[now] - hedge * x[now]
         zscore = (spread - mean) / std
-        tested = both[now] & (count >= min_observations) & (squares_x > 0) & (squares_y > 0)
+        moves = (squares_x > count * (SAME_PRICE * x_origin) ** 2) & (
+            squares_y > count * (SAME_PRICE * y_origin) ** 2
+        )
+        tested = both[now] & (count >= min_observations) & moves
         reliable = tested & (rest / squares_y > _COLLINEAR)
     return np.where(tested, spread, np.nan), np.where(reliable, zscore, np.nan)

@@ -27,7 +27,7 @@ def panel_of(close: np.ndarray, volume: np.ndarray | None = None, symbols=None) 
         volume = np.where(np.isnan(close), np.nan, 1e6)
     days = np.array(sessions_before(len(close)), dtype="datetime64[D]")
     symbols = symbols or tuple(f"S{i:04d}" for i in range(close.shape[1]))
-    return PricePanel(days, symbols, close, np.array(volume), np.zeros(close.shape, dtype=bool))
+    return PricePanel(days, symbols, close, np.array(volume))
 
 
 def random_panel(n_sessions: int, n_symbols: int, seed: int, gaps: float = 0.02) -> PricePanel:
@@ -73,7 +73,7 @@ def rows_until(panel: PricePanel, stop: int) -> PricePanel:
 def rows_of(panel: PricePanel, rows: slice) -> PricePanel:
     cut = {
         name: getattr(panel, name)[rows]
-        for name in ("sessions", "close", "volume", "filled", "price_factor", "volume_factor")
+        for name in ("sessions", "close", "volume", "price_factor", "volume_factor")
         if getattr(panel, name) is not None
     }
     return dataclasses.replace(panel, **cut)

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from flatfiles_assets.algorithms.panel import MAX_GAP_SESSIONS, PricePanel, carry_closes, fill_gaps, to_long
+from flatfiles_assets.algorithms.panel import MAX_GAP_SESSIONS, PricePanel, carry_closes, long_gaps, to_long
 from flatfiles_assets.datasets import TRADE_DATE, Column
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets_tests.algorithms.panels import as_table, panel_of, random_panel, sessions_before
@@ -90,22 +90,16 @@ def test_two_bars_of_one_session_and_symbol_are_refused():
         PricePanel.from_arrow(_long([(days[0], "A", 1.0, 1.0), (days[0], "A", 2.0, 1.0)]), days)
 
 
-def test_nothing_is_filled_before_the_first_or_after_the_last_bar_and_every_fill_is_flagged():
-    panel = panel_of(np.array([NAN, 5.0, NAN, NAN, 6.0, NAN]))
-    filled = fill_gaps(panel)
-    np.testing.assert_array_equal(filled.close[:, 0], [NAN, 5, 5, 5, 6, NAN])
-    np.testing.assert_array_equal(filled.filled[:, 0], [False, False, True, True, False, False])
-    np.testing.assert_array_equal(filled.volume[:, 0], [NAN, 1e6, 0, 0, 1e6, NAN])
-    np.testing.assert_array_equal(filled.has_bar, panel.has_bar)
-    assert np.isnan(panel.close[2, 0])
-
-
-def test_a_gap_is_filled_no_further_than_the_limit():
-    close = np.full(MAX_GAP_SESSIONS + 5, NAN)
-    close[0], close[-1] = 1.0, 2.0
-    filled = fill_gaps(panel_of(close))
-    assert filled.filled.sum() == MAX_GAP_SESSIONS
-    assert np.isnan(filled.close[MAX_GAP_SESSIONS + 1, 0])
+def test_long_gaps_are_counted_from_their_begin_and_short_ones_and_ends_before_are_not():
+    close = np.full((MAX_GAP_SESSIONS + 6, 2), 5.0)
+    close[2 : 3 + MAX_GAP_SESSIONS, 0] = NAN
+    close[:3, 1] = NAN
+    close[5, 1] = NAN
+    counted = long_gaps(carry_closes(close) > 0)
+    assert counted is not None
+    np.testing.assert_array_equal(counted[:, 0], np.arange(len(close)) >= 2 + MAX_GAP_SESSIONS)
+    assert not counted[:, 1].any()
+    assert long_gaps(carry_closes(close[:, 1:]) > 0) is None
 
 
 def test_closes_are_carried_from_the_past_only():
