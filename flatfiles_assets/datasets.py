@@ -19,6 +19,12 @@ from flatfiles_assets.errors import InvalidArgument
 
 CalendarName = Literal["XNYS", "weekdays", "forex", "24/7"]
 
+#: What a value is counted in. A split or dividend changes the terms of prices, and values follow:
+#: ``free`` ones (returns, ratios, ranks, text) are the same in any terms; ``price`` is USD per share and
+#: ``volume`` a number of shares of the row's symbol; of a pair, ``price_y`` is USD per share of y and
+#: ``shares_x_per_y`` shares of x for one of y.
+Terms = Literal["free", "price", "volume", "price_y", "shares_x_per_y"]
+
 NEW_YORK = "America/New_York"
 
 
@@ -33,6 +39,7 @@ class Column:
         stored: False for a column that is only checked, and not kept in the table.
         stored_type: Type in the table, where it differs from `type`.
         optional: True where the vendor leaves the value out of rows that are otherwise good.
+        terms: What its values are counted in.
     """
 
     name: str
@@ -41,6 +48,7 @@ class Column:
     stored: bool = True
     stored_type: pa.DataType | None = None
     optional: bool = False
+    terms: Terms = "free"
 
     @property
     def table_type(self) -> pa.DataType:
@@ -51,11 +59,16 @@ class Column:
 TRADE_DATE = Column("trade_date", pa.date32(), "Session, from the file's key (exchange date)")
 
 _TICKER = Column("ticker", pa.string(), "Symbol as published, case-sensitive")
-_OPEN = Column("open", pa.float64(), "First price of the bar, USD, unadjusted")
-_HIGH = Column("high", pa.float64(), "Highest price of the bar, USD, unadjusted")
-_LOW = Column("low", pa.float64(), "Lowest price of the bar, USD, unadjusted")
-_CLOSE = Column("close", pa.float64(), "Last price of the bar, USD, unadjusted")
-_VOLUME = Column("volume", pa.float64(), "Traded volume, shares or contracts; fractional since 2026-02-23")
+_OPEN = Column("open", pa.float64(), "First price of the bar, USD, unadjusted", terms="price")
+_HIGH = Column("high", pa.float64(), "Highest price of the bar, USD, unadjusted", terms="price")
+_LOW = Column("low", pa.float64(), "Lowest price of the bar, USD, unadjusted", terms="price")
+_CLOSE = Column("close", pa.float64(), "Last price of the bar, USD, unadjusted", terms="price")
+_VOLUME = Column(
+    "volume",
+    pa.float64(),
+    "Traded volume, shares or contracts; fractional since 2026-02-23",
+    terms="volume",
+)
 _TRANSACTIONS = Column("transactions", pa.int64(), "Number of trades in the bar")
 _DAY_START = Column("window_start", pa.int64(), "Start of the bar, nanoseconds since 1970 UTC", stored=False)
 _MINUTE_START = Column(

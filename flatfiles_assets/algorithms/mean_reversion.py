@@ -1,6 +1,7 @@
 """Mean reversion: distance from the moving average, RSI, reversal and the speed of return.
 
-Here: `compute` and the columns of `algorithm/mean_reversion`. Not here: reading or writing tables.
+Here: `compute`, the columns of `algorithm/mean_reversion`, and its entry `ALGORITHM`. Not here:
+reading or writing tables.
 
 Definitions, at session t, with C the close in the terms of t (adjusted for the events known at t,
 gaps of up to `panel.MAX_GAP_SESSIONS` sessions carried forward; whatever looks back over a longer
@@ -26,10 +27,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from flatfiles_assets.algorithms import plots
+from flatfiles_assets.algorithms.algorithm import Algorithm, Frame, median_of, requested_features
 from flatfiles_assets.algorithms.columns import ADJUSTMENT, TICKER, feature
 from flatfiles_assets.algorithms.panel import (
     MAX_GAP_SESSIONS,
@@ -42,6 +46,7 @@ from flatfiles_assets.algorithms.panel import (
     price_level,
     to_long,
 )
+from flatfiles_assets.algorithms.requested_prices import RequestedPrices
 from flatfiles_assets.algorithms.rolling import (
     rolling_exponential_sums,
     rolling_moments,
@@ -67,11 +72,11 @@ LOOKBACK_SESSIONS = _RSI_MEMORY_SESSIONS + RSI_SESSIONS + MAX_GAP_SESSIONS
 COLUMNS: tuple[Column, ...] = (
     TRADE_DATE,
     TICKER,
-    feature("sma_20", "Mean of the last 20 closes, USD of that session"),
-    feature("std_20", "Population standard deviation of the last 20 closes, USD"),
+    feature("sma_20", "Mean of the last 20 closes, USD of that session", "price"),
+    feature("std_20", "Population standard deviation of the last 20 closes, USD", "price"),
     feature("zscore_20", "Distance of the close from sma_20 in std_20"),
-    feature("bollinger_upper", "sma_20 plus 2 std_20, USD"),
-    feature("bollinger_lower", "sma_20 minus 2 std_20, USD"),
+    feature("bollinger_upper", "sma_20 plus 2 std_20, USD", "price"),
+    feature("bollinger_lower", "sma_20 minus 2 std_20, USD", "price"),
     feature("bollinger_percent_b", "Place of the close between the bands: 0 lower, 1 upper"),
     feature("rsi_14", "Relative strength index, 14 sessions, Wilder's smoothing, 0 to 100"),
     *(feature(f"reversal_{k}", f"Minus the return over {k} sessions") for k in REVERSAL_SESSIONS),
@@ -79,8 +84,6 @@ COLUMNS: tuple[Column, ...] = (
     Column("filled_sessions", pa.int32(), "Sessions of the last 63 whose close was carried over a gap"),
     ADJUSTMENT,
 )
-
-_IN_USD = ("sma_20", "std_20", "bollinger_upper", "bollinger_lower")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,8 +135,9 @@ def compute(
         for name, values in _block_features(block, parameters).items():
             features[name][:, block.columns] = values
     level = price_level(panel, rows)
-    for name in _IN_USD:
-        features[name] /= level
+    for column in COLUMNS:
+        if column.terms == "price":
+            features[column.name] /= level
     return to_long(panel, rows, features, COLUMNS)
 
 
@@ -209,3 +213,50 @@ def _seeded(moves: FloatArray, known: BoolArray, starts: BoolArray) -> FloatArra
     seeded[first] = 0.0
     seeded[row[complete] + RSI_SESSIONS - 1, column[complete]] = total[complete]
     return seeded
+
+
+def mean_reversion_data(prices: RequestedPrices, options: MeanReversionParameters) -> dict[str, pa.Table]:
+    """Prices, returns, z-scores and mean-reversion features."""
+    rows = requested_features(compute, prices, options)
+    return {
+        "price_data": prices.price_data(),
+        "returns_data": prices.wide(prices.returns()),
+        "zscore_data": prices.wide(prices.pivot(rows, "zscore_20")),
+        "indicators_data": prices.long(rows, COLUMNS),
+    }
+
+
+def _key_figures(rows: pa.Table) -> dict[str, Any]:
+    zscore, rsi = (rows.column(name).to_numpy() for name in ("zscore_20", "rsi_14"))
+    return {
+        "zscore_above_2": int(np.count_nonzero(zscore > 2)),
+        "zscore_below_minus_2": int(np.count_nonzero(zscore < -2)),
+        "rsi_above_70": int(np.count_nonzero(rsi > 70)),
+        "rsi_below_30": int(np.count_nonzero(rsi < 30)),
+        **median_of("half_life_sessions", rows),
+    }
+
+
+ALGORITHM = Algorithm(
+    name="mean_reversion",
+    summary="Distance from the 20-session mean, Bollinger bands, RSI, reversal and half-life.",
+    columns=COLUMNS,
+    key_columns=("ticker",),
+    lookback_sessions=LOOKBACK_SESSIONS,
+    compute=compute,
+    parameters=MeanReversionParameters,
+    build=mean_reversion_data,
+    options=MeanReversionParameters,
+    frames={
+        "price_data": Frame("price"),
+        "returns_data": Frame(),
+        "zscore_data": Frame(),
+        "indicators_data": Frame.of_features(COLUMNS),
+    },
+    pictures={
+        "zscores": lambda data: plots.plot_zscores(data["indicators_data"]),
+        "prices": plots.picture_of_prices,
+    },
+    key_figures=_key_figures,
+    session_picture=plots.plot_zscores,
+)

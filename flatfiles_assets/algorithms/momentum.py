@@ -1,6 +1,7 @@
 """Momentum: returns, volatility, 12-1 momentum and its rank in a point-in-time universe.
 
-Here: `compute` and the columns of `algorithm/momentum`. Not here: reading prices or writing tables.
+Here: `compute`, the columns of `algorithm/momentum`, and its entry `ALGORITHM`. Not here: reading
+prices or writing tables.
 
 Definitions, at session t, with C the close adjusted for the events known at t (gaps of up to
 `panel.MAX_GAP_SESSIONS` sessions carried forward), k counted in sessions. Whatever looks back over a
@@ -11,7 +12,7 @@ longer gap is null: that may be another company.
   prior (2-12) portfolios formed at the end of month m-1 are a price at the end of m-13, a good
   return in m-2 and a market value at the end of m-1; returns between may be missing
   (https://mba.tuck.dartmouth.edu/pages/faculty/ken.french/Data_Library/det_mom_factor.html).
-  In sessions: closes at t-252, at t-42 and t-21 (the return of the month skipped to), and a bar at t.
+  In sessions: closes at t-252 and t-21, a bar at t, and no long gap between.
 - ``volatility_k``: sample standard deviation of the last k daily returns, all of which must exist,
   times the square root of 252; 0 where all of them are rounding (`panel.SAME_PRICE`).
 - ``volatility_scaled_momentum``: ``momentum_12_1 / volatility_63``; null at zero volatility.
@@ -25,10 +26,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from flatfiles_assets.algorithms import plots
+from flatfiles_assets.algorithms.algorithm import Algorithm, Frame, median_of, requested_features
 from flatfiles_assets.algorithms.columns import ADJUSTMENT, TICKER, feature
 from flatfiles_assets.algorithms.panel import (
     MAX_GAP_SESSIONS,
@@ -41,6 +46,7 @@ from flatfiles_assets.algorithms.panel import (
     price_level,
     to_long,
 )
+from flatfiles_assets.algorithms.requested_prices import RequestedPrices
 from flatfiles_assets.algorithms.rolling import rolling_moments, rolling_sum
 from flatfiles_assets.datasets import TRADE_DATE, Column
 
@@ -48,6 +54,7 @@ SESSIONS_PER_YEAR = 252
 RETURN_SESSIONS = (1, 5, 21, 63, 126, 252)
 VOLATILITY_SESSIONS = (21, 63)
 _MONTH, _YEAR = 21, 252
+_EXTREMES = 5
 
 LOOKBACK_SESSIONS = _YEAR + MAX_GAP_SESSIONS
 
@@ -123,7 +130,7 @@ def compute(
         (panel.close[rows] / price_level(panel, rows) >= parameters.min_price)
         & (features["dollar_volume_21"] >= parameters.min_dollar_volume)
         & (features["bars"] >= parameters.min_history_bars)
-        & panel.has_bar[rows]
+        & panel.eligible[rows]
     )
     features["momentum_rank"], features["momentum_percentile"] = rank_rows(
         features["momentum_12_1"], universe
@@ -140,7 +147,6 @@ def _block_features(block: Block) -> dict[str, FloatArray]:
 
     features = {f"return_{k}": block.null_over_gaps(back(0) / back(k) - 1.0, k) for k in RETURN_SESSIONS}
     momentum = block.null_over_gaps(back(_MONTH) / back(_YEAR) - 1.0, _YEAR)
-    momentum[np.isnan(back(2 * _MONTH))] = np.nan
     features["momentum_12_1"] = momentum
     daily = close[1:] / close[:-1] - 1.0
     for k in VOLATILITY_SESSIONS:
@@ -194,3 +200,50 @@ def _shared_places(ordered: FloatArray, places: FloatArray) -> FloatArray:
     lengths = np.diff(np.append(first, len(ordered)))
     shared: FloatArray = np.repeat((places[first] + places[first + lengths - 1]) / 2, lengths)
     return shared
+
+
+def momentum_data(prices: RequestedPrices, options: MomentumParameters) -> dict[str, pa.Table]:
+    """Prices, returns, volumes and momentum features."""
+    return {
+        "price_data": prices.price_data(),
+        "returns_data": prices.wide(prices.returns()),
+        "volume_data": prices.volume_data(),
+        "momentum_data": prices.long(requested_features(compute, prices, options), COLUMNS),
+    }
+
+
+def _key_figures(rows: pa.Table) -> dict[str, Any]:
+    ranked = rows.filter(pc.is_valid(rows.column("momentum_rank")))
+    ranked = ranked.sort_by([("momentum_rank", "ascending"), ("ticker", "ascending")])
+    tickers = ranked.column("ticker").to_pylist()
+    return {
+        "universe": len(tickers),
+        **median_of("momentum_12_1", ranked),
+        "top": ", ".join(tickers[:_EXTREMES]),
+        "bottom": ", ".join(tickers[-_EXTREMES:][::-1]),
+    }
+
+
+ALGORITHM = Algorithm(
+    name="momentum",
+    summary="Returns, volatility and 12-1 momentum, ranked in a point-in-time universe.",
+    columns=COLUMNS,
+    key_columns=("ticker",),
+    lookback_sessions=LOOKBACK_SESSIONS,
+    compute=compute,
+    parameters=MomentumParameters,
+    build=momentum_data,
+    options=MomentumParameters,
+    frames={
+        "price_data": Frame("price"),
+        "returns_data": Frame(),
+        "volume_data": Frame("volume"),
+        "momentum_data": Frame.of_features(COLUMNS),
+    },
+    pictures={
+        "ranking": lambda data, top=10: plots.plot_ranking(data["momentum_data"], top),
+        "prices": plots.picture_of_prices,
+    },
+    key_figures=_key_figures,
+    session_picture=plots.plot_ranking,
+)

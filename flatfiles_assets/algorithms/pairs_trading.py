@@ -25,8 +25,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from flatfiles_assets.algorithms.cointegration import MIN_OBSERVATIONS, engle_granger
-from flatfiles_assets.algorithms.columns import ADJUSTMENT, feature
+from flatfiles_assets.algorithms.cointegration import MIN_OBSERVATIONS, PairStatistics, engle_granger
+from flatfiles_assets.algorithms.columns import ADJUSTMENT, TICKER_X, TICKER_Y, feature
 from flatfiles_assets.algorithms.panel import (
     MAX_GAP_SESSIONS,
     SAME_PRICE,
@@ -48,22 +48,23 @@ LOOKBACK_SESSIONS = WINDOW_SESSIONS + MAX_GAP_SESSIONS
 
 COLUMNS: tuple[Column, ...] = (
     TRADE_DATE,
-    Column("ticker_y", pa.string(), "Symbol whose price is explained"),
-    Column("ticker_x", pa.string(), "Symbol whose price explains it"),
+    TICKER_Y,
+    TICKER_X,
     feature("correlation", "Correlation of daily returns over 252 sessions"),
-    feature("hedge_ratio", "Shares of x that offset one of y"),
-    feature("intercept", "Of the regression of y on x, USD of that session"),
+    feature("hedge_ratio", "Shares of x that offset one of y", "shares_x_per_y"),
+    feature("intercept", "Of the regression of y on x, USD of that session", "price_y"),
     feature("adf_statistic", "Engle-Granger statistic; minus infinity if collinear"),
     feature("p_value", "MacKinnon's p-value of no cointegration"),
     feature("half_life_sessions", "Half-life of the spread; null where it does not revert"),
-    feature("spread_mean", "Mean of y - hedge_ratio x over the window, USD of that session"),
-    feature("spread_std", "Sample standard deviation of the spread, USD of that session"),
+    feature("spread_mean", "Mean of y - hedge_ratio x over the window, USD of that session", "price_y"),
+    feature("spread_std", "Sample standard deviation of the spread, USD of that session", "price_y"),
     feature("zscore", "Distance of the spread from its mean in spread_std"),
     Column("observations", pa.int64(), "Sessions of the window on which both have a close"),
     ADJUSTMENT,
 )
 
-_STATISTICS = tuple(column.name for column in COLUMNS[4:13])
+#: Columns that are the fields of `cointegration.PairStatistics`.
+STATISTICS = tuple(column.name for column in COLUMNS if column.name in PairStatistics.__dataclass_fields__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +116,7 @@ def compute(
     parameters = parameters or PairsTradingParameters()
     rows = panel.rows_between(first_session, last_session)
     liquidity, bars = _liquidity(panel, rows)
-    eligible = panel.has_bar[rows] & (bars >= parameters.min_observations) & ~np.isnan(liquidity)
+    eligible = panel.eligible[rows] & (bars >= parameters.min_observations) & ~np.isnan(liquidity)
     level = np.broadcast_to(price_level(panel, rows), liquidity.shape)
     days = [
         _session_pairs(panel, row, eligible[i], liquidity[i], level[i], parameters)
@@ -128,7 +129,7 @@ def compute(
         "ticker_y": symbols.take(pa.array(joined["y"])),
         "ticker_x": symbols.take(pa.array(joined["x"])),
         "adjustment": pa.repeat(pa.scalar(panel.adjustment, pa.string()), len(joined["row"])),
-        **{name: pa.array(joined[name], from_pandas=True) for name in ("correlation", *_STATISTICS)},
+        **{name: pa.array(joined[name], from_pandas=True) for name in ("correlation", *STATISTICS)},
     }
     schema = pa.schema([(column.name, column.table_type) for column in COLUMNS])
     return pa.Table.from_arrays([arrays[field.name] for field in schema], schema=schema)
@@ -173,7 +174,7 @@ def _session_pairs(
         "y": universe[y],
         "x": universe[x],
         "correlation": correlation[y, x],
-        **{name: getattr(statistics, name) for name in _STATISTICS},
+        **{name: getattr(statistics, name) for name in STATISTICS},
     }
 
 

@@ -59,6 +59,7 @@ class PricePanel:
         adjustment: What the factors account for.
         price_factor: What published prices were multiplied by; None for 1 throughout.
         volume_factor: What published volumes were multiplied by; None for 1 throughout.
+        members: Who may be ranked among others or paired in each session; None for everybody.
     """
 
     sessions: npt.NDArray[np.datetime64]
@@ -71,6 +72,12 @@ class PricePanel:
     adjustment: Adjustment = "none"
     price_factor: FloatArray | None = None
     volume_factor: FloatArray | None = None
+    members: BoolArray | None = None
+
+    @property
+    def eligible(self) -> BoolArray:
+        """True where a symbol has a bar and may be ranked among others or paired."""
+        return self.has_bar if self.members is None else self.has_bar & self.members
 
     @property
     def has_bar(self) -> BoolArray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -158,47 +158,12 @@ def plot_zscores(indicators_data: pd.DataFrame) -> Figure:
     return figure
 
 
-_KINDS: Mapping[str, Callable[..., Figure]] = {
-    "prices": lambda data, symbols=None: plot_prices(data["price_data"], symbols),
-    "correlation": lambda data: plot_correlation(data["correlation_data"]),
-    "spread": lambda data, pair=None: plot_spread(
-        data["spread_data"], data["zscore_data"], pair or _most_cointegrated(data["cointegration_data"])
-    ),
-    "ranking": lambda data, top=10: plot_ranking(data["momentum_data"], top),
-    "zscores": lambda data: plot_zscores(data["indicators_data"]),
-}
-_OF_ALGORITHM: Mapping[str, tuple[str, ...]] = {
-    "pairs_trading": ("correlation", "spread", "prices"),
-    "momentum": ("ranking", "prices"),
-    "mean_reversion": ("zscores", "prices"),
-}
+def picture_of_prices(data: Mapping[str, pd.DataFrame], symbols: Sequence[str] | None = None) -> Figure:
+    """The picture ``prices``, which every algorithm's result has."""
+    return plot_prices(data["price_data"], symbols)
 
 
-def plot_dataset(data: Mapping[str, Any], kind: str | None = None, **options: Any) -> Figure:
-    """A picture of what `DataIntegration.get_data_for_algorithm` returned, in whatever form.
-
-    Args:
-        data: The result.
-        kind: ``prices``, ``correlation``, ``spread``, ``ranking`` or ``zscores``; None for the first
-            that the algorithm has.
-        options: Of the kind: ``symbols``, ``pair`` or ``top``.
-
-    Raises:
-        PlottingUnavailable: matplotlib is not installed.
-        InvalidArgument: The algorithm's data have no such picture.
-    """
-    kinds = _OF_ALGORITHM[data["metadata"]["algorithm"]]
-    chosen = kind or kinds[0]
-    if chosen not in kinds:
-        raise InvalidArgument(
-            f"{data['metadata']['algorithm']} data have no picture {chosen!r}",
-            next_step=f"use one of {', '.join(kinds)}",
-        )
-    frames = {name: _as_pandas(value) for name, value in data.items() if name != "metadata"}
-    return _KINDS[chosen](frames, **options)
-
-
-def _most_cointegrated(cointegration_data: pd.DataFrame) -> tuple[str, str] | None:
+def most_cointegrated(cointegration_data: pd.DataFrame) -> tuple[str, str] | None:
     """The pair of the lowest p-value; None where none was tested."""
     tested = cointegration_data.dropna(subset=["p_value", "zscore"])
     if tested.empty:
@@ -214,7 +179,7 @@ def png_markdown(figure: Figure, title: str) -> str:
     return f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
 
 
-def _as_pandas(value: Any) -> pd.DataFrame:
+def as_pandas(value: Any) -> pd.DataFrame:
     """A frame of any form as the pandas one of the same data."""
     if isinstance(value, pd.DataFrame):
         return value

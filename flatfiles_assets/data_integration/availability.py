@@ -20,14 +20,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from flatfiles_assets.console import console as terminal
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.defs import progress
-from flatfiles_assets.defs.keys import WAREHOUSE_IO
 from flatfiles_assets.ingest.archives.extraction import read_manifest
 from flatfiles_assets.ingest.reference import dropped_file
 from flatfiles_assets.settings import Settings
 from flatfiles_assets.warehouse import inventory
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.errors import WarehouseMissing
-from flatfiles_assets.warehouse.prices import missing_sessions
 from flatfiles_assets.warehouse.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -43,14 +40,6 @@ _SETTLED = {"refused", "not_entitled"}
 _LATE = dt.timedelta(days=10)
 
 T = TypeVar("T")
-
-
-def missing_in(warehouse: Warehouse, sessions: Sequence[dt.date]) -> list[dt.date]:
-    """Which of those sessions have no prices at all in the warehouse."""
-    try:
-        return missing_sessions(warehouse.reader(), sessions)
-    except WarehouseMissing:
-        return list(sessions)
 
 
 def worth_asking(settings: Settings, warehouse: Warehouse, missing: Sequence[dt.date]) -> list[dt.date]:
@@ -157,6 +146,7 @@ def materialize_reference(settings: Settings, warehouse: Warehouse) -> bool:
         from flatfiles_assets.defs.assets.reference import build_reference_assets
         from flatfiles_assets.defs.instance.home import open_instance
         from flatfiles_assets.defs.io_manager import WarehouseIOManager
+        from flatfiles_assets.defs.keys import WAREHOUSE_IO
         from flatfiles_assets.defs.resources import WarehouseResource
 
         resources = {

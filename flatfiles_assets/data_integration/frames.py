@@ -1,77 +1,25 @@
 """Tables as research code wants them: wide or long, in pandas, polars or Arrow.
 
-Here: the Arrow form in which results are computed and cached, and its conversions. Not here: what
-is in them (`algorithm_data.py`).
-
-A table says in its schema's metadata what it is: ``wide`` (the first column is the session, every
-other one a symbol or a pair), ``square`` (the first column is the symbol) or ``long``.
+Here: conversions of the Arrow form in which results are computed and cached. Not here: that form
+(`algorithms/frames.py`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 
-from flatfiles_assets.algorithms.panel import FloatArray
+from flatfiles_assets.algorithms.frames import PAIR_LEVELS, PAIRS, SESSION, SHAPE, SYMBOL
 
 FrameKind = Literal["pandas", "polars", "arrow"]
 FRAME_KINDS: tuple[FrameKind, ...] = get_args(FrameKind)
 
-SESSION, SYMBOL = "session", "symbol"
-PAIR_LEVELS = ("symbol_y", "symbol_x")
-
 _NS_PER_DAY = np.int64(86_400 * 10**9)
-
-_SHAPE, _PAIRS = b"shape", b"pairs"
-_RENAMED = {"trade_date": SESSION, "ticker": SYMBOL, "ticker_y": PAIR_LEVELS[0], "ticker_x": PAIR_LEVELS[1]}
-
-
-def wide(values: FloatArray, sessions: npt.NDArray[np.datetime64], symbols: Sequence[str]) -> pa.Table:
-    """A matrix of shape (n_sessions, n_symbols) as a wide table; NaN becomes null."""
-    days = pa.array(sessions.astype(np.int32), pa.int32()).cast(pa.date32())
-    return _matrix_table(SESSION, days, values, list(symbols), {_SHAPE: b"wide"})
-
-
-def wide_pairs(
-    values: FloatArray, sessions: npt.NDArray[np.datetime64], pairs: Sequence[tuple[str, str]]
-) -> pa.Table:
-    """A matrix of shape (n_sessions, n_pairs) as a wide table with a column ``Y/X`` per pair."""
-    days = pa.array(sessions.astype(np.int32), pa.int32()).cast(pa.date32())
-    metadata = {_SHAPE: b"wide", _PAIRS: json.dumps(pairs).encode()}
-    return _matrix_table(SESSION, days, values, [f"{y}/{x}" for y, x in pairs], metadata)
-
-
-def square(values: FloatArray, symbols: Sequence[str]) -> pa.Table:
-    """A matrix of shape (n_symbols, n_symbols) as a table with the symbols first."""
-    return _matrix_table(SYMBOL, pa.array(symbols, pa.string()), values, list(symbols), {_SHAPE: b"square"})
-
-
-def _matrix_table(
-    index_name: str, index: pa.Array, values: FloatArray, names: list[str], metadata: dict[bytes, bytes]
-) -> pa.Table:
-    # Arrow's search for NaN takes longer than the rest.
-    has_nan = bool(np.isnan(values).any())
-    columns = [pa.array(column, from_pandas=has_nan) for column in np.ascontiguousarray(values.T)]
-    schema = pa.schema(
-        [(index_name, index.type), *((name, pa.float64()) for name in names)], metadata=metadata
-    )
-    return pa.Table.from_arrays([index, *columns], schema=schema)
-
-
-def long(rows: pa.Table) -> pa.Table:
-    """A long table with sessions and symbols under the names that research code sees."""
-    rows = rows.rename_columns([_RENAMED.get(name, name) for name in rows.column_names])
-    for index, field in enumerate(rows.schema):
-        if pa.types.is_string(field.type):
-            rows = rows.set_column(index, field.name, rows.column(index).dictionary_encode())
-    return rows.unify_dictionaries().replace_schema_metadata({_SHAPE: b"long"})
 
 
 def convert(table: pa.Table, kind: FrameKind) -> pd.DataFrame | pl.DataFrame | pa.Table:
@@ -95,7 +43,7 @@ def _plain(table: pa.Table) -> pa.Table:
 
 def _to_pandas(table: pa.Table) -> pd.DataFrame:
     metadata = table.schema.metadata or {}
-    shape = metadata.get(_SHAPE, b"long")
+    shape = metadata.get(SHAPE, b"long")
     if shape == b"long":
         columns = {
             field.name: _values(table.column(index), field.type) for index, field in enumerate(table.schema)
@@ -106,8 +54,8 @@ def _to_pandas(table: pa.Table) -> pd.DataFrame:
         matrix[number - 1] = table.column(number).to_numpy()
     names = table.column_names[1:]
     columns_index: pd.Index[Any] = pd.Index(names, name=SYMBOL)
-    if _PAIRS in metadata:
-        pairs = [tuple(pair) for pair in json.loads(metadata[_PAIRS])]
+    if PAIRS in metadata:
+        pairs = [tuple(pair) for pair in json.loads(metadata[PAIRS])]
         columns_index = pd.MultiIndex.from_tuples(pairs, names=PAIR_LEVELS) if pairs else columns_index
     index: pd.Index[Any] = (
         pd.DatetimeIndex(_values(table.column(0), pa.date32()), name=SESSION)

@@ -1,7 +1,7 @@
 """From a checked request to what it needs: prices and corporate actions, brought in if missing.
 
 Here: requests, the reading of their input, and which symbols there are. Not here: what is made of
-the input (`algorithm_data.py`, `integration.py`) and how missing sessions are loaded (`availability.py`).
+the input (`algorithms/`, `integration.py`) and how missing sessions are loaded (`availability.py`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import datetime as dt
 import hashlib
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from flatfiles_assets import calendars
 from flatfiles_assets.algorithms.panel import Adjustment
-from flatfiles_assets.calendars import DateLike, parse_range
+from flatfiles_assets.algorithms.requested_prices import RequestedPrices
+from flatfiles_assets.calendars import DateLike, parse_date, parse_range
 from flatfiles_assets.data_integration import availability
 from flatfiles_assets.data_integration.errors import (
     CoverageWarning,
@@ -46,23 +47,34 @@ from flatfiles_assets.warehouse.reading import WarehouseReader
 _MOST_NAMED = 5
 
 
+#: The terms of a result: those of its last day, or each session's own.
+ResultTerms = Literal["end", "own"]
+
+
 @dataclasses.dataclass(frozen=True)
 class DataRequest:
     """A checked request for prices.
 
     Attributes:
         symbols: Distinct, in the order asked for.
-        sessions: The sessions of the range, with those of the look-back before them.
+        sessions: The sessions of the range, those of the look-back before them, and after them those
+            until the day whose terms are asked for.
         n_before: How many of them are look-back.
+        n_after: How many come after the range.
         adjust: What prices are adjusted for; None for splits where the warehouse knows them.
         columns: The prices needed.
+        terms: The terms of the result.
+        as_of: The day that is asked from; None for the end of the range.
     """
 
     symbols: tuple[str, ...]
     sessions: tuple[dt.date, ...]
     n_before: int
+    n_after: int
     adjust: Adjustment | None
     columns: tuple[str, ...] = ("close", "volume")
+    terms: ResultTerms = "end"
+    as_of: dt.date | None = None
 
     @classmethod
     def of(
@@ -73,44 +85,66 @@ class DataRequest:
         adjust: Adjustment | None,
         lookback_sessions: int,
         columns: tuple[str, ...] = ("close", "volume"),
+        *,
+        terms: ResultTerms = "end",
+        as_of: DateLike | None = None,
     ) -> DataRequest:
         """Check what a researcher asks for, before anything is read.
 
         Raises:
-            InvalidArgument: A symbol, date or adjustment is not usable, or the range has no session.
+            InvalidArgument: A symbol, date, adjustment or kind of terms is not usable, or the range has
+                no session that had been by `as_of`.
         """
         names = _checked_symbols(symbols)
         start, end = parse_range(start_date, end_date)
+        asked_from = None if as_of is None else parse_date(as_of, "as_of")
+        check_choice("a kind of terms", terms, get_args(ResultTerms))
         if adjust is not None:
             check_choice("an adjustment", adjust, get_args(Adjustment))
-        if not calendars.sessions(CALENDAR, start, end):
+        if asked_from is not None and asked_from < start:
             raise InvalidArgument(
-                f"there is no exchange session from {start} to {end}", next_step="choose a longer range"
+                f"nothing of the range had been by as_of={asked_from}: it starts {start}",
+                next_step="choose a later as_of, or an earlier range",
             )
-        sessions, n_before = sessions_with_lookback(start, end, lookback_sessions)
-        return cls(names, tuple(sessions), n_before, adjust, columns)
+        last = end if asked_from is None else min(end, asked_from)
+        if not calendars.sessions(CALENDAR, start, last):
+            raise InvalidArgument(
+                f"there is no exchange session from {start} to {last}", next_step="choose a longer range"
+            )
+        sessions, n_before = sessions_with_lookback(start, last, lookback_sessions)
+        after: list[dt.date] = []
+        if asked_from is not None and asked_from > last and terms == "end":
+            after = calendars.sessions(CALENDAR, last + dt.timedelta(days=1), asked_from)
+        return cls(names, (*sessions, *after), n_before, len(after), adjust, columns, terms, asked_from)
 
     @property
     def key(self) -> list[Any]:
         """What tells this request from others, in terms of JSON."""
         days = [day.isoformat() for day in self.sessions]
-        return [self.symbols, days, self.n_before, self.adjust, self.columns]
+        asked_from = None if self.as_of is None else self.as_of.isoformat()
+        counts = (self.n_before, self.n_after)
+        return [self.symbols, days, counts, self.adjust, self.columns, self.terms, asked_from]
 
     @property
     def rows(self) -> slice:
         """The rows of the range in a panel of `sessions`."""
-        return slice(self.n_before, len(self.sessions))
+        return slice(self.n_before, len(self.sessions) - self.n_after)
 
     @property
     def asked(self) -> tuple[dt.date, ...]:
-        """The sessions of the range, without the look-back."""
-        return self.sessions[self.n_before :]
+        """The sessions of the range, without look-back and what comes after."""
+        return self.sessions[self.rows]
+
+    def missing(self, read: PanelWithSource) -> list[dt.date]:
+        """The sessions of the range without any prices."""
+        return [day for day in read.missing_sessions if self.asked[0] <= day <= self.asked[-1]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Input:
     """What a request read: published prices and the corporate actions of its adjustment."""
 
+    request: DataRequest
     read: PanelWithSource
     actions: CorporateActions
     adjust: Adjustment
@@ -125,6 +159,30 @@ class Input:
             digest.update(repr(table.to_pylist()).encode())
         digest.update(repr((self.adjust, self.read.missing_sessions, dict(self.read.source_mix))).encode())
         return digest.hexdigest()
+
+    def prices(self) -> RequestedPrices:
+        """The prices in the terms of the request."""
+        published = self.read.panel
+        return RequestedPrices(
+            published=published,
+            dated=self.actions.adjust(published, self.adjust, anchor="first"),
+            rows=self.request.rows,
+            own_terms=self.request.terms == "own",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stored:
+    """What one state of the warehouse has for a request.
+
+    Attributes:
+        prices: None where there is no warehouse yet, and `nothing` says so.
+        actions: None where their table was never loaded.
+    """
+
+    prices: PanelWithSource | None
+    actions: CorporateActions | None
+    nothing: WarehouseMissing | None = None
 
 
 class InputReader:
@@ -159,72 +217,60 @@ class InputReader:
             ReferenceMissing: The adjustment's table was never loaded.
             MissingCredentials: Everything is missing, and no access key is set to fetch it.
         """
+        stored = self._stored(request)
+        if ensure and self._bring_prices(request, stored.prices):
+            stored = self._stored(request)
+        if stored.prices is None:
+            raise nothing_found(request, stored.nothing) from stored.nothing
+        self._check_symbols(request, stored.prices)
+        if stored.actions is not None:
+            return Input(request, stored.prices, stored.actions, request.adjust or "splits")
+        if ensure and self._bring_reference():
+            return Input(request, stored.prices, *self._wanted_actions(request))
+        if request.adjust is not None:
+            # Asked for by name, so that what is missing is an error, which says so.
+            return Input(request, stored.prices, *self._wanted_actions(request))
+        return Input(request, stored.prices, _read_actions(self._session, request, "none"), "none")
+
+    def _stored(self, request: DataRequest) -> _Stored:
         try:
-            read, actions = self._read(request)
-            missing = [day for day in read.missing_sessions if day >= request.asked[0]]
+            with self._session.held() as session:
+                prices = read_panel(session, request.sessions, request.symbols, request.columns)
+                try:
+                    return _Stored(prices, _read_actions(session, request, request.adjust or "splits"))
+                except ReferenceMissing:
+                    return _Stored(prices, None)
         except WarehouseMissing as error:
-            if not ensure:
-                raise nothing_found(request, error) from error
-            read, actions, missing = None, None, list(request.asked)
-        if ensure and self._bring(missing, everything=read is None):
-            read = None
-        if read is None:
-            try:
-                read, actions = self._read(request)
-            except WarehouseMissing as error:
-                raise nothing_found(request, error) from error
-        self._check_symbols(request, read)
-        return Input(read, *self._actions(request, actions, ensure=ensure))
+            return _Stored(None, None, error)
 
-    def _read(self, request: DataRequest) -> tuple[PanelWithSource, CorporateActions | None]:
-        """Prices and corporate actions of one state of the warehouse; None for a table never loaded."""
-        with self._session.held() as session:
-            read = read_panel(session, request.sessions, request.symbols, request.columns)
-            try:
-                return read, _read_actions(session, request, request.adjust or "splits")
-            except ReferenceMissing:
-                return read, None
+    def _wanted_actions(self, request: DataRequest) -> tuple[CorporateActions, Adjustment]:
+        wanted: Adjustment = request.adjust or "splits"
+        return _read_actions(self._session, request, wanted), wanted
 
-    def _bring(self, missing: Sequence[dt.date], *, everything: bool) -> bool:
-        """Have missing sessions loaded; whether anything was tried."""
+    def _bring_reference(self) -> bool:
+        """Have splits and dividends loaded, if there is where from; whether it was tried."""
+        if not availability.can_materialize_reference(self._settings):
+            return False
+        availability.materialize_reference(self._settings, self._warehouse)
+        return True
+
+    def _bring_prices(self, request: DataRequest, read: PanelWithSource | None) -> bool:
+        """Have the range's missing sessions loaded; whether anything was tried."""
+        missing = list(request.asked) if read is None else request.missing(read)
         wanted = availability.worth_asking(self._settings, self._warehouse, missing)
         if not wanted:
             return False
         try:
             runs = availability.materialize_prices(self._settings, self._warehouse, wanted)
         except MissingCredentials as error:
-            if everything:
+            if read is None:
                 raise
-            warnings.warn(
-                f"{len(wanted)} sessions are not in the warehouse and cannot be fetched: {error}",
-                CoverageWarning,
-                stacklevel=5,
-            )
+            _warn(f"{len(wanted)} sessions are not in the warehouse and cannot be fetched: {error}")
             return False
         for run in runs:
             if not run.succeeded:
-                warnings.warn(
-                    f"not everything from {run.first} to {run.last} could be loaded: {run.message}",
-                    CoverageWarning,
-                    stacklevel=5,
-                )
+                _warn(f"not everything from {run.first} to {run.last} could be loaded: {run.message}")
         return True
-
-    def _actions(
-        self, request: DataRequest, actions: CorporateActions | None, *, ensure: bool
-    ) -> tuple[CorporateActions, Adjustment]:
-        wanted: Adjustment = request.adjust or "splits"
-        if actions is not None:
-            return actions, wanted
-        try:
-            return _read_actions(self._session, request, wanted), wanted
-        except ReferenceMissing:
-            if ensure and availability.can_materialize_reference(self._settings):
-                availability.materialize_reference(self._settings, self._warehouse)
-                return _read_actions(self._session, request, wanted), wanted
-            if request.adjust is not None:
-                raise
-        return _read_actions(self._session, request, "none"), "none"
 
     def _check_symbols(self, request: DataRequest, read: PanelWithSource) -> None:
         """See that every symbol is one that the warehouse knows, and that there is anything at all."""
@@ -280,6 +326,11 @@ class InputReader:
             )
             found |= {ticker for (ticker,) in rows.fetchall()}
         return sorted(found)
+
+
+def _warn(message: str) -> None:
+    # As from the researcher's own line, which called the door, which called this.
+    warnings.warn(message, CoverageWarning, stacklevel=6)
 
 
 def _read_actions(reader: WarehouseReader, request: DataRequest, adjust: Adjustment) -> CorporateActions:

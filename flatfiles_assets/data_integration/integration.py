@@ -20,14 +20,18 @@ import polars as pl
 import pyarrow as pa
 
 from flatfiles_assets import calendars
-from flatfiles_assets.algorithms.panel import Adjustment
+from flatfiles_assets.algorithms.algorithm import Algorithm
+from flatfiles_assets.algorithms.frames import SYMBOL
+from flatfiles_assets.algorithms.frames import long as long_frame
+from flatfiles_assets.algorithms.panel import MAX_GAP_SESSIONS, Adjustment
+from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.calendars import DateLike, parse_range
 from flatfiles_assets.data_integration import frames, unified
-from flatfiles_assets.data_integration.algorithm_data import ALGORITHM_DATASETS, AlgorithmDataset, Prices
+from flatfiles_assets.data_integration.bars import BAR_NAMES, bars_table
 from flatfiles_assets.data_integration.cache import Cached, ResultCache, code_hash, file_state, hashed
 from flatfiles_assets.data_integration.errors import check_choice
-from flatfiles_assets.data_integration.frames import FRAME_KINDS, SESSION, SYMBOL, FrameKind
-from flatfiles_assets.data_integration.inputs import DataRequest, Input, InputReader, nothing_found
+from flatfiles_assets.data_integration.frames import FRAME_KINDS, FrameKind
+from flatfiles_assets.data_integration.inputs import DataRequest, InputReader, ResultTerms, nothing_found
 from flatfiles_assets.data_integration.results import AlgorithmData, describe, warn_or_refuse, with_dates
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import Settings, load_settings
@@ -40,7 +44,8 @@ Frame: TypeAlias = pd.DataFrame | pl.DataFrame | pa.Table
 
 DEFAULT_CACHE_BYTES = 4 * 2**30
 
-_BAR_COLUMNS = ("open", "high", "low", "close", "volume")
+# An event on a session without a bar is shown on the next one, which may be the range's first.
+_EVENT_LOOKBACK_SESSIONS = MAX_GAP_SESSIONS + 1
 
 
 class DataIntegration:
@@ -93,6 +98,8 @@ class DataIntegration:
         *,
         as_: FrameKind = "pandas",
         adjust: Adjustment | None = None,
+        terms: ResultTerms = "end",
+        as_of: DateLike | None = None,
         ensure: bool = True,
         min_coverage: float = 0.0,
         **options: Any,
@@ -100,24 +107,29 @@ class DataIntegration:
         """The dataset of one algorithm for some symbols over a range of sessions.
 
         Args:
-            algorithm_type: ``pairs_trading``, ``momentum`` or ``mean_reversion``.
+            algorithm_type: ``pairs_trading``, ``momentum``, ``mean_reversion``, or another of the
+                registry.
             symbols: Symbols as published, case-sensitive.
             start_date: First day, included.
             end_date: Last day, included.
             as_: ``pandas``, ``polars`` or ``arrow``.
             adjust: ``none``, ``splits`` or ``total_return``; None for ``splits``, or ``none`` with a
                 warning where the warehouse knows no splits.
+            terms: ``end``: whatever is per share is per share of the last day; ``own``: of its own
+                session, as it was published. A statistic about the whole range is in the terms of its end.
+            as_of: Ask as on that day: no session after it is returned, no event or statement after it
+                counts, and ``terms="end"`` are those of that day, which may be later than the range.
             ensure: Fetch and load the range's missing sessions first. The look-back of the features
                 is read as far as it is there.
             min_coverage: Share of the range's sessions, 0 to 1, for which every symbol must have a
                 bar.
             options: The algorithm's own: the fields of `MomentumParameters`,
-                `MeanReversionParameters` or `datasets.PairsOptions`.
+                `MeanReversionParameters` or `PairsOptions`.
 
         Returns:
             A dict, by algorithm:
 
-            - all: ``price_data`` (closes in the terms of the last session), ``metadata``;
+            - all: ``price_data`` (closes), ``metadata``;
             - momentum: ``returns_data``, ``volume_data``, ``momentum_data``;
             - mean_reversion: ``returns_data``, ``zscore_data``, ``indicators_data``;
             - pairs_trading: ``returns_data``, ``correlation_data``, ``cointegration_data`` (both over
@@ -125,7 +137,8 @@ class DataIntegration:
               trailing window).
 
             Wide ones have a row per session and a column per symbol, in the order asked for (spreads:
-            per pair); ``momentum_data``, ``indicators_data`` and ``cointegration_data`` are long.
+            per pair); ``momentum_data``, ``indicators_data`` and ``cointegration_data`` are long, the
+            first two with ``close_published``, ``price_factor`` and ``volume_factor``.
             Ranks are among the symbols asked for.
 
         Raises:
@@ -139,14 +152,21 @@ class DataIntegration:
             CoverageWarning: Some sessions or bars are missing.
             AdjustmentWarning: Prices are unadjusted because no splits are known.
         """
-        name = check_choice("an algorithm", algorithm_type, ALGORITHM_DATASETS)
-        dataset = ALGORITHM_DATASETS[name]
+        algorithm = ALGORITHMS[check_choice("an algorithm", algorithm_type, ALGORITHMS)]
         check_choice("a form of data", as_, FRAME_KINDS)
         if not 0 <= min_coverage <= 1:
             raise InvalidArgument(f"min_coverage is {min_coverage}", next_step="choose a share from 0 to 1")
-        parameters = _parameters(name, dataset, options)
-        request = DataRequest.of(symbols, start_date, end_date, adjust, dataset.lookback_sessions)
-        cached, store = self._dataset(name, dataset, parameters, request, ensure=ensure)
+        parameters = _parameters(algorithm, options)
+        request = DataRequest.of(
+            symbols,
+            start_date,
+            end_date,
+            adjust,
+            algorithm.lookback_sessions,
+            terms=terms,
+            as_of=as_of,
+        )
+        cached, store = self._dataset(algorithm, parameters, request, ensure=ensure)
         warn_or_refuse(cached.metadata, adjust, min_coverage)
         tables = {key: frames.convert(table, as_) for key, table in cached.tables.items()}
         if store is not None:
@@ -162,21 +182,26 @@ class DataIntegration:
         *,
         as_: FrameKind = "pandas",
         adjust: Adjustment | None = None,
+        terms: ResultTerms = "end",
+        as_of: DateLike | None = None,
         ensure: bool = True,
     ) -> Frame:
         """Day bars, one row per session and symbol with a bar, by session, then symbol as asked for.
 
         Returns:
             ``session``, ``symbol``, ``open``, ``high``, ``low``, ``close``, ``volume``,
-            ``adjustment``; prices in the terms of the last session.
+            ``adjustment``; ``close_published``, and the factors ``price_factor`` and ``volume_factor``
+            from published prices and volumes to those of the result.
 
         Raises and warns as `get_data_for_algorithm`, whose arguments these are.
         """
         check_choice("a form of data", as_, FRAME_KINDS)
-        request = DataRequest.of(symbols, start_date, end_date, adjust, 0, _BAR_COLUMNS)
+        request = DataRequest.of(
+            symbols, start_date, end_date, adjust, 0, BAR_NAMES, terms=terms, as_of=as_of
+        )
         found = self._inputs.read(request, ensure=ensure)
-        warn_or_refuse(describe(request, found), adjust, 0.0)
-        return frames.convert(_bars(found), as_)
+        warn_or_refuse(describe(found), adjust, 0.0)
+        return frames.convert(bars_table(found.prices()), as_)
 
     def create_unified_dataset(
         self,
@@ -187,6 +212,8 @@ class DataIntegration:
         *,
         as_: FrameKind = "pandas",
         adjust: Adjustment | None = None,
+        terms: ResultTerms = "end",
+        as_of: DateLike | None = None,
         ensure: bool = True,
     ) -> Frame:
         """One row per session and symbol with a bar, with everything that was known then.
@@ -197,9 +224,13 @@ class DataIntegration:
             end_date: Last day, included.
             data_types: ``prices``, ``financials``, ``us_financials``, ``splits``, ``dividends``,
                 ``momentum``, ``mean_reversion``. A statement counts from the first session after it
-                was filed; before the first one its columns are null.
+                was filed; before the first one its columns are null. A split or dividend stands on its
+                own session, or on the first one after it with a bar.
             as_: ``pandas``, ``polars`` or ``arrow``.
             adjust: What prices are adjusted for.
+            terms: What prices, dividends, and the per-share columns and numbers of shares of statements
+                are counted in.
+            as_of: The day that is asked from.
             ensure: Fetch and load missing prices first.
 
         Raises:
@@ -214,15 +245,20 @@ class DataIntegration:
             raise InvalidArgument(
                 "data_types is empty", next_step=f"use any of {', '.join(unified.DATA_TYPES)}"
             )
-        request = DataRequest.of(symbols, start_date, end_date, adjust, 0, _BAR_COLUMNS)
+        request = DataRequest.of(
+            symbols,
+            start_date,
+            end_date,
+            adjust,
+            _EVENT_LOOKBACK_SESSIONS,
+            BAR_NAMES,
+            terms=terms,
+            as_of=as_of,
+        )
         found = self._inputs.read(request, ensure=ensure)
-        warn_or_refuse(describe(request, found), adjust, 0.0)
-        bars = frames.to_polars(_bars(found))
-        rows = bars if unified.PRICES in kinds else bars.select(SESSION, SYMBOL)
-        for kind in dict.fromkeys(kinds):
-            if kind in unified.JOINS:
-                rows = unified.JOINS[kind](self._session, kind, rows)
-        return frames.convert(frames.long(rows.to_arrow(compat_level=pl.CompatLevel.oldest())), as_)
+        warn_or_refuse(describe(found), adjust, 0.0)
+        rows = unified.unify(self._session, found.prices(), list(dict.fromkeys(kinds)))
+        return frames.convert(long_frame(rows.to_arrow(compat_level=pl.CompatLevel.oldest())), as_)
 
     def available_symbols(
         self, start_date: DateLike | None = None, end_date: DateLike | None = None
@@ -266,10 +302,10 @@ class DataIntegration:
         return self._cache.clear() if self._cache else 0
 
     def _dataset(
-        self, name: str, dataset: AlgorithmDataset, parameters: Any, request: DataRequest, *, ensure: bool
+        self, algorithm: Algorithm, parameters: Any, request: DataRequest, *, ensure: bool
     ) -> tuple[Cached, Callable[[], None] | None]:
         """The tables of a dataset, and what stores them; None where they were cached."""
-        asked = hashed([name, dataclasses.asdict(parameters), request.key, code_hash()])
+        asked = hashed([algorithm.name, dataclasses.asdict(parameters), request.key, code_hash()])
         # Taken before the input is read: what is committed meanwhile is then seen as a change.
         state = file_state(self._warehouse.path)
         if self._cache and (hit := self._cache.find_unchanged(asked, state)):
@@ -283,14 +319,12 @@ class DataIntegration:
             if hit := self._cache.find(asked, digest):
                 self._cache.note(asked, digest, state)
                 return hit, None
-        panel = found.read.panel
-        prices = Prices(
-            recent=found.actions.adjust(panel, found.adjust, anchor="last"),
-            dated=found.actions.adjust(panel, found.adjust, anchor="first"),
-            rows=request.rows,
-        )
-        tables = dataset.build(prices, parameters)
-        metadata = {"algorithm": name, **describe(request, found), "options": dataclasses.asdict(parameters)}
+        tables = dict(algorithm.build(found.prices(), parameters))
+        metadata = {
+            "algorithm": algorithm.name,
+            **describe(found),
+            "options": dataclasses.asdict(parameters),
+        }
 
         def store() -> None:
             if self._cache:
@@ -299,26 +333,8 @@ class DataIntegration:
         return Cached(tables, metadata), store
 
 
-def _parameters(name: str, dataset: AlgorithmDataset, options: Mapping[str, Any]) -> Any:
-    known = [field.name for field in dataclasses.fields(dataset.options)]
+def _parameters(algorithm: Algorithm, options: Mapping[str, Any]) -> Any:
+    known = [field.name for field in dataclasses.fields(algorithm.options)]
     for option in options:
-        check_choice(f"an option of {name}", option, known)
-    return dataset.options(**options)
-
-
-def _bars(found: Input) -> pa.Table:
-    panel = found.actions.adjust(found.read.panel, found.adjust, anchor="last")
-    rows, columns = np.nonzero(panel.has_bar)
-    days = panel.sessions[rows].astype(np.int32)
-    symbols = pa.DictionaryArray.from_arrays(columns.astype(np.int32), pa.array(panel.symbols, pa.string()))
-    prices = {name: getattr(panel, name)[rows, columns] for name in _BAR_COLUMNS}
-    return frames.long(
-        pa.table(
-            {
-                "trade_date": pa.array(days, pa.int32()).cast(pa.date32()),
-                "ticker": symbols,
-                **{name: pa.array(values, from_pandas=True) for name, values in prices.items()},
-                "adjustment": pa.repeat(pa.scalar(found.adjust, pa.string()), len(rows)),
-            }
-        )
-    )
+        check_choice(f"an option of {algorithm.name}", option, known)
+    return algorithm.options(**options)

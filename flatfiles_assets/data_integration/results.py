@@ -1,7 +1,7 @@
 """What `get_data_for_algorithm` returns, and what is said of it.
 
 Here: `AlgorithmData`, a dict that can be read, printed and plotted; metadata and warnings. Not
-here: the data themselves (`algorithm_data.py`).
+here: the data themselves (`algorithms/`).
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from flatfiles_assets.algorithms import plots
 from flatfiles_assets.algorithms.panel import Adjustment
+from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.data_integration.errors import AdjustmentWarning, CoverageWarning, InsufficientCoverage
-from flatfiles_assets.data_integration.inputs import DataRequest, Input
+from flatfiles_assets.data_integration.inputs import Input
+from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.warehouse.prices import bars_per_symbol
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_NAMED = 5
-_DATE_FIELDS = ("start", "end")
+_DATE_FIELDS = ("start", "end", "as_of")
 
 
 class AlgorithmData(dict[str, Any]):
@@ -41,20 +44,26 @@ class AlgorithmData(dict[str, Any]):
         return found
 
     def plot(self, kind: str | None = None, **options: Any) -> Figure:
-        """A picture of the data; see `plots`.
+        """A picture of the data, in whatever form they are.
 
         Args:
-            kind: ``prices``, ``correlation``, ``spread`` or ``ranking``; None for the one that suits
-                the algorithm.
+            kind: ``prices``, ``correlation``, ``spread``, ``ranking`` or ``zscores``; None for the one
+                that suits the algorithm.
             options: For ``prices``: ``symbols``; for ``spread``: ``pair``; for ``ranking``: ``top``.
 
         Raises:
             PlottingUnavailable: matplotlib is not installed.
             InvalidArgument: The data have no such picture.
         """
-        from flatfiles_assets.algorithms import plots
-
-        return plots.plot_dataset(self, kind, **options)
+        pictures = ALGORITHMS[self.metadata["algorithm"]].pictures
+        chosen = kind or next(iter(pictures))
+        if chosen not in pictures:
+            raise InvalidArgument(
+                f"{self.metadata['algorithm']} data have no picture {chosen!r}",
+                next_step=f"use one of {', '.join(pictures)}",
+            )
+        shown = {name: plots.as_pandas(value) for name, value in self.items() if name != "metadata"}
+        return pictures[chosen](shown, **options)
 
     def __repr__(self) -> str:
         about = self.metadata
@@ -98,24 +107,28 @@ def _shape(value: Any) -> str:
     return f"{type(value).__name__} {rows:,} × {columns:,}"
 
 
-def describe(request: DataRequest, found: Input) -> dict[str, Any]:
+def describe(found: Input) -> dict[str, Any]:
     """The metadata of what was read, in terms of JSON."""
+    request = found.request
     bars = bars_per_symbol(found.read.panel, request.rows)
     asked = request.asked
     coverage = {s: int(n) / len(asked) for s, n in zip(request.symbols, bars, strict=True)}
-    missing = [day.isoformat() for day in found.read.missing_sessions if day >= asked[0]]
+    missing = [day.isoformat() for day in request.missing(found.read)]
+    missing_before = [day for day in found.read.missing_sessions if day < asked[0]]
     return {
         "symbols": list(request.symbols),
         "start": asked[0].isoformat(),
         "end": asked[-1].isoformat(),
         "sessions": len(asked),
         "adjustment": found.adjust,
+        "terms": request.terms,
+        "as_of": (request.as_of or request.sessions[-1]).isoformat(),
         "coverage": coverage,
         "missing_sessions": missing,
         "symbols_not_found": [symbol for symbol, share in coverage.items() if share == 0],
         "source_mix": dict(found.read.source_mix),
         "lookback_sessions": request.n_before,
-        "lookback_missing_sessions": len(found.read.missing_sessions) - len(missing),
+        "lookback_missing_sessions": len(missing_before),
     }
 
 

@@ -1,7 +1,7 @@
 """One long table per session and symbol: prices, and beside them what was known of the company.
 
 Here: which kinds of data can be joined, and how each is joined as of its date. Not here: prices
-themselves (`prices.py`).
+themselves (`bars.py`), and what the terms of the result do to per-share figures (`share_terms.py`).
 
 A statement counts from the first session after the day it was filed: a filing after the close is
 not known at that day's close, and whether it came before is not recorded.
@@ -9,16 +9,25 @@ not known at that day's close, and whether it came before is not recorded.
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
+from flatfiles_assets.algorithms.adjustments import splits_table
+from flatfiles_assets.algorithms.frames import SESSION, SYMBOL
+from flatfiles_assets.algorithms.registry import ALGORITHMS
+from flatfiles_assets.algorithms.requested_prices import FACTOR_COLUMNS, RequestedPrices
+from flatfiles_assets.data_integration import frames, share_terms
+from flatfiles_assets.data_integration.bars import bars_table
 from flatfiles_assets.data_integration.errors import NoData
-from flatfiles_assets.data_integration.frames import SESSION, SYMBOL
 from flatfiles_assets.errors import UnexpectedColumns
 from flatfiles_assets.escaping import quoted
 from flatfiles_assets.warehouse.errors import TableNotFound
+from flatfiles_assets.warehouse.prices import ReferenceMissing, read_corporate_actions
 from flatfiles_assets.warehouse.reading import WarehouseReader
 
 PRICES = "prices"
@@ -30,19 +39,36 @@ _PERIOD_COLUMNS = ("end_date", "period_end", "period_of_report_date", "fiscal_ye
 _KNOWN = "_known_from"
 
 
-def join_financials(reader: WarehouseReader, name: str, rows: pl.DataFrame) -> pl.DataFrame:
+@dataclasses.dataclass(frozen=True)
+class Joining:
+    """What every join may need.
+
+    Attributes:
+        reader: The warehouse.
+        prices: The prices beside which data are put, and the terms of the result.
+        bars: ``session`` and ``symbol`` of every bar, those of the look-back included.
+    """
+
+    reader: WarehouseReader
+    prices: RequestedPrices
+    bars: pl.DataFrame
+
+
+def join_financials(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows with the columns of the latest statement filed before each session.
 
+    Per-share figures and numbers of shares are in the terms of the result.
+
     Args:
-        reader: The warehouse.
+        joining: The warehouse, and the result's terms.
         name: ``financials`` or ``us_financials``.
-        rows: ``session`` and ``symbol``, and more.
+        rows: ``session`` and ``symbol``, the factors of the prices, and more.
 
     Returns:
         The rows in the same order, with every column of the statements; one whose name is taken
         already is prefixed with ``<name>_``.
     """
-    table = f"market.{name}"
+    table, reader = f"market.{name}", joining.reader
     columns = _columns(reader, name, table)
     symbol, filed = (_first_of(columns, choices, table) for choices in (_SYMBOL_COLUMNS, _FILED_COLUMNS))
     by_plain_name = {_plain_name(column): column for column in columns}
@@ -72,52 +98,97 @@ def join_financials(reader: WarehouseReader, name: str, rows: pl.DataFrame) -> p
         allow_exact_matches=False,
         check_sortedness=False,
     )
-    return joined.sort("_row").drop("_row", _KNOWN, strict=False)
+    originals = [(taken.get(each, each), each) for each in columns if each != symbol]
+    splits = _splits_since_first(joining, joined)
+    joined = share_terms.statements_in_terms(joined.sort("_row"), originals, _KNOWN, splits)
+    return joined.drop("_row", _KNOWN, strict=False)
 
 
-def join_splits(reader: WarehouseReader, name: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows with ``split_ratio``, shares after over before, on the sessions that begin in new shares."""
-    events = _of_symbols(reader, _reference(reader, name), "ticker", rows).select(
-        pl.col("ticker").alias(SYMBOL),
-        pl.col("execution_date").alias(SESSION),
-        (pl.col("split_to") / pl.col("split_from")).alias("split_ratio"),
-    )
-    daily = events.unique().group_by(SESSION, SYMBOL).agg(pl.col("split_ratio").product())
-    return rows.join(daily, on=[SESSION, SYMBOL], how="left", maintain_order="left")
+def _splits_since_first(joining: Joining, rows: pl.DataFrame) -> pa.Table:
+    """The splits from the first filing on; none where the table was never loaded."""
+    first = rows.get_column(_KNOWN).min()
+    if not isinstance(first, dt.date):
+        return _NO_SPLITS
+    symbols = joining.prices.symbols
+    try:
+        days = [first, joining.prices.published.sessions[-1].item()]
+        return read_corporate_actions(joining.reader, "splits", days, symbols).splits
+    except ReferenceMissing:
+        return _NO_SPLITS
 
 
-def join_dividends(reader: WarehouseReader, name: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows with ``dividend``, USD a share, on the ex-dates."""
-    events = _of_symbols(reader, _reference(reader, name), "ticker", rows).filter(pl.col("currency") == "USD")
-    daily = events.group_by(
-        pl.col("ex_date").alias(SESSION), pl.col("ticker").alias(SYMBOL), maintain_order=True
-    ).agg(pl.col("cash_amount").sum().alias("dividend"))
-    return rows.join(daily, on=[SESSION, SYMBOL], how="left", maintain_order="left")
+def join_splits(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with ``split_ratio``, shares after over before, on the first bars in new shares."""
+    _reference(joining.reader, name)
+    actions = read_corporate_actions(joining.reader, "splits", _days(joining), joining.prices.symbols)
+    return share_terms.on_next_bar(rows, share_terms.split_events(actions.splits), joining.bars)
 
 
-def join_features(reader: WarehouseReader, name: str, rows: pl.DataFrame) -> pl.DataFrame:
+def join_dividends(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with ``dividend``, USD a share in the result's terms, on the first bars from the ex-dates on."""
+    table, days = _reference(joining.reader, name), _days(joining)
+    dividends = joining.reader.sql(
+        f"SELECT ticker, ex_date, cash_amount, currency FROM {table} "  # noqa: S608
+        "WHERE list_contains($symbols, ticker) AND ex_date BETWEEN $first AND $last ORDER BY ALL",
+        {"symbols": list(joining.prices.symbols), "first": days[0], "last": days[-1]},
+    ).to_arrow()
+    events = share_terms.dividend_events(dividends, joining.prices)
+    return share_terms.dividends_in_terms(share_terms.on_next_bar(rows, events, joining.bars), joining.prices)
+
+
+def join_features(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows with the stored features of ``algorithm/<name>``, whose adjustment is ``<name>_adjustment``."""
     table = f"algorithm.{name}"
-    _columns(reader, name, table)
-    features = _of_symbols(reader, table, "ticker", rows).rename(
+    _columns(joining.reader, name, table)
+    features = _of_symbols(joining.reader, table, "ticker", rows).rename(
         {"trade_date": SESSION, "ticker": SYMBOL, "adjustment": f"{name}_adjustment"}
     )
     taken = [each for each in features.columns if each in rows.columns and each not in (SESSION, SYMBOL)]
-    features = features.rename({each: f"{name}_{each}" for each in taken})
-    return rows.join(features, on=[SESSION, SYMBOL], how="left", maintain_order="left")
+    names = {each: f"{name}_{each}" for each in taken}
+    joined = rows.join(features.rename(names), on=[SESSION, SYMBOL], how="left", maintain_order="left")
+    # They are stored in the terms of their own sessions.
+    factors = {"price": "price_factor", "volume": "volume_factor"}
+    return joined.with_columns(
+        pl.col(names.get(column.name, column.name)) * pl.col(factors[column.terms])
+        for column in ALGORITHMS[name].columns
+        if column.terms in factors and column.name in features.columns
+    )
 
 
-Join = Callable[[WarehouseReader, str, pl.DataFrame], pl.DataFrame]
+Join = Callable[[Joining, str, pl.DataFrame], pl.DataFrame]
 
 JOINS: Mapping[str, Join] = {
     "financials": join_financials,
     "us_financials": join_financials,
     "splits": join_splits,
     "dividends": join_dividends,
-    "momentum": join_features,
-    "mean_reversion": join_features,
+    **{algorithm.name: join_features for algorithm in ALGORITHMS.values() if algorithm.is_per_symbol},
 }
 DATA_TYPES: tuple[str, ...] = (PRICES, *JOINS)
+
+
+def unify(reader: WarehouseReader, prices: RequestedPrices, kinds: Sequence[str]) -> pl.DataFrame:
+    """One row per session and symbol with a bar, with the kinds of data asked for beside each other.
+
+    The factors of the prices are always there: what is joined is brought into the result's terms.
+    """
+    whole = dataclasses.replace(prices, rows=slice(0, prices.rows.stop))
+    bars = frames.to_polars(bars_table(prices))
+    joining = Joining(reader, prices, frames.to_polars(bars_table(whole)).select(SESSION, SYMBOL))
+    rows = bars if PRICES in kinds else bars.select(SESSION, SYMBOL, *_FACTORS)
+    for kind in kinds:
+        if kind in JOINS:
+            rows = JOINS[kind](joining, kind, rows)
+    return rows
+
+
+_NO_SPLITS = splits_table([])
+_FACTORS = tuple(column.name for column in FACTOR_COLUMNS)
+
+
+def _days(joining: Joining) -> list[dt.date]:
+    days = joining.prices.published.sessions
+    return [days[0].item(), days[joining.prices.rows.stop - 1].item()]
 
 
 def _reference(reader: WarehouseReader, name: str) -> str:

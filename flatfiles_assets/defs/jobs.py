@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.defs.dagster_internals.jobs import UnresolvedAssetJobDefinition
 from flatfiles_assets.defs.keys import (
@@ -27,7 +28,6 @@ from flatfiles_assets.defs.keys import (
     reference_key,
 )
 from flatfiles_assets.minio_data_downloader import DIRECTORIES
-from flatfiles_assets.warehouse.features import ALGORITHMS
 
 
 def build_feed_job(dataset: Dataset) -> UnresolvedAssetJobDefinition:

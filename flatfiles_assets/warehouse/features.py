@@ -1,7 +1,7 @@
 """Prices of the warehouse to features of the warehouse: the step behind `algorithm/*`.
 
-Here: which algorithms there are, which sessions are computed together, and what became of each.
-Not here: the arithmetic (`algorithms/`), the reading of prices (`prices.py`), Dagster (`assets/`).
+Here: which sessions are computed together, and what became of each. Not here: the arithmetic and
+which algorithms there are (`algorithms/`), the reading of prices (`prices.py`), Dagster (`assets/`).
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ import dataclasses
 import datetime as dt
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from flatfiles_assets.algorithms import mean_reversion, momentum, pairs_trading
+from flatfiles_assets.algorithms.algorithm import Algorithm
 from flatfiles_assets.algorithms.panel import Adjustment
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.prices import read_corporate_actions, read_panel, sessions_with_lookback
-from flatfiles_assets.warehouse.table import TableSchema
-from flatfiles_assets.warehouse.tables import MEAN_REVERSION, MOMENTUM, PAIRS_TRADING
+from flatfiles_assets.warehouse.tables import algorithm_table_key, get_table
 
 # A year with its look-back is about a gigabyte for the whole market; longer runs go year by year.
 _MOST_SESSIONS = 253
@@ -32,50 +31,6 @@ class PricesMissing(FlatFilesError):
     """There are no prices of a session, so it has no features."""
 
     state = "no_prices"
-
-
-@dataclasses.dataclass(frozen=True)
-class Algorithm:
-    """One algorithm-ready dataset.
-
-    Attributes:
-        name: Of the asset ``algorithm/<name>`` and of the table.
-        table: Where its rows are stored.
-        lookback_sessions: Sessions before the first that the features of the first need.
-        compute: Features of a panel; see `algorithms.momentum.compute`.
-        parameters: Class of its parameters; made without arguments it holds the defaults.
-    """
-
-    name: str
-    table: TableSchema
-    lookback_sessions: int
-    compute: Callable[..., pa.Table]
-    parameters: type[Any]
-
-
-ALGORITHMS: Mapping[str, Algorithm] = {
-    "momentum": Algorithm(
-        "momentum",
-        MOMENTUM,
-        momentum.LOOKBACK_SESSIONS,
-        momentum.compute,
-        momentum.MomentumParameters,
-    ),
-    "mean_reversion": Algorithm(
-        "mean_reversion",
-        MEAN_REVERSION,
-        mean_reversion.LOOKBACK_SESSIONS,
-        mean_reversion.compute,
-        mean_reversion.MeanReversionParameters,
-    ),
-    "pairs_trading": Algorithm(
-        "pairs_trading",
-        PAIRS_TRADING,
-        pairs_trading.LOOKBACK_SESSIONS,
-        pairs_trading.compute,
-        pairs_trading.PairsTradingParameters,
-    ),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +102,7 @@ def _update_part(
     parameters: Any,
 ) -> Iterator[SessionFeatures]:
     started = time.perf_counter()
+    table = get_table(algorithm_table_key(algorithm.name))
     session = warehouse.reader()
     days, _ = sessions_with_lookback(wanted[0], wanted[-1], algorithm.lookback_sessions)
     read = read_panel(session, days)
@@ -160,10 +116,10 @@ def _update_part(
             panel, first_session=computed[0], last_session=computed[-1], parameters=parameters
         )
         by_session = {day: part for day, part in _split_by_session(rows) if day in set(computed)}
-        empty = algorithm.table.arrow_schema.empty_table()
+        empty = table.arrow_schema.empty_table()
         with warehouse.writer(f"{algorithm.name} {computed[0]} to {computed[-1]}") as transaction:
             transaction.replace(
-                algorithm.table,
+                table,
                 pa.concat_tables([empty, *by_session.values()]),
                 {"trade_date": computed},
             )
@@ -173,7 +129,7 @@ def _update_part(
         if day in without_prices:
             yield SessionFeatures(day, error=_no_prices(algorithm, day))
         else:
-            stored = by_session.get(day, algorithm.table.arrow_schema.empty_table())
+            stored = by_session.get(day, table.arrow_schema.empty_table())
             yield SessionFeatures(day, stored, missing_before, seconds_each)
 
 

@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 from flatfiles_assets import calendars
 from flatfiles_assets.algorithms.adjustments import Anchor, adjust_panel, dividends_table, splits_table
 from flatfiles_assets.algorithms.panel import Adjustment, PricePanel
-from flatfiles_assets.algorithms.split_search import suspected_splits
 from flatfiles_assets.datasets import CalendarName
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.warehouse.errors import TableNotFound
@@ -34,8 +33,6 @@ PRICE_SOURCES: Mapping[str, str | None] = {"market.daily_prices": None, "market.
 # As an enumeration: a text for each of millions of bars would take a fifth of the time.
 _SOURCE_COLUMN = "try_cast(bars.source AS ENUM('flat_files', 'historical')) AS source"
 _SOURCE_TYPE = pa.dictionary(pa.uint8(), pa.string())
-
-_SUSPECT_LOOKBACK_SESSIONS = 30
 
 
 class ReferenceMissing(FlatFilesError):
@@ -273,25 +270,6 @@ def _read_reference(
 def has_splits(reader: WarehouseReader) -> bool:
     """Whether the table of splits was ever loaded."""
     return "reference.splits" in reader.tables()
-
-
-def find_suspected_splits(reader: WarehouseReader, first: dt.date, last: dt.date) -> pa.Table:
-    """Probable splits from first to last session that no record of ``reference.splits`` explains.
-
-    Returns:
-        `split_search.SUSPECTED_SPLITS_SCHEMA`, by session and ticker.
-    """
-    sessions, before = sessions_with_lookback(first, last, _SUSPECT_LOOKBACK_SESSIONS)
-    panel = read_panel(reader, sessions, columns=("open", "close", "volume")).panel
-    actions = (
-        read_corporate_actions(reader, "splits", sessions)
-        if has_splits(reader)
-        else CorporateActions(splits_table([]), dividends_table([]))
-    )
-    suspected = suspected_splits(panel, actions.splits)
-    if before == len(sessions):
-        return suspected.slice(0, 0)
-    return suspected.filter(pc.greater_equal(suspected.column("trade_date"), pa.scalar(sessions[before])))
 
 
 def bars_per_symbol(panel: PricePanel, rows: slice) -> np.ndarray:

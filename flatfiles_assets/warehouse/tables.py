@@ -1,4 +1,4 @@
-"""Which tables the warehouse has: the registry `TABLES`, made from the registry of feeds.
+"""Which tables the warehouse has: the registry `TABLES`, made from the registries of feeds and algorithms.
 
 Here: one `TableSchema` per table. Not here: what a table is and its DDL (`table.py`).
 """
@@ -9,7 +9,9 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from flatfiles_assets.algorithms import mean_reversion, momentum, pairs_trading
+from flatfiles_assets.algorithms.algorithm import Algorithm
+from flatfiles_assets.algorithms.columns import ADJUSTMENT
+from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.algorithms.renames import SUSPECTED_RENAME_COLUMNS
 from flatfiles_assets.algorithms.securities import SECURITY_COLUMNS, UNAPPLIED_COLUMNS
 from flatfiles_assets.datasets import DATASETS, TRADE_DATE, Column, Dataset, get_dataset
@@ -156,29 +158,21 @@ PRICE_RECONCILIATION = TableSchema(
     description="Flat files against archives where both have the session, per symbol",
 )
 
-MOMENTUM = TableSchema(
-    key=("algorithm", "momentum"),
-    columns=momentum.COLUMNS,
-    sort_columns=("ticker",),
-    required_columns=("ticker", "adjustment"),
-    description="Returns, volatility and ranked 12-1 momentum of every symbol and session",
-)
 
-MEAN_REVERSION = TableSchema(
-    key=("algorithm", "mean_reversion"),
-    columns=mean_reversion.COLUMNS,
-    sort_columns=("ticker",),
-    required_columns=("ticker", "adjustment"),
-    description="Distance from the mean, RSI and half-life of every symbol and session",
-)
+def _algorithm_table(algorithm: Algorithm) -> TableSchema:
+    return TableSchema(
+        key=algorithm_table_key(algorithm.name),
+        columns=algorithm.columns,
+        sort_columns=algorithm.key_columns,
+        required_columns=(*algorithm.key_columns, ADJUSTMENT.name),
+        description=algorithm.summary.rstrip("."),
+    )
 
-PAIRS_TRADING = TableSchema(
-    key=("algorithm", "pairs_trading"),
-    columns=pairs_trading.COLUMNS,
-    sort_columns=("ticker_y", "ticker_x"),
-    required_columns=("ticker_y", "ticker_x", "adjustment"),
-    description="Correlated pairs of the most liquid symbols and their cointegration, by session",
-)
+
+def algorithm_table_key(name: str) -> TableKey:
+    """Key of the table of an algorithm's features."""
+    return ("algorithm", name)
+
 
 # A layer that adds tables appends them here.
 _ALL = (
@@ -193,9 +187,7 @@ _ALL = (
     SECURITIES,
     SUSPECTED_RENAMES,
     UNAPPLIED_IDENTITIES,
-    MOMENTUM,
-    MEAN_REVERSION,
-    PAIRS_TRADING,
+    *map(_algorithm_table, ALGORITHMS.values()),
 )
 
 TABLES: Mapping[TableKey, TableSchema] = {table.key: table for table in _ALL}

@@ -73,7 +73,7 @@ def rows_until(panel: PricePanel, stop: int) -> PricePanel:
 def rows_of(panel: PricePanel, rows: slice) -> PricePanel:
     cut = {
         name: getattr(panel, name)[rows]
-        for name in ("sessions", "close", "volume", "price_factor", "volume_factor")
+        for name in ("sessions", "close", "volume", "price_factor", "volume_factor", "members")
         if getattr(panel, name) is not None
     }
     return dataclasses.replace(panel, **cut)

@@ -20,12 +20,13 @@ import pandas as pd
 import pyarrow as pa
 
 from flatfiles_assets import calendars
+from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.data_integration import DataIntegration
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.features import ALGORITHMS, update_features
+from flatfiles_assets.warehouse.features import update_features
 from flatfiles_assets.warehouse.prices import sessions_with_lookback
-from flatfiles_assets.warehouse.tables import DAILY_PRICES, SPLITS
+from flatfiles_assets.warehouse.tables import DAILY_PRICES, SPLITS, algorithm_table_key, get_table
 from flatfiles_assets_tests.benchmarks.report import Row, median_seconds
 
 _MARKET_SYMBOLS, _SYMBOLS, _YEARS = 11_000, 500, 5
@@ -244,6 +245,7 @@ def _fill_features(warehouse: Warehouse, days: list[dt.date]) -> None:
     """Rows of every earlier session, as a long-running platform has them; their values do not matter."""
     for name in ("momentum", "mean_reversion"):
         algorithm = ALGORITHMS[name]
+        table = get_table(algorithm_table_key(name))
         (result,) = update_features(algorithm, days[-1:], warehouse)
         assert result.rows is not None
         for start in range(0, len(days), _CHUNK):
@@ -254,7 +256,10 @@ def _fill_features(warehouse: Warehouse, days: list[dt.date]) -> None:
             ]
             with warehouse.writer("benchmark") as transaction:
                 transaction.replace(
-                    algorithm.table, pa.concat_tables(dated), {"trade_date": part}, presorted=True
+                    table,
+                    pa.concat_tables(dated),
+                    {"trade_date": part},
+                    presorted=True,
                 )
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from flatfiles_assets import DataIntegration, open_warehouse
+from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.data_integration import (
     AdjustmentWarning,
     CoverageWarning,
@@ -27,7 +28,7 @@ from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.features import ALGORITHMS, update_features
+from flatfiles_assets.warehouse.features import update_features
 from flatfiles_assets_tests.market_warehouse import load_bars, market_warehouse, sessions
 
 MARKET = SyntheticMarket(40)
@@ -107,7 +108,8 @@ def test_long_frames_have_every_feature_of_the_stored_dataset_and_the_same_value
         stored = stored.rows.to_pandas().set_index("ticker")
         asked = get(door, name)[key]
         asked = asked[asked["session"] == pd.Timestamp(day)].set_index("symbol")
-        assert set(asked.columns) == set(stored.columns) - {"trade_date"} | {"session"}
+        factors = {"close_published", "price_factor", "volume_factor"}
+        assert set(asked.columns) == set(stored.columns) - {"trade_date"} | {"session"} | factors
         for column in set(stored.columns) - {
             "trade_date",
             "momentum_rank",
@@ -193,16 +195,14 @@ def test_only_pairs_above_a_correlation_can_be_asked_for(door):
 )
 def test_no_value_depends_on_what_comes_after_its_session(door, algorithm, keys):
     """The longer range ends after a split of NVDA that the shorter one does not know."""
-    early = get(door, algorithm, dates=(QUARTER[0], "2024-02-09"))
-    late = get(door, algorithm)
+    early = get(door, algorithm, dates=(QUARTER[0], "2024-02-09"), terms="own")
+    late = get(door, algorithm, terms="own")
     for key in keys:
         short, long = early[key], late[key]
         if "session" in long.columns.names or "session" in long.columns:
             long = long[long["session"] <= "2024-02-09"].reset_index(drop=True)
         else:
             long = long.loc[:"2024-02-09"]
-        if key == "volume_data":  # in the shares of the last session, like prices
-            long = long / long.iloc[0] * short.iloc[0]
         pd.testing.assert_frame_equal(short, long, rtol=1e-9, check_exact=False)
 
 
@@ -342,6 +342,9 @@ def test_prices_come_long_in_the_order_asked_for(door):
         "close",
         "volume",
         "adjustment",
+        "close_published",
+        "price_factor",
+        "volume_factor",
     ]
     assert list(prices["symbol"][:2]) == ["KO", "AAPL"]
     assert (prices["high"] >= prices[["open", "close", "low"]].max(axis=1)).all()

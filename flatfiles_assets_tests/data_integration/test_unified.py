@@ -10,12 +10,13 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.data_integration import DataIntegration, NoData
 from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.errors import InvalidArgument, UnexpectedColumns
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.features import ALGORITHMS, update_features
+from flatfiles_assets.warehouse.features import update_features
 from flatfiles_assets.warehouse.table import schema_from_arrow
 from flatfiles_assets_tests.market_warehouse import market_warehouse, sessions
 

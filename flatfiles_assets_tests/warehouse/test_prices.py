@@ -12,7 +12,6 @@ import pytest
 from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.prices import (
-    find_suspected_splits,
     missing_sessions,
     read_bars,
     sessions_with_lookback,
@@ -99,15 +98,3 @@ def test_a_look_back_counts_sessions_and_ends_where_the_calendar_begins():
     assert sessions_with_lookback(dt.date(2024, 1, 6), dt.date(2024, 1, 8), 1)[0] == sessions(
         "2024-01-05", "2024-01-08"
     )
-
-
-def test_a_split_that_no_record_explains_is_found(warehouse):
-    load_bars(warehouse, MARKET, sessions("2024-01-02", "2024-03-08"))
-    first, last = dt.date(2024, 2, 1), dt.date(2024, 3, 8)
-    found = find_suspected_splits(warehouse.reader(), first, last).to_pylist()
-    assert [(row["ticker"], row["trade_date"]) for row in found] == [
-        ("NVDA", dt.date(2024, 2, 12)),
-        ("RVRS", dt.date(2024, 3, 4)),
-    ]
-    load_reference(warehouse, MARKET)
-    assert find_suspected_splits(warehouse.reader(), first, last).num_rows == 0

@@ -1,4 +1,4 @@
-"""`algorithm/momentum`, `algorithm/mean_reversion`, `algorithm/pairs_trading`: features of every session.
+"""`algorithm/<name>`: the features of every session, an asset for each entry of the registry.
 
 A run over a range reads the prices of the range and its look-back once, and computes the whole
 range in one pass. Sessions without prices fail alone; the others are stored and recorded.
@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import dagster as dg
+import pyarrow as pa
 from pydantic import Field
 
+from flatfiles_assets.algorithms import plots
+from flatfiles_assets.algorithms.algorithm import Algorithm
+from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.defs import progress
-from flatfiles_assets.defs.assets.algorithm_figures import key_figures, picture
 from flatfiles_assets.defs.assets.daily_prices import daily_prices_partitions
 from flatfiles_assets.defs.assets.range_report import RangeReport
 from flatfiles_assets.defs.assets.table_metadata import column_schema
@@ -25,16 +28,12 @@ from flatfiles_assets.defs.keys import (
     reference_key,
 )
 from flatfiles_assets.defs.resources import WarehouseResource
-from flatfiles_assets.warehouse.features import ALGORITHMS, Algorithm, SessionFeatures, update_features
+from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets.warehouse.features import SessionFeatures, update_features
+from flatfiles_assets.warehouse.tables import algorithm_table_key, get_table
 
 # A year of the whole market with its look-back is one pass in about a gigabyte.
 _MOST_PARTITIONS_PER_RUN = 253
-
-_ABOUT = {
-    "momentum": "Returns, volatility and 12-1 momentum, ranked in a point-in-time universe.",
-    "mean_reversion": "Distance from the 20-session mean, Bollinger bands, RSI, reversal and half-life.",
-    "pairs_trading": "Correlated pairs of the 500 most liquid symbols, tested for cointegration both ways.",
-}
 
 
 class AlgorithmConfig(dg.Config):
@@ -51,7 +50,7 @@ def build_algorithm_assets() -> list[dg.AssetsDefinition]:
 
 
 def _algorithm_asset(algorithm: Algorithm) -> dg.AssetsDefinition:
-    key = algorithm_key(algorithm.name)
+    key, table = algorithm_key(algorithm.name), get_table(algorithm_table_key(algorithm.name))
 
     @dg.asset(
         key=key,
@@ -61,14 +60,14 @@ def _algorithm_asset(algorithm: Algorithm) -> dg.AssetsDefinition:
         pool=DUCKDB_WRITER_POOL,
         group_name="algorithm",
         description=(
-            f"{_ABOUT[algorithm.name]} Each value uses data up to its own session only, with a look-back "
+            f"{algorithm.summary} Each value uses data up to its own session only, with a look-back "
             f"of {algorithm.lookback_sessions} sessions."
         ),
         kinds={"duckdb", "numpy"},
         owners=OWNERS,
         metadata={
-            "dagster/table_name": algorithm.table.sql_name,
-            "dagster/column_schema": column_schema(algorithm.table),
+            "dagster/table_name": table.sql_name,
+            "dagster/column_schema": column_schema(table),
             "partition_expr": "trade_date",
             "lookback_sessions": algorithm.lookback_sessions,
         },
@@ -91,7 +90,7 @@ def _algorithm_asset(algorithm: Algorithm) -> dg.AssetsDefinition:
             report.record(context)
             raise
         if last_stored is not None and last_stored.rows is not None:
-            shown = picture(algorithm.name, last_stored.rows)
+            shown = _picture(algorithm, last_stored.rows)
             if shown is not None:
                 metadata = _metadata(algorithm, config, last_stored)
                 report.materialized(key, last_stored.session.isoformat(), {**metadata, "picture": shown})
@@ -116,11 +115,22 @@ def _report(
 
 
 def _metadata(algorithm: Algorithm, config: AlgorithmConfig, result: SessionFeatures) -> dict[str, Any]:
-    rows = result.rows if result.rows is not None else algorithm.table.arrow_schema.empty_table()
     return {
-        "dagster/partition_row_count": rows.num_rows,
+        "dagster/partition_row_count": result.rows.num_rows if result.rows is not None else 0,
         "adjustment": config.adjust,
         "lookback_sessions_missing": result.lookback_missing,
         "duration_seconds": round(result.seconds, 4),
-        **key_figures(algorithm.name, rows),
+        **(algorithm.key_figures(result.rows) if result.rows is not None else {}),
     }
+
+
+def _picture(algorithm: Algorithm, rows: pa.Table) -> dg.MarkdownMetadataValue | None:
+    """A picture of one session; None without matplotlib, or where there is nothing to show."""
+    frame = rows.to_pandas(date_as_object=False).rename(columns={"trade_date": "session", "ticker": "symbol"})
+    try:
+        figure = algorithm.session_picture(frame)
+    except (plots.PlottingUnavailable, InvalidArgument):
+        return None
+    if figure is None:
+        return None
+    return dg.MetadataValue.md(plots.png_markdown(figure, algorithm.name.replace("_", " ")))

@@ -13,12 +13,12 @@ from collections.abc import Collection, Iterable, Sequence
 
 import dagster as dg
 
+from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.defs.assets.daily_prices import daily_prices_partitions
 from flatfiles_assets.defs.keys import DAILY_PRICES_KEY, algorithm_key
 from flatfiles_assets.defs.partitions import key_ranges
 from flatfiles_assets.defs.range_requests import range_request
 from flatfiles_assets.defs.sensors.cursor import tick_seconds
-from flatfiles_assets.warehouse.features import ALGORITHMS
 
 _EVENTS_PER_TICK = 2_000
 _BRIDGE_SESSIONS = 5

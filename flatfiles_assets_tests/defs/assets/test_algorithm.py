@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.definitions import build_defs
 from flatfiles_assets.defs.instance.home import open_instance
 from flatfiles_assets.defs.keys import algorithm_key
 from flatfiles_assets.defs.runs import RangeRun, run_ranges
 from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.features import ALGORITHMS
 from flatfiles_assets_tests.market_warehouse import load_bars, load_reference, sessions
 
 MARKET = SyntheticMarket(40)
@@ -105,6 +105,8 @@ def test_each_partition_has_its_own_figures_and_the_last_a_picture(warehouse):
             assert (shown["adjustment"], shown["lookback_sessions_missing"]) == ("splits", 0)
             assert ("picture" in shown) == (day == DAYS[2])
         assert shown["picture"].startswith("![")
+    shown = figures(warehouse, "pairs_trading", DAYS[2])
+    rows = stored(warehouse, "pairs_trading").query("trade_date == @pd.Timestamp(@DAYS[2])")
     assert shown["candidates"] == shown["dagster/partition_row_count"]
     momentum = figures(warehouse, "momentum", DAYS[0])
     of_day = stored(warehouse, "momentum").query("trade_date == @pd.Timestamp(@DAYS[0])")
