@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import click
+import pyarrow as pa
 import pyarrow.csv
 from rich.table import Table
 
 from flatfiles_assets.console import console as terminal
+from flatfiles_assets.escaping import printable_lines
 from flatfiles_assets.warehouse.workspace import open_warehouse
 
 _MOST_ROWS_SHOWN = 50
@@ -18,12 +21,16 @@ _MOST_ROWS_SHOWN = 50
 @click.argument("query")
 @click.option("--csv", "as_csv", is_flag=True, help="Print every row as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print every row as JSON, one object per line.")
-def sql(query: str, as_csv: bool, as_json: bool) -> None:
-    """Run QUERY on the warehouse, for example "SELECT count(*) FROM market.stocks_daily"."""
-    with open_warehouse() as warehouse:
+@click.option("--allow-files", is_flag=True, help="Let the query read other files and export to them.")
+def sql(query: str, as_csv: bool, as_json: bool, allow_files: bool) -> None:
+    """Run QUERY on the warehouse, for example "SELECT count(*) FROM market.stocks_daily".
+
+    It reads the warehouse and nothing else, unless --allow-files opens COPY … TO and other files.
+    """
+    with open_warehouse(allow_files=allow_files) as warehouse:
         result = warehouse.sql(query)
         if as_csv:
-            pyarrow.csv.write_csv(result.arrow(), sys.stdout.buffer)
+            _print_csv(result.arrow())
         elif as_json:
             result.df().to_json(sys.stdout, orient="records", lines=True, date_format="iso")
         else:
@@ -35,3 +42,13 @@ def sql(query: str, as_csv: bool, as_json: bool) -> None:
             console.print(table)
             if rows.num_rows > _MOST_ROWS_SHOWN:
                 console.print(f"… {rows.num_rows - _MOST_ROWS_SHOWN:,} more rows; --csv or --json prints all")
+
+
+def _print_csv(rows: pa.Table) -> None:
+    if not sys.stdout.isatty():
+        pyarrow.csv.write_csv(rows, sys.stdout.buffer)
+        return
+    # A terminal obeys what a file only holds.
+    buffer = io.BytesIO()
+    pyarrow.csv.write_csv(rows, buffer)
+    sys.stdout.write(printable_lines(buffer.getvalue().decode()))

@@ -98,11 +98,12 @@ class Warehouse:
                 "the commit failed; everything is as it was before", where=str(self.path), why=str(error)
             ) from error
 
-    def reader(self, timeout: float | None = None) -> WarehouseReader:
+    def reader(self, timeout: float | None = None, *, allow_files: bool = False) -> WarehouseReader:
         """A read-only view, with ``with`` or without: it holds the file only while a query runs.
 
         Args:
             timeout: Seconds that a query waits for its turn at most; None for the warehouse's own limit.
+            allow_files: Whether queries may read other files and export to them.
         """
         limit_seconds = self.lock_timeout_seconds if timeout is None else timeout
-        return WarehouseReader(self.path, self._queue, limit_seconds)
+        return WarehouseReader(self.path, self._queue, limit_seconds, allow_files=allow_files)

@@ -27,6 +27,7 @@ from flatfiles_assets.warehouse.errors import (
     WarehouseMissing,
 )
 from flatfiles_assets.warehouse.locking import busy
+from flatfiles_assets.warehouse.read_only import FILES_NEXT_STEP, confine
 from flatfiles_assets.warehouse.table import CATALOG, MARKET
 
 _SHORTEST_PAUSE_SECONDS = 0.01
@@ -47,11 +48,25 @@ _MISSING_TABLE = re.compile(r'Table with name "?([\w.]+)"?')
 
 
 @contextlib.contextmanager
-def attached(path: Path, *, read_only: bool, timeout_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+def attached(
+    path: Path,
+    *,
+    read_only: bool,
+    timeout_seconds: float,
+    allow_files: bool = False,
+    settled: bool = True,
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the file as its default catalog, closed at the end whatever happens.
 
     Users of our own queue never meet here; somebody else's DuckDB may hold the file, so this
     retries, with jitter.
+
+    Args:
+        path: The file.
+        read_only: Whether to read it, and it alone: see `read_only.py`.
+        timeout_seconds: How long to wait for it at most.
+        allow_files: Whether queries of a reader may read and write other files.
+        settled: Whether a reader's settings cannot be changed.
 
     Raises:
         WarehouseMissing: There is no file, and it is to be read.
@@ -68,6 +83,8 @@ def attached(path: Path, *, read_only: bool, timeout_seconds: float) -> Iterator
     connection = duckdb.connect(config={"temp_directory": str(_spill_folder(path))})
     try:
         _attach(connection, path, read_only=read_only, timeout_seconds=timeout_seconds)
+        if read_only:
+            confine(connection, allow_files=allow_files, lock=settled)
         yield connection
     finally:
         # Relations and tracebacks can keep a connection alive; a detached file is free all the same.
@@ -157,6 +174,13 @@ def explained(connection: duckdb.DuckDBPyConnection, statement: str) -> Iterator
         if missing is None:
             raise _failed(statement, error) from error
         raise table_not_found(missing[1], table_names(connection)) from error
+    except duckdb.PermissionException as error:
+        raise ReadOnlyViolation(
+            "this session only reads the warehouse",
+            where=_shortened(statement),
+            why=first_line(error),
+            next_step=FILES_NEXT_STEP,
+        ) from error
     except duckdb.Error as error:
         if "read-only mode" in str(error):
             raise ReadOnlyViolation(

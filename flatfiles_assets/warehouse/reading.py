@@ -24,6 +24,7 @@ from flatfiles_assets.escaping import quoted
 from flatfiles_assets.warehouse.database import attached, explained, few_buffers, table_names, table_not_found
 from flatfiles_assets.warehouse.errors import QueryFailed
 from flatfiles_assets.warehouse.locking import FileQueue
+from flatfiles_assets.warehouse.read_only import check_statements
 from flatfiles_assets.warehouse.table import TableSchema, schema_from_arrow, stored_name
 from flatfiles_assets.warehouse.tables import TABLES
 
@@ -89,12 +90,16 @@ class WarehouseReader:
         path: The DuckDB file.
         queue: The queue before it.
         timeout_seconds: How long a call waits at most while the file is being written.
+        allow_files: Whether queries may read and write other files.
     """
 
-    def __init__(self, path: Path, queue: FileQueue, timeout_seconds: float) -> None:
+    def __init__(
+        self, path: Path, queue: FileQueue, timeout_seconds: float, *, allow_files: bool = False
+    ) -> None:
         self._path = path
         self._queue = queue
         self._timeout_seconds = timeout_seconds
+        self._allow_files = allow_files
 
     def __enter__(self) -> WarehouseReader:
         return self
@@ -122,14 +127,29 @@ class WarehouseReader:
             WarehouseMissing: Nothing was ever loaded.
             WarehouseBusy: The file was being written for longer than the limit.
             TableNotFound: There is no such table; the message lists those there are.
-            ReadOnlyViolation: The statement would change the warehouse.
+            ReadOnlyViolation: The statement would change the warehouse, or reach another file.
             QueryFailed: DuckDB refused it for another reason.
         """
+        with self._connected("a query") as connection:
+            return self._run(connection, query, params)
+
+    @contextmanager
+    def _connected(self, purpose: str, *, settled: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
         with (
-            self._queue.turn("read", "a query", self._timeout_seconds),
-            attached(self._path, read_only=True, timeout_seconds=self._timeout_seconds) as connection,
+            self._queue.turn("read", purpose, self._timeout_seconds),
+            attached(
+                self._path,
+                read_only=True,
+                timeout_seconds=self._timeout_seconds,
+                allow_files=self._allow_files,
+                settled=settled,
+            ) as connection,
         ):
-            return run_query(connection, query, params)
+            yield connection
+
+    def _run(self, connection: duckdb.DuckDBPyConnection, query: str, params: Parameters) -> QueryResult:
+        check_statements(connection, query, self._path, allow_files=self._allow_files)
+        return run_query(connection, query, params)
 
     def scan(self, query: str, params: Parameters = None) -> QueryResult:
         """As `sql`: faster for a query that reads much and neither sorts nor groups it, or else slower."""
@@ -146,11 +166,11 @@ class WarehouseReader:
             WarehouseMissing: Nothing was ever loaded.
             WarehouseBusy: The file was being written for longer than the limit.
         """
-        with (
-            self._queue.turn("read", "some queries", self._timeout_seconds),
-            attached(self._path, read_only=True, timeout_seconds=self._timeout_seconds) as connection,
-        ):
-            yield _HeldSession(self._path, self._queue, self._timeout_seconds, connection)
+        # `scan` changes a setting, and back.
+        with self._connected("some queries", settled=False) as connection:
+            yield _HeldSession(
+                self._path, self._queue, self._timeout_seconds, connection, allow_files=self._allow_files
+            )
 
     def table(
         self,
@@ -187,10 +207,7 @@ class WarehouseReader:
 
     def tables(self) -> list[str]:
         """Names of all tables, in SQL, sorted."""
-        with (
-            self._queue.turn("read", "listing the tables", self._timeout_seconds),
-            attached(self._path, read_only=True, timeout_seconds=self._timeout_seconds) as connection,
-        ):
+        with self._connected("listing the tables") as connection:
             return table_names(connection)
 
     def schema(self, name: str) -> TableSchema:
@@ -216,9 +233,15 @@ class _HeldSession(WarehouseReader):
     """A session on a connection that is open already."""
 
     def __init__(
-        self, path: Path, queue: FileQueue, timeout_seconds: float, connection: duckdb.DuckDBPyConnection
+        self,
+        path: Path,
+        queue: FileQueue,
+        timeout_seconds: float,
+        connection: duckdb.DuckDBPyConnection,
+        *,
+        allow_files: bool,
     ) -> None:
-        super().__init__(path, queue, timeout_seconds)
+        super().__init__(path, queue, timeout_seconds, allow_files=allow_files)
         self._connection = connection
 
     @contextmanager
@@ -226,12 +249,12 @@ class _HeldSession(WarehouseReader):
         yield self
 
     def sql(self, query: str, params: Parameters = None) -> QueryResult:
-        return run_query(self._connection, query, params)
+        return self._run(self._connection, query, params)
 
     def scan(self, query: str, params: Parameters = None) -> QueryResult:
         try:
             with few_buffers(self._connection):
-                return run_query(self._connection, query, params)
+                return self._run(self._connection, query, params)
         except QueryFailed as error:
             if not isinstance(error.__cause__, duckdb.OutOfMemoryException):
                 raise

@@ -84,15 +84,17 @@ class Workspace:
 
 
 def open_warehouse(
-    path: str | os.PathLike[str] | None = None, *, timeout: float | None = None
+    path: str | os.PathLike[str] | None = None, *, timeout: float | None = None, allow_files: bool = False
 ) -> WarehouseReader:
     """A read-only view of the warehouse, with ``with`` or without.
 
     Args:
         path: The DuckDB file; None for the one in the settings.
         timeout: Seconds to wait at most while the file is being written; None for the settings'.
+        allow_files: Whether queries may read other files and export to them (``COPY … TO``); without it
+            they reach nothing but the warehouse.
 
     Example:
         >>> open_warehouse().sql("SELECT * FROM market.stocks_daily WHERE ticker = ?", ["AAPL"]).df()
     """
-    return Workspace.from_settings(warehouse_path=path).warehouse.reader(timeout)
+    return Workspace.from_settings(warehouse_path=path).warehouse.reader(timeout, allow_files=allow_files)
