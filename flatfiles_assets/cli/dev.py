@@ -23,8 +23,10 @@ _GRACE_SECONDS = 10
 def dev(host: str, port: int) -> None:
     """Start the UI and the daemon; runs, schedules and sensors are kept under the data directory."""
     command, environment = dev_command(host, port)
-    _listen_to_interrupts()
     sys.stdout.flush()
+    if os.name == "nt":  # where nothing takes the place of a process
+        sys.exit(run_until_stopped(command, environment))
+    _listen_to_interrupts()
     os.execve(sys.executable, command, environment)  # noqa: S606
 
 
@@ -68,11 +70,15 @@ def check_address(host: str, port: int) -> None:
         ) from None
 
 
-def run_until_stopped(command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Run UI and daemon until they end or this process is told to; they end before this returns."""
+def run_until_stopped(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run UI and daemon until they end or this process is told to; they end before this returns.
+
+    Returns:
+        Their exit code.
+    """
     _listen_to_interrupts()
     process = subprocess.Popen(command, env=environment)  # noqa: S603
-    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, lambda *_: _interrupt(process))
     try:
         process.wait()
     except KeyboardInterrupt:
@@ -80,8 +86,16 @@ def run_until_stopped(command: Sequence[str], environment: Mapping[str, str]) ->
         try:
             process.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
+            _interrupt(process)
             process.wait()
+    return process.returncode
+
+
+def _interrupt(process: subprocess.Popen[bytes]) -> None:
+    if os.name == "nt":  # where a process can be ended, and not told to end
+        process.terminate()
+    else:
+        process.send_signal(signal.SIGINT)
 
 
 def _listen_to_interrupts() -> None:

@@ -15,9 +15,9 @@ from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 
-from flatfiles_assets.download.atomic_files import sync_folder
 from flatfiles_assets.download.connection import S3Connection, check_limits
 from flatfiles_assets.download.decoded_file import commit_decoded
+from flatfiles_assets.download.descriptors import sync_folder
 from flatfiles_assets.download.integrity import is_gzip_name
 from flatfiles_assets.download.listing import list_with
 from flatfiles_assets.download.retries import Attempts, RetryPolicy

@@ -2,18 +2,18 @@
 
 Here: temporary names, their locks, renaming, and what a killed run leaves behind. An open temporary
 file is locked with `flock`, which the kernel releases when its process dies: whoever can lock one
-may remove it. Not here: what the files hold.
+may remove it. Not here: what the files hold, and systems without `flock` (`descriptors.py`).
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import secrets
 import time
-from collections.abc import Callable
 from pathlib import Path
+
+from flatfiles_assets.download.descriptors import BINARY, OPEN_FILES_ARE_PINNED, sync_data, try_lock
 
 _TEMPORARY = re.compile(r"^\..+\.\d+-[0-9a-f]{8}\.tmp$")
 _PARTIAL = re.compile(r"^\..+\.partial(\.json)?$")
@@ -23,28 +23,6 @@ PARTIAL_LIFETIME_SECONDS = 7 * 24 * 3600
 def is_reserved_name(name: str) -> bool:
     """Whether a file's name is one that this module gives to unfinished files."""
     return bool(_TEMPORARY.match(name) or _PARTIAL.match(name))
-
-
-def lock(descriptor: int) -> bool:
-    """Take the lock of an open file without waiting; False where a live process holds it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-# macOS has no fdatasync.
-sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames within a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class TemporaryFile:
@@ -70,6 +48,8 @@ class TemporaryFile:
         # Data and length, which make the file whole; a lost modification time costs one more hashing.
         sync_data(self.descriptor)
         mtime_ns = os.fstat(self.descriptor).st_mtime_ns
+        if OPEN_FILES_ARE_PINNED:
+            self._close()
         os.replace(self.path, self._final_path)  # noqa: PTH105
         self._close()
         return mtime_ns
@@ -77,12 +57,15 @@ class TemporaryFile:
     def discard(self) -> None:
         """Remove the file, unless it is committed."""
         if not self._closed:
+            if OPEN_FILES_ARE_PINNED:
+                self._close()
             Path(self.path).unlink(missing_ok=True)
             self._close()
 
     def _close(self) -> None:
-        self._closed = True
-        os.close(self.descriptor)
+        if not self._closed:
+            self._closed = True
+            os.close(self.descriptor)
 
 
 # Strings, since a path object for every step would cost as much as the steps.
@@ -90,9 +73,9 @@ def _create(final_path: str) -> tuple[str, int]:
     folder, name = os.path.split(final_path)
     while True:
         path = os.path.join(folder, f".{name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")  # noqa: PTH118
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY, 0o644)
         # A cleaner may have found it between its creation and its lock.
-        if lock(descriptor) and os.fstat(descriptor).st_nlink:
+        if try_lock(descriptor) and os.fstat(descriptor).st_nlink:
             return path, descriptor
         os.close(descriptor)
 
@@ -121,9 +104,15 @@ def remove_orphans(folder: Path) -> list[Path]:
 
 
 def _remove_if_dead(path: str) -> bool:
+    if OPEN_FILES_ARE_PINNED:
+        try:
+            Path(path).unlink()
+        except PermissionError:
+            return False
+        return True
     descriptor = os.open(path, os.O_RDWR)
     try:
-        if not lock(descriptor):
+        if not try_lock(descriptor):
             return False
         Path(path).unlink()
         return True

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Literal
 
 from flatfiles_assets.download.atomic_files import is_reserved_name, remove_orphans
+from flatfiles_assets.download.descriptors import BINARY
 from flatfiles_assets.download.integrity import Digest, digest_descriptor, is_gzip_name
 from flatfiles_assets.download.ledger import Ledger, LedgerEntry
 from flatfiles_assets.errors import InvalidArgument
@@ -215,7 +216,7 @@ class FileCache:
 
 
 def _digest(path: Path, *, check_gzip: bool) -> Digest:
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | BINARY)
     try:
         return digest_descriptor(descriptor, check_gzip=check_gzip)
     finally:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from flatfiles_assets.download.atomic_files import TemporaryFile
+from flatfiles_assets.download.descriptors import read_at
 from flatfiles_assets.download.gzip_stream import GzipDecoder, is_gzip
 from flatfiles_assets.download.partial_file import PartialFile
 
@@ -22,7 +22,7 @@ def commit_decoded(source: TemporaryFile | PartialFile, path: Path) -> None:
     Raises:
         BrokenGzip: It is truncated or damaged.
     """
-    chunk = os.pread(source.descriptor, _READ_BYTES, 0)
+    chunk = read_at(source.descriptor, _READ_BYTES, 0)
     if not is_gzip(chunk):
         source.commit()
         return
@@ -34,7 +34,7 @@ def commit_decoded(source: TemporaryFile | PartialFile, path: Path) -> None:
             for piece in decoder.decode(chunk):
                 file.write(piece)
             position += len(chunk)
-            chunk = os.pread(source.descriptor, _READ_BYTES, position)
+            chunk = read_at(source.descriptor, _READ_BYTES, position)
         decoder.finish()
         file.commit()
     finally:

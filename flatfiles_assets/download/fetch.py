@@ -6,14 +6,13 @@ happens to one key (`fetcher.py`).
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextlib
 import os
 import queue
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-
-import uvloop
 
 from flatfiles_assets.download.cache import FetchedFile, FileCache
 from flatfiles_assets.download.connection import S3Connection
@@ -101,7 +100,7 @@ def _in_order(
     if not keys:
         return
     ready: _Ready = queue.SimpleQueue()
-    loop = uvloop.new_event_loop()
+    loop = _new_event_loop()
     task = loop.create_task(run(ready))
 
     def serve() -> None:
@@ -130,6 +129,15 @@ def _in_order(
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(task.cancel)
         thread.join()
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's, with a quarter more small objects a second; asyncio's own on Windows, which has none."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 async def _fetch_all(

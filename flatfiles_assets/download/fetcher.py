@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from flatfiles_assets.download.atomic_files import TemporaryFile, sync_folder
+from flatfiles_assets.download.atomic_files import TemporaryFile
 from flatfiles_assets.download.cache import FetchedFile, FileCache, Outcome
+from flatfiles_assets.download.descriptors import sync_folder
 from flatfiles_assets.download.errors import CorruptFile, DownloadError, LedgerFailed, state_of
 from flatfiles_assets.download.faults import NotModified
 from flatfiles_assets.download.ledger import LedgerEntry

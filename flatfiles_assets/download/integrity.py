@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import re
 from typing import TYPE_CHECKING
 
+from flatfiles_assets.download.descriptors import read_at
 from flatfiles_assets.download.gzip_stream import GzipCheck, GzipVerdict
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def digest_descriptor(descriptor: int, *, check_gzip: bool) -> Digest:
     """The digest of an open file, from its first byte."""
     digester = Digester(check_gzip=check_gzip)
     offset = 0
-    while data := os.pread(descriptor, _READ_BYTES, offset):
+    while data := read_at(descriptor, _READ_BYTES, offset):
         digester.update(data)
         offset += len(data)
     return digester.digest()

@@ -12,7 +12,14 @@ import os
 import threading
 from pathlib import Path
 
-from flatfiles_assets.download.atomic_files import TemporaryFile, lock, sync_data
+from flatfiles_assets.download.atomic_files import TemporaryFile
+from flatfiles_assets.download.descriptors import (
+    BINARY,
+    OPEN_FILES_ARE_PINNED,
+    sync_data,
+    try_lock,
+    write_at,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +62,8 @@ class PartialFile:
         """
         partial = _partial_path(path)
         while True:
-            descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o644)
-            if not lock(descriptor):
+            descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | BINARY, 0o644)
+            if not try_lock(descriptor):
                 os.close(descriptor)
                 return None
             try:
@@ -78,10 +85,7 @@ class PartialFile:
 
     def write(self, data: bytes, offset: int) -> None:
         """Put bytes at their place."""
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(self.descriptor, view, offset)
-            view, offset = view[written:], offset + written
+        write_at(self.descriptor, data, offset)
 
     def finish_part(self, part: Part) -> None:
         """Record that a part is complete and on disk."""
@@ -96,7 +100,9 @@ class PartialFile:
         """Flush and rename to the final name; returns the modification time in nanoseconds."""
         os.fsync(self.descriptor)
         mtime_ns = os.fstat(self.descriptor).st_mtime_ns
-        self.path.rename(self.final_path)
+        if OPEN_FILES_ARE_PINNED:
+            self._close()
+        self.path.replace(self.final_path)
         _sidecar_path(self.final_path).unlink(missing_ok=True)
         self._close()
         return mtime_ns
@@ -105,6 +111,8 @@ class PartialFile:
         """Remove the data, unless they are committed: they turned out to be wrong."""
         if not self._closed:
             _sidecar_path(self.final_path).unlink(missing_ok=True)
+            if OPEN_FILES_ARE_PINNED:
+                self._close()
             self.path.unlink(missing_ok=True)
             self._close()
 
@@ -113,8 +121,9 @@ class PartialFile:
         self._close()
 
     def _close(self) -> None:
-        self._closed = True
-        os.close(self.descriptor)
+        if not self._closed:
+            self._closed = True
+            os.close(self.descriptor)
 
     def _load(self) -> set[int]:
         try:

@@ -15,9 +15,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flatfiles_assets.download import gzip_stream
-from flatfiles_assets.download.atomic_files import TemporaryFile, sync_folder
+from flatfiles_assets.download.atomic_files import TemporaryFile
 from flatfiles_assets.download.connection import S3Connection
 from flatfiles_assets.download.decoded_file import commit_decoded
+from flatfiles_assets.download.descriptors import sync_folder
 from flatfiles_assets.download.errors import DamagedTransfer, NotPublished, ObjectChanged
 from flatfiles_assets.download.faults import changed, damaged, incomplete, location, translate
 from flatfiles_assets.download.gzip_stream import is_gzip

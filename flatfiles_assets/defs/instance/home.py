@@ -6,17 +6,15 @@ the daemon (the command line).
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import string
-from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
 from dagster import DagsterInstance
+from filelock import FileLock
 
 from flatfiles_assets.defs.instance.event_log import DEFAULT_EVENT_BATCH_SIZE, EVENT_BATCH_SIZE_VARIABLE
 from flatfiles_assets.defs.instance.liveness import fail_dead_runs
@@ -67,7 +65,8 @@ def open_instance(home: str | os.PathLike[str]) -> DagsterInstance:
         The instance.
     """
     path = prepare_home(home)
-    with _one_at_a_time(path):
+    # One process after the other: two that make Dagster's databases at once ruin them for good.
+    with FileLock(path / ".opening"):
         instance = DagsterInstance.from_config(str(path))
         configured = {limit.name for limit in instance.event_log_storage.get_pool_limits()}
         for pool, limit in _POOL_LIMITS.items():
@@ -75,14 +74,6 @@ def open_instance(home: str | os.PathLike[str]) -> DagsterInstance:
                 instance.event_log_storage.set_concurrency_slots(pool, limit)
         fail_dead_runs(instance)
     return instance
-
-
-@contextlib.contextmanager
-def _one_at_a_time(home: Path) -> Iterator[None]:
-    """Let one process after the other in: two that make Dagster's databases at once ruin them for good."""
-    with (home / ".opening").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def instance_environment(home: str | os.PathLike[str]) -> dict[str, str]:

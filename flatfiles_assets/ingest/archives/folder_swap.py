@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 import secrets
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -29,18 +30,22 @@ def working_folder(target: Path) -> Iterator[Path]:
     """A new folder beside the target, removed at the end unless it was moved away.
 
     What killed processes left beside the target is removed first; a living process's folder is
-    locked and stays.
+    locked, and stays.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     restore(target)
     for leftover in target.parent.glob(f".{_escaped(target.name)}.*.extracting"):
         _remove_if_dead(leftover)
-    folder, descriptor = _create_locked(target)
+    room, lock = _create_locked(target)
+    folder = room / "files"
     try:
+        folder.mkdir()
         yield folder
     finally:
+        # Its files first, while nobody else may; the lock's own file last, for some systems keep open ones.
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
+        lock.release()
+        shutil.rmtree(room, ignore_errors=True)
 
 
 def replace_folder(new: Path, target: Path) -> None:
@@ -56,11 +61,7 @@ def replace_folder(new: Path, target: Path) -> None:
         shutil.rmtree(new, ignore_errors=True)
     else:
         _replace_in_two_steps(new, target)
-    descriptor = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _sync_folder(target.parent)
 
 
 def restore(target: Path) -> None:
@@ -100,29 +101,41 @@ def _exchanged(new: Path, target: Path) -> bool:
     raise OSError(code, os.strerror(code), str(target))
 
 
-def _create_locked(target: Path) -> tuple[Path, int]:
+def _create_locked(target: Path) -> tuple[Path, FileLock]:
     while True:
-        folder = target.with_name(f".{target.name}.{secrets.token_hex(6)}.extracting")
-        folder.mkdir()
+        room = target.with_name(f".{target.name}.{secrets.token_hex(6)}.extracting")
+        room.mkdir()
         # A cleaner may find it between its creation and its lock, and lock or remove it.
-        with contextlib.suppress(FileNotFoundError, BlockingIOError):
-            descriptor = os.open(folder, os.O_RDONLY)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if folder.exists():
-                return folder, descriptor
-            os.close(descriptor)
+        with contextlib.suppress(FileNotFoundError, Timeout):
+            lock = _lock_of(room)
+            lock.acquire(blocking=False)
+            if Path(lock.lock_file).exists():
+                return room, lock
+            lock.release()
 
 
-def _remove_if_dead(folder: Path) -> None:
+def _lock_of(room: Path) -> FileLock:
+    # Whoever extracts may hand the folder to another thread.
+    return FileLock(room / "lock", thread_local=False)
+
+
+def _remove_if_dead(room: Path) -> None:
+    lock = _lock_of(room)
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:
+        lock.acquire(blocking=False)
+    except (Timeout, FileNotFoundError):
         return
+    shutil.rmtree(room, ignore_errors=True)
+    lock.release()
+    shutil.rmtree(room, ignore_errors=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return  # Windows opens no folder for this.
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
-    except BlockingIOError:
-        return
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
