@@ -104,6 +104,10 @@ class Settings(BaseSettings):
     prices_flat_files_from: dt.date = _setting(dt.date(2003, 9, 10), "FLATFILES_PRICES_FLAT_FILES_FROM")
     prices_fill: Literal["none", "sessions", "symbols"] = _setting("sessions", "FLATFILES_PRICES_FILL")
 
+    statement_lag_days: int = Field(
+        default=90, ge=0, le=3650, validation_alias=AliasChoices("FLATFILES_STATEMENT_LAG_DAYS")
+    )
+
     api_url: str = _setting(
         "https://api.polygon.io", "FLATFILES_API_URL", "POLYGON_API_URL", "MASSIVE_API_URL"
     )

@@ -11,6 +11,7 @@ from flatfiles_assets.data_integration.errors import (
     CoverageWarning,
     InsufficientCoverage,
     NoData,
+    StatementWarning,
     UnknownSymbol,
 )
 from flatfiles_assets.data_integration.integration import DataIntegration
@@ -25,5 +26,6 @@ __all__ = [
     "InsufficientCoverage",
     "NoData",
     "ReferenceMissing",
+    "StatementWarning",
     "UnknownSymbol",
 ]

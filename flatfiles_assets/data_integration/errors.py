@@ -9,7 +9,13 @@ from flatfiles_assets.errors import FlatFilesError, InvalidArgument
 
 
 class UnknownSymbol(InvalidArgument):
-    """A symbol that the warehouse has never seen; the message names similar ones."""
+    """A symbol that the warehouse has never seen; the message names similar ones.
+
+    Attributes:
+        unknown: All such symbols of the request.
+    """
+
+    unknown: tuple[str, ...] = ()
 
 
 class NoData(FlatFilesError):
@@ -26,6 +32,10 @@ class CoverageWarning(UserWarning):
 
 class AdjustmentWarning(UserWarning):
     """Prices are returned unadjusted because the warehouse knows no splits."""
+
+
+class StatementWarning(UserWarning):
+    """Statements could not all be placed by the day of their publication; `metadata` has the counts."""
 
 
 def closest(name: str, known: Sequence[str], most: int = 3) -> list[str]:

@@ -7,6 +7,7 @@ Here: conversions of the Arrow form in which results are computed and cached. No
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -27,6 +28,17 @@ def convert(table: pa.Table, kind: FrameKind) -> pd.DataFrame | pl.DataFrame | p
     if kind == "pandas":
         return _to_pandas(table)
     return to_polars(table) if kind == "polars" else _plain(table)
+
+
+def with_metadata(
+    frame: pd.DataFrame | pl.DataFrame | pa.Table, metadata: Mapping[str, Any]
+) -> pd.DataFrame | pl.DataFrame | pa.Table:
+    """A frame that says of itself what it is, where frames of its kind can (polars' cannot)."""
+    if isinstance(frame, pd.DataFrame):
+        frame.attrs["metadata"] = dict(metadata)
+    elif isinstance(frame, pa.Table):
+        return frame.replace_schema_metadata({b"flatfiles": json.dumps(metadata, default=str).encode()})
+    return frame
 
 
 def to_polars(table: pa.Table) -> pl.DataFrame:

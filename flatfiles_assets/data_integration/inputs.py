@@ -309,12 +309,14 @@ class InputReader:
             similar = ", ".join(closest(symbol, available))
             hints.append(f"{symbol!r} (like {similar}?)" if similar else repr(symbol))
         more = len(unknown) - _MOST_NAMED
-        return UnknownSymbol(
+        error = UnknownSymbol(
             f"the warehouse knows no symbol {', '.join(hints)}{f' and {more} more' if more > 0 else ''}",
             where=str(self._warehouse.path),
             why=f"it has {len(available):,} symbols; symbols are case-sensitive",
-            next_step="correct the symbols, or see available_symbols()",
+            next_step="correct the symbols, see available_symbols(), or say skip_unknown=True",
         )
+        error.unknown = tuple(unknown)
+        return error
 
     def symbols_between(self, start: dt.date, end: dt.date) -> list[str]:
         """Symbols with at least one bar from start to end, both included, sorted."""

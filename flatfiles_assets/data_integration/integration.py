@@ -10,9 +10,10 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -29,10 +30,23 @@ from flatfiles_assets.calendars import DateLike, parse_range
 from flatfiles_assets.data_integration import frames, unified
 from flatfiles_assets.data_integration.bars import BAR_NAMES, bars_table
 from flatfiles_assets.data_integration.cache import Cached, ResultCache, code_hash, file_state, hashed
-from flatfiles_assets.data_integration.errors import check_choice
+from flatfiles_assets.data_integration.errors import CoverageWarning, UnknownSymbol, check_choice
 from flatfiles_assets.data_integration.frames import FRAME_KINDS, FrameKind
-from flatfiles_assets.data_integration.inputs import DataRequest, InputReader, ResultTerms, nothing_found
-from flatfiles_assets.data_integration.results import AlgorithmData, describe, warn_or_refuse, with_dates
+from flatfiles_assets.data_integration.inputs import (
+    DataRequest,
+    Input,
+    InputReader,
+    ResultTerms,
+    nothing_found,
+)
+from flatfiles_assets.data_integration.results import (
+    AlgorithmData,
+    describe,
+    warn_of_statements,
+    warn_or_refuse,
+    with_dates,
+)
+from flatfiles_assets.data_integration.statement_columns import TIMEFRAMES, Timeframe
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
@@ -40,6 +54,7 @@ from flatfiles_assets.warehouse.errors import WarehouseMissing
 from flatfiles_assets.warehouse.prices import read_panel
 from flatfiles_assets.warehouse.workspace import Workspace
 
+T = TypeVar("T")
 Frame: TypeAlias = pd.DataFrame | pl.DataFrame | pa.Table
 
 DEFAULT_CACHE_BYTES = 4 * 2**30
@@ -102,6 +117,7 @@ class DataIntegration:
         as_of: DateLike | None = None,
         ensure: bool = True,
         min_coverage: float = 0.0,
+        skip_unknown: bool = False,
         **options: Any,
     ) -> AlgorithmData:
         """The dataset of one algorithm for some symbols over a range of sessions.
@@ -123,6 +139,8 @@ class DataIntegration:
                 is read as far as it is there.
             min_coverage: Share of the range's sessions, 0 to 1, for which every symbol must have a
                 bar.
+            skip_unknown: Leave out symbols that the warehouse never saw, with a warning, instead of
+                refusing the request; ``metadata["symbols_unknown"]`` names them.
             options: The algorithm's own: the fields of `MomentumParameters`,
                 `MeanReversionParameters` or `PairsOptions`.
 
@@ -166,13 +184,16 @@ class DataIntegration:
             terms=terms,
             as_of=as_of,
         )
-        cached, store = self._dataset(algorithm, parameters, request, ensure=ensure)
+        (cached, store), unknown = _without_unknown(
+            request, skip_unknown, lambda known: self._dataset(algorithm, parameters, known, ensure=ensure)
+        )
         warn_or_refuse(cached.metadata, adjust, min_coverage)
         tables = {key: frames.convert(table, as_) for key, table in cached.tables.items()}
         if store is not None:
             # Last, so that it takes nothing from what the caller waits for.
             store()
-        return AlgorithmData({**tables, "metadata": with_dates(cached.metadata)}, from_cache=store is None)
+        metadata = {**with_dates(cached.metadata), "symbols_unknown": unknown}
+        return AlgorithmData({**tables, "metadata": metadata}, from_cache=store is None)
 
     def load_prices(
         self,
@@ -185,6 +206,7 @@ class DataIntegration:
         terms: ResultTerms = "end",
         as_of: DateLike | None = None,
         ensure: bool = True,
+        skip_unknown: bool = False,
     ) -> Frame:
         """Day bars, one row per session and symbol with a bar, by session, then symbol as asked for.
 
@@ -199,7 +221,7 @@ class DataIntegration:
         request = DataRequest.of(
             symbols, start_date, end_date, adjust, 0, BAR_NAMES, terms=terms, as_of=as_of
         )
-        found = self._inputs.read(request, ensure=ensure)
+        found, _ = self._read(request, ensure=ensure, skip_unknown=skip_unknown)
         warn_or_refuse(describe(found), adjust, 0.0)
         return frames.convert(bars_table(found.prices()), as_)
 
@@ -215,6 +237,8 @@ class DataIntegration:
         terms: ResultTerms = "end",
         as_of: DateLike | None = None,
         ensure: bool = True,
+        skip_unknown: bool = False,
+        timeframe: Timeframe | None = None,
     ) -> Frame:
         """One row per session and symbol with a bar, with everything that was known then.
 
@@ -224,18 +248,30 @@ class DataIntegration:
             end_date: Last day, included.
             data_types: ``prices``, ``financials``, ``us_financials``, ``splits``, ``dividends``,
                 ``momentum``, ``mean_reversion``. A statement counts from the first session after it
-                was filed; before the first one its columns are null. A split or dividend stands on its
-                own session, or on the first one after it with a bar.
+                was published; before the first one its columns are null. Where statements say no day
+                of publication they count from `Settings.statement_lag_days` after the period's end. A
+                split or dividend stands on its own session, or on the first one after it with a bar.
             as_: ``pandas``, ``polars`` or ``arrow``.
             adjust: What prices are adjusted for.
             terms: What prices, dividends, and the per-share columns and numbers of shares of statements
                 are counted in.
             as_of: The day that is asked from.
             ensure: Fetch and load missing prices first.
+            skip_unknown: Leave out symbols that the warehouse never saw, with a warning.
+            timeframe: ``quarterly``, ``annual``, ``semiannual`` or ``ttm``: join only such statements;
+                None for the latest period known, of whatever length.
+
+        Returns:
+            What is known of the data (adjustment, coverage, how statements were placed, rows with and
+            without one) is in ``attrs["metadata"]`` of pandas frames and, as JSON, in the metadata
+            ``flatfiles`` of an Arrow table's schema.
 
         Raises:
-            NoData: There is no table of one of the data types, or no price. And as
-                `get_data_for_algorithm`.
+            NoData: There is no table of one of the data types, or no price.
+            UnexpectedColumns: Statements cannot be placed in time. And as `get_data_for_algorithm`.
+
+        Warns:
+            StatementWarning: Statements are placed by the stated lag, left out, or of several lengths.
         """
         check_choice("a form of data", as_, FRAME_KINDS)
         kinds = [data_types] if isinstance(data_types, str) else list(data_types)
@@ -255,10 +291,16 @@ class DataIntegration:
             terms=terms,
             as_of=as_of,
         )
-        found = self._inputs.read(request, ensure=ensure)
-        warn_or_refuse(describe(found), adjust, 0.0)
-        rows = unified.unify(self._session, found.prices(), list(dict.fromkeys(kinds)))
-        return frames.convert(long_frame(rows.to_arrow(compat_level=pl.CompatLevel.oldest())), as_)
+        if timeframe is not None:
+            check_choice("a timeframe of statements", timeframe, TIMEFRAMES)
+        found, unknown = self._read(request, ensure=ensure, skip_unknown=skip_unknown)
+        metadata = {**describe(found), "symbols_unknown": unknown}
+        warn_or_refuse(metadata, adjust, 0.0)
+        statements = unified.StatementTerms(self._settings.statement_lag_days, timeframe)
+        rows = unified.unify(self._session, found.prices(), list(dict.fromkeys(kinds)), statements)
+        warn_of_statements(statements.notes)
+        table = long_frame(rows.to_arrow(compat_level=pl.CompatLevel.oldest()))
+        return frames.with_metadata(frames.convert(table, as_), {**metadata, "joined": statements.notes})
 
     def available_symbols(
         self, start_date: DateLike | None = None, end_date: DateLike | None = None
@@ -301,6 +343,9 @@ class DataIntegration:
         """Remove every cached result; returns the bytes freed."""
         return self._cache.clear() if self._cache else 0
 
+    def _read(self, request: DataRequest, *, ensure: bool, skip_unknown: bool) -> tuple[Input, list[str]]:
+        return _without_unknown(request, skip_unknown, lambda known: self._inputs.read(known, ensure=ensure))
+
     def _dataset(
         self, algorithm: Algorithm, parameters: Any, request: DataRequest, *, ensure: bool
     ) -> tuple[Cached, Callable[[], None] | None]:
@@ -331,6 +376,21 @@ class DataIntegration:
                 self._cache.store_later(asked, found.content_hash, tables, metadata, state)
 
         return Cached(tables, metadata), store
+
+
+def _without_unknown(
+    request: DataRequest, skip_unknown: bool, action: Callable[[DataRequest], T]
+) -> tuple[T, list[str]]:
+    """What an action makes of a request, and the symbols that were left out of it."""
+    try:
+        return action(request), []
+    except UnknownSymbol as error:
+        known = tuple(symbol for symbol in request.symbols if symbol not in error.unknown)
+        if not skip_unknown or not known:
+            raise
+        unknown = list(error.unknown)
+        warnings.warn(f"left out: {error.what}", CoverageWarning, stacklevel=4)
+    return action(dataclasses.replace(request, symbols=known)), unknown
 
 
 def _parameters(algorithm: Algorithm, options: Mapping[str, Any]) -> Any:

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 from flatfiles_assets.algorithms import plots
 from flatfiles_assets.algorithms.panel import Adjustment
 from flatfiles_assets.algorithms.registry import ALGORITHMS
-from flatfiles_assets.data_integration.errors import AdjustmentWarning, CoverageWarning, InsufficientCoverage
+from flatfiles_assets.data_integration.errors import (
+    AdjustmentWarning,
+    CoverageWarning,
+    InsufficientCoverage,
+    StatementWarning,
+)
 from flatfiles_assets.data_integration.inputs import Input
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.warehouse.prices import bars_per_symbol
@@ -153,6 +158,34 @@ def warn_or_refuse(metadata: Mapping[str, Any], adjust: Adjustment | None, min_c
             AdjustmentWarning,
             stacklevel=3,
         )
+
+
+def warn_of_statements(notes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Warn of statements that are not placed by the day of their publication alone."""
+    for name, note in notes.items():
+        if "lag_days" not in note:
+            continue
+        parts = []
+        if note["lagged"]:
+            parts.append(
+                f"{note['lagged']:,} of {note['rows']:,} rows have no usable day of publication and count "
+                f"from {note['lag_days']} days after their period's end (FLATFILES_STATEMENT_LAG_DAYS)"
+            )
+        if note["unparsed"]:
+            named = ", ".join(note["examples"][:_MOST_NAMED])
+            parts.append(f"{note['unparsed']:,} rows are left out, their dates are none: {named}")
+        if note["restated_later"]:
+            parts.append(
+                f"{note['restated_later']:,} rows were restated after they were published: what they hold "
+                "may not have been known then"
+            )
+        if by_turns := note["symbols_of_several_timeframes"]:
+            parts.append(
+                f"figures of different lengths follow each other in {_count(len(by_turns), 'symbol')}, e.g. "
+                f"{by_turns[0]}: say timeframe='quarterly' or 'annual'"
+            )
+        if parts:
+            warnings.warn(f"{name}: {'; '.join(parts)}", StatementWarning, stacklevel=3)
 
 
 def with_dates(metadata: Mapping[str, Any]) -> dict[str, Any]:

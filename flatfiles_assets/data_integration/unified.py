@@ -3,8 +3,9 @@
 Here: which kinds of data can be joined, and how each is joined as of its date. Not here: prices
 themselves (`bars.py`), and what the terms of the result do to per-share figures (`share_terms.py`).
 
-A statement counts from the first session after the day it was filed: a filing after the close is
-not known at that day's close, and whether it came before is not recorded.
+A statement counts from the first session after the day on which it was published: a filing after the
+close is not known at that day's close. Which day that is, and which statement is the latest, is in
+`statements`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from flatfiles_assets.algorithms.requested_prices import FACTOR_COLUMNS, Request
 from flatfiles_assets.data_integration import frames, share_terms
 from flatfiles_assets.data_integration.bars import bars_table
 from flatfiles_assets.data_integration.errors import NoData
-from flatfiles_assets.errors import UnexpectedColumns
+from flatfiles_assets.data_integration.statement_columns import Timeframe, find_columns
+from flatfiles_assets.data_integration.statements import FRAME, KNOWN, known_states, mixes_timeframes
 from flatfiles_assets.escaping import quoted
 from flatfiles_assets.warehouse.errors import TableNotFound
 from flatfiles_assets.warehouse.prices import ReferenceMissing, read_corporate_actions
@@ -32,11 +34,22 @@ from flatfiles_assets.warehouse.reading import WarehouseReader
 
 PRICES = "prices"
 
-# What people call the symbol and the day on which a statement became public; the first present counts.
-_SYMBOL_COLUMNS = ("ticker", "symbol")
-_FILED_COLUMNS = ("filing_date", "filed_date", "filed", "accepted_date", "publication_date", "report_date")
-_PERIOD_COLUMNS = ("end_date", "period_end", "period_of_report_date", "fiscal_year")
-_KNOWN = "_known_from"
+_KNOWN_FROM = "_known_from"
+
+
+@dataclasses.dataclass
+class StatementTerms:
+    """How statements are joined, and what is to be said of it.
+
+    Attributes:
+        lag_days: Days after a period's end from which a statement counts that says no day of publication.
+        timeframe: Statements of which alone are joined; None for all.
+        notes: By data type, what became of its rows, in terms of JSON.
+    """
+
+    lag_days: int
+    timeframe: Timeframe | None = None
+    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,15 +60,17 @@ class Joining:
         reader: The warehouse.
         prices: The prices beside which data are put, and the terms of the result.
         bars: ``session`` and ``symbol`` of every bar, those of the look-back included.
+        statements: How statements are joined; takes what became of them.
     """
 
     reader: WarehouseReader
     prices: RequestedPrices
     bars: pl.DataFrame
+    statements: StatementTerms
 
 
 def join_financials(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows with the columns of the latest statement filed before each session.
+    """Rows with the columns of the latest period's statement that was published before each session.
 
     Per-share figures and numbers of shares are in the terms of the result.
 
@@ -68,45 +83,52 @@ def join_financials(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataF
         The rows in the same order, with every column of the statements; one whose name is taken
         already is prefixed with ``<name>_``.
     """
-    table, reader = f"market.{name}", joining.reader
-    columns = _columns(reader, name, table)
-    symbol, filed = (_first_of(columns, choices, table) for choices in (_SYMBOL_COLUMNS, _FILED_COLUMNS))
-    by_plain_name = {_plain_name(column): column for column in columns}
-    period = [by_plain_name[name] for name in map(_plain_name, _PERIOD_COLUMNS) if name in by_plain_name]
-    # Dates may be stored as text, and times with them.
-    known = f"try_cast(left({quoted(filed)}::VARCHAR, 10) AS DATE) AS {_KNOWN}"
-    statements = (
-        _of_symbols(reader, table, symbol, rows, f"*, {known}")
-        .filter(pl.col(_KNOWN).is_not_null())
-        # What was filed of one period on one day (income, balance sheet) is one statement.
-        .group_by([symbol, _KNOWN, *period], maintain_order=True)
-        .agg(pl.all().drop_nulls().last())
-        # Of statements filed on one day the one of the latest period counts.
-        .sort([_KNOWN, *period], nulls_last=False, maintain_order=True)
-        .unique([symbol, _KNOWN], keep="last", maintain_order=True)
-        .select([*columns, _KNOWN])
-    )
+    table, reader, terms = f"market.{name}", joining.reader, joining.statements
+    symbol = find_columns(_columns(reader, name, table), table).symbol
+    stored = _of_symbols(reader, table, symbol, rows)
+    states, report = known_states(stored, terms.lag_days, table, terms.timeframe)
+    by_turns = mixes_timeframes(states, symbol)
+    columns = [each for each in states.columns if each not in (FRAME, KNOWN)]
     taken = {each: f"{name}_{each}" for each in columns if each in rows.columns and each != symbol}
-    statements = statements.rename({**taken, symbol: SYMBOL})
+    states = states.drop(FRAME).rename({**taken, symbol: SYMBOL, KNOWN: _KNOWN_FROM})
     numbered = rows.with_row_index("_row").sort(SESSION)
     joined = numbered.join_asof(
-        statements.sort(_KNOWN),
+        states.sort(_KNOWN_FROM),
         left_on=SESSION,
-        right_on=_KNOWN,
+        right_on=_KNOWN_FROM,
         by=SYMBOL,
         strategy="backward",
         allow_exact_matches=False,
         check_sortedness=False,
+        coalesce=False,
     )
+    terms.notes[name] = {
+        **report.in_json(),
+        **_matches(joined, states),
+        "timeframe": terms.timeframe,
+        "symbols_of_several_timeframes": sorted(by_turns),
+    }
     originals = [(taken.get(each, each), each) for each in columns if each != symbol]
     splits = _splits_since_first(joining, joined)
-    joined = share_terms.statements_in_terms(joined.sort("_row"), originals, _KNOWN, splits)
-    return joined.drop("_row", _KNOWN, strict=False)
+    joined = share_terms.statements_in_terms(joined.sort("_row"), originals, _KNOWN_FROM, splits)
+    return joined.drop("_row", _KNOWN_FROM, strict=False)
+
+
+def _matches(joined: pl.DataFrame, states: pl.DataFrame) -> dict[str, Any]:
+    """How many rows have a statement, and which symbols never have one."""
+    matched = int(joined.get_column(_KNOWN_FROM).is_not_null().sum())
+    known = states.get_column(SYMBOL).unique().to_list()
+    asked = joined.get_column(SYMBOL).unique().sort().to_list()
+    return {
+        "rows_with_statement": matched,
+        "rows_without_statement": joined.height - matched,
+        "symbols_without_statement": [symbol for symbol in asked if symbol not in known],
+    }
 
 
 def _splits_since_first(joining: Joining, rows: pl.DataFrame) -> pa.Table:
     """The splits from the first filing on; none where the table was never loaded."""
-    first = rows.get_column(_KNOWN).min()
+    first = rows.get_column(_KNOWN_FROM).min()
     if not isinstance(first, dt.date):
         return _NO_SPLITS
     symbols = joining.prices.symbols
@@ -167,14 +189,17 @@ JOINS: Mapping[str, Join] = {
 DATA_TYPES: tuple[str, ...] = (PRICES, *JOINS)
 
 
-def unify(reader: WarehouseReader, prices: RequestedPrices, kinds: Sequence[str]) -> pl.DataFrame:
+def unify(
+    reader: WarehouseReader, prices: RequestedPrices, kinds: Sequence[str], statements: StatementTerms
+) -> pl.DataFrame:
     """One row per session and symbol with a bar, with the kinds of data asked for beside each other.
 
     The factors of the prices are always there: what is joined is brought into the result's terms.
     """
     whole = dataclasses.replace(prices, rows=slice(0, prices.rows.stop))
     bars = frames.to_polars(bars_table(prices))
-    joining = Joining(reader, prices, frames.to_polars(bars_table(whole)).select(SESSION, SYMBOL))
+    all_bars = frames.to_polars(bars_table(whole)).select(SESSION, SYMBOL)
+    joining = Joining(reader, prices, all_bars, statements)
     rows = bars if PRICES in kinds else bars.select(SESSION, SYMBOL, *_FACTORS)
     for kind in kinds:
         if kind in JOINS:
@@ -208,24 +233,6 @@ def _columns(reader: WarehouseReader, name: str, table: str) -> Sequence[str]:
             why=error.why,
             next_step=f"materialise {asset}, or leave {name!r} out of data_types",
         ) from error
-
-
-def _first_of(columns: Sequence[str], choices: Sequence[str], table: str) -> str:
-    by_plain_name = {_plain_name(column): column for column in columns}
-    found = next((by_plain_name[name] for name in map(_plain_name, choices) if name in by_plain_name), None)
-    if found is None:
-        raise UnexpectedColumns(
-            "the table cannot be joined to sessions",
-            where=table,
-            why=f"it has none of the columns {', '.join(choices)}; it has {', '.join(columns)}",
-            next_step="without the day a statement became public it would leak the future",
-        )
-    return found
-
-
-def _plain_name(column: str) -> str:
-    """``Filing Date``, ``filing_date`` and ``filingDate`` are one name."""
-    return "".join(character for character in column.casefold() if character.isalnum())
 
 
 def _of_symbols(

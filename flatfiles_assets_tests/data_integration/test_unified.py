@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,13 @@ import pyarrow as pa
 import pytest
 
 from flatfiles_assets.algorithms.registry import ALGORITHMS
-from flatfiles_assets.data_integration import DataIntegration, NoData
+from flatfiles_assets.data_integration import (
+    CoverageWarning,
+    DataIntegration,
+    NoData,
+    StatementWarning,
+    UnknownSymbol,
+)
 from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.errors import InvalidArgument, UnexpectedColumns
 from flatfiles_assets.settings import load_settings
@@ -105,6 +112,45 @@ def test_a_table_that_cannot_be_joined_as_of_a_date_is_refused(door, warehouse):
     store(warehouse, "us_financials", [{"ticker": "KO", "fiscal_year": 2023, "revenues": 1}])
     with pytest.raises(UnexpectedColumns, match=r"market\.us_financials.*filing_date"):
         unified(door, "us_financials")
+
+
+def test_the_result_says_how_statements_were_placed(door, warehouse):
+    rows = [{"ticker": "KO", "period_end": "2023-09-30", "fp": "Q3", "eps": 1.0}]
+    rows += [{"ticker": "KO", "period_end": "2023-12-31", "fp": "FY", "eps": 4.0}]
+    store(warehouse, "us_financials", rows)
+    with pytest.warns(
+        StatementWarning, match=r"2 of 2 rows have no usable day.*90 days.*timeframe='quarterly'"
+    ):
+        frame = unified(door, "us_financials")
+    # 2023-09-30 and ninety days is before the range; the year is known from 2024-03-30, after it.
+    assert frame[frame["symbol"] == "KO"]["eps"].unique().tolist() == [1.0]
+    note = frame.attrs["metadata"]["joined"]["us_financials"]
+    assert (note["lagged"], note["lag_days"], note["unparsed"]) == (2, 90, 0)
+    assert note["symbols_without_statement"] == ["AAPL", "NVDA"]
+    assert note["rows_with_statement"] + note["rows_without_statement"] == len(frame)
+    with pytest.warns(StatementWarning):
+        arrow = unified(door, "us_financials", as_="arrow", timeframe="annual")
+    assert json.loads(arrow.schema.metadata[b"flatfiles"])["joined"]["us_financials"]["timeframe"] == "annual"
+    assert arrow.column("eps").null_count == arrow.num_rows
+
+
+def test_one_unknown_ticker_can_be_left_out(door):
+    with pytest.raises(UnknownSymbol, match="skip_unknown"):
+        door.create_unified_dataset(["KO", "NONE1"], *DATES, ["prices"], ensure=False)
+    with pytest.warns(CoverageWarning, match="left out.*'NONE1'"):
+        frame = door.create_unified_dataset(
+            ["KO", "NONE1"], *DATES, ["prices"], ensure=False, skip_unknown=True
+        )
+    assert set(frame["symbol"]) == {"KO"}
+    assert frame.attrs["metadata"]["symbols_unknown"] == ["NONE1"]
+    with pytest.warns(CoverageWarning, match="left out"):
+        data = door.get_data_for_algorithm(
+            "momentum", ["NONE1", "KO"], *DATES, ensure=False, skip_unknown=True
+        )
+    assert list(data["price_data"].columns) == ["KO"]
+    assert data.metadata["symbols_unknown"] == ["NONE1"]
+    with pytest.raises(UnknownSymbol):
+        door.load_prices(["NONE1"], *DATES, ensure=False, skip_unknown=True)
 
 
 def test_corporate_actions_stand_on_their_days(door):
