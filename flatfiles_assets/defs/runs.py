@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 
+from flatfiles_assets.defs.dagster_internals.interrupts import RunFailureReason
 from flatfiles_assets.defs.instance.home import instance_environment, open_instance
 from flatfiles_assets.defs.partitions import key_ranges
 from flatfiles_assets.defs.range_requests import range_tags
@@ -87,6 +88,7 @@ def run_ranges(
                 tags=range_tags(first, last),
                 raise_on_error=False,
             )
+            _stop_if_interrupted(result)
             yield RangeRun(result.run_id, first, last, result.success, _failure_message(result))
 
 
@@ -127,7 +129,21 @@ def run_job(defs: dg.Definitions, job_name: str, *, home: Path) -> RangeRun:
         result = defs.resolve_job_def(job_name).execute_in_process(
             instance=instance, run_config=_QUIET, raise_on_error=False
         )
+    _stop_if_interrupted(result)
     return RangeRun(result.run_id, "", "", result.success, _failure_message(result))
+
+
+def _stop_if_interrupted(result: dg.ExecuteInProcessResult) -> None:
+    """Go on ending where a run was told to: to Dagster it is a failed run, after which the next begins.
+
+    Raises:
+        KeyboardInterrupt: The run was interrupted.
+    """
+    for event in result.all_events:
+        if event.event_type == dg.DagsterEventType.RUN_FAILURE:
+            data = event.job_failure_data
+            if data.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION:
+                raise KeyboardInterrupt
 
 
 def _failure_message(result: dg.ExecuteInProcessResult) -> str:

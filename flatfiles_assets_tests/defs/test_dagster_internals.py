@@ -22,6 +22,7 @@ from flatfiles_assets.defs import dagster_internals
 from flatfiles_assets.defs.dagster_internals import (
     check_records,
     event_log,
+    interrupts,
     jobs,
     partition_metadata,
     run_statuses,
@@ -169,7 +170,14 @@ EXPECTED: dict[str, Callable[[], bool]] = {
         <= set(event_log.SqlEventLogStorageTable.c.keys())
     ),
     "INDEX_SHARD_NAME": lambda: event_log.INDEX_SHARD_NAME == "index",
-    "SQLITE_BUSY_TIMEOUT_SECONDS": lambda: event_log.SQLITE_BUSY_TIMEOUT_SECONDS >= 1,
+    "ConcurrencyClaimStatus": lambda: (
+        {"is_claimed", "with_sleep_interval"} <= set(dir(event_log.ConcurrencyClaimStatus))
+        and _parameters(event_log.SqliteEventLogStorage.claim_concurrency_slot)
+        == ["concurrency_key", "run_id", "step_key", "priority"]
+    ),
+    "RunFailureReason": lambda: hasattr(interrupts.RunFailureReason, "UNEXPECTED_TERMINATION"),
+    "pop_captured_interrupt": lambda: interrupts.pop_captured_interrupt() is False,
+    "raise_execution_interrupts": lambda: _parameters(interrupts.raise_execution_interrupts) == [],
     "ConfigurableClassData": lambda: (
         {"module_name", "class_name", "config_yaml"} <= set(_parameters(event_log.ConfigurableClassData))
     ),

@@ -25,17 +25,17 @@ from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 # Not exported: the name of the database that indexes the events of all runs.
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 
-# Not exported: how long Dagster waits for another writer; ours waits as long.
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-
 # Not exported: how a storage is built again in another process.
 from dagster._serdes import ConfigurableClassData
+
+# Not exported: the answer to a claim of a pool's slot.
+from dagster._utils.concurrency import ConcurrencyClaimStatus
 
 __all__ = [
     "EVENT_TYPE_TO_PIPELINE_RUN_STATUS",
     "INDEX_SHARD_NAME",
-    "SQLITE_BUSY_TIMEOUT_SECONDS",
     "AssetCheckEvaluationPlanned",
+    "ConcurrencyClaimStatus",
     "ConfigurableClassData",
     "DefaultPartitionsSubset",
     "SqlEventLogStorageTable",

@@ -27,8 +27,8 @@ from sqlalchemy.pool import NullPool
 from flatfiles_assets.defs.dagster_internals.event_log import (
     EVENT_TYPE_TO_PIPELINE_RUN_STATUS,
     INDEX_SHARD_NAME,
-    SQLITE_BUSY_TIMEOUT_SECONDS,
     AssetCheckEvaluationPlanned,
+    ConcurrencyClaimStatus,
     ConfigurableClassData,
     DefaultPartitionsSubset,
     SqlEventLogStorageTable,
@@ -37,6 +37,8 @@ from flatfiles_assets.defs.dagster_internals.event_log import (
 )
 from flatfiles_assets.defs.dagster_internals.run_statuses import FINISHED_STATUSES
 from flatfiles_assets.defs.instance.liveness import RunLocks
+from flatfiles_assets.defs.instance.locked_database import SECONDS_BETWEEN_ATTEMPTS, wait_while_locked
+from flatfiles_assets.defs.instance.pool_slots import PoolQueue
 
 EVENT_BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 DEFAULT_EVENT_BATCH_SIZE = 1_000
@@ -60,6 +62,7 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(base_dir, inst_data=inst_data)
         self.run_locks = RunLocks(Path(base_dir))
+        self._pool_queue = PoolQueue(self.run_locks)
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
@@ -142,6 +145,13 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
             with engine.begin() as connection:
                 yield connection
 
+    def claim_concurrency_slot(
+        self, concurrency_key: str, run_id: str, step_key: str, priority: int | None = None
+    ) -> ConcurrencyClaimStatus:
+        """Claim a slot of a pool; while it cannot be had, see to it that whoever holds one is alive."""
+        claim = functools.partial(super().claim_concurrency_slot, concurrency_key, run_id, step_key, priority)
+        return self._pool_queue.claim(claim, self._instance, concurrency_key, run_id)
+
     def dispose(self) -> None:
         """Stop watching and let go of the runs' locks."""
         self.run_locks.release_all()
@@ -154,9 +164,11 @@ def _engine(url: str) -> sqlalchemy.Engine:
 
     The stock storage makes one for each event, and compiles each statement anew.
     """
-    return sqlalchemy.create_engine(
-        url, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+    engine = sqlalchemy.create_engine(
+        url, poolclass=NullPool, connect_args={"timeout": SECONDS_BETWEEN_ATTEMPTS}
     )
+    wait_while_locked(engine)
+    return engine
 
 
 def planned_small(event: EventLogEntry) -> EventLogEntry:

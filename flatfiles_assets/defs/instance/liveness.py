@@ -3,16 +3,20 @@
 Here: the locks and what is done about runs whose process died. A worker that is killed says
 nothing: its run stays "started" forever and keeps its pool slots, so the next writer would wait
 for good. Dagster's default launcher cannot see it either. The kernel can: it drops the lock of a
-dead process, whatever killed it. Not here: where events are stored (`event_log`).
+dead process, whatever killed it. Not here: where events are stored (`event_log`), waiting for a
+slot (`pool_slots`).
 """
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from filelock import FileLock, Timeout
 
+_PID = re.compile(r"\(pid: (\d+)\)")
 _HELD_WHILE = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 
@@ -46,9 +50,14 @@ class RunLocks:
             self._path(run_id).unlink(missing_ok=True)
 
     def release_all(self) -> None:
-        """Let go of every run of this process."""
-        for run_id in list(self._held):
-            self.release(run_id)
+        """Let go of every run of this process; the files of these, which have not ended, stay as evidence."""
+        for lock in self._held.values():
+            lock.release()
+        self._held.clear()
+
+    def knows(self, run_id: str) -> bool:
+        """Whether there is evidence of a run: its lock, held or not."""
+        return run_id in self._held or self._path(run_id).exists()
 
     def is_dead(self, run_id: str) -> bool:
         """Whether a process once held the run and holds it no longer.
@@ -86,10 +95,39 @@ def fail_dead_runs(instance: DagsterInstance) -> list[str]:
     dead = [
         run
         for run in instance.get_runs(filters=RunsFilter(statuses=_HELD_WHILE))
-        if locks.is_dead(run.run_id)
+        if is_dead(instance, locks, run)
     ]
     for run in dead:
-        instance.report_run_failed(run, "The process that executed this run is gone (killed or crashed).")
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        locks.forget(run.run_id)
+        bury(instance, locks, run)
     return [run.run_id for run in dead]
+
+
+def is_dead(instance: DagsterInstance, locks: RunLocks, run: DagsterRun) -> bool:
+    """Whether a run has not ended and the process that executed it is gone."""
+    if run.status not in _HELD_WHILE:
+        return False
+    return locks.is_dead(run.run_id) if locks.knows(run.run_id) else _process_is_gone(instance, run.run_id)
+
+
+def bury(instance: DagsterInstance, locks: RunLocks, run: DagsterRun) -> None:
+    """Mark a dead run as failed and free the pool slots that it held."""
+    instance.report_run_failed(run, "The process that executed this run is gone (killed or crashed).")
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    locks.forget(run.run_id)
+
+
+def _process_is_gone(instance: DagsterInstance, run_id: str) -> bool:
+    """Of a run without a lock: whether it says which process executes it, and there is no such one."""
+    events = instance.get_records_for_run(run_id, of_type=DagsterEventType.ENGINE_EVENT).records
+    pids = [int(found[1]) for each in events if (found := _PID.search(each.event_log_entry.message))]
+    return bool(pids) and not any(_exists(pid) for pid in pids)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
