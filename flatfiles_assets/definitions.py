@@ -19,13 +19,13 @@ from flatfiles_assets.defs.assets.flat_files import build_flat_file_assets
 from flatfiles_assets.defs.assets.historical import historical_daily, ingest_historical_year
 from flatfiles_assets.defs.assets.quarantine import build_quarantine_asset
 from flatfiles_assets.defs.assets.reference import build_reference_assets
-from flatfiles_assets.defs.automation import build_automation_sensor, with_automation
 from flatfiles_assets.defs.freshness import build_freshness_sensor
 from flatfiles_assets.defs.io_manager import WarehouseIOManager
 from flatfiles_assets.defs.jobs import build_jobs
 from flatfiles_assets.defs.keys import WAREHOUSE_IO
 from flatfiles_assets.defs.resources import FlatFilesS3Resource, MinIOS3Resource, WarehouseResource
 from flatfiles_assets.defs.schedules import build_schedules
+from flatfiles_assets.defs.sensors.automation import build_automation_sensor
 from flatfiles_assets.defs.sensors.failures import build_failure_sensor
 from flatfiles_assets.defs.sensors.feeds import build_sensors
 from flatfiles_assets.minio_data_downloader import DIRECTORIES
@@ -43,12 +43,13 @@ def build_defs(
         resource_overrides: Resources by key, instead of those built from the settings.
     """
     datasets = selected_datasets(load_settings().extra_feeds if extra_feeds is None else extra_feeds)
+    assets = build_assets(datasets)
     return dg.Definitions(
-        assets=with_automation(build_assets(datasets)),
+        assets=assets,
         jobs=build_jobs(datasets),
         sensors=[
             *build_sensors(datasets),
-            build_automation_sensor(),
+            build_automation_sensor(assets),
             build_freshness_sensor(datasets),
             build_failure_sensor(),
         ],

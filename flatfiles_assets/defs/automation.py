@@ -1,209 +1,239 @@
-"""Declarative automation: what is recomputed when something upstream has changed.
+"""Which partitions are due: older than what they are computed from, trusted, and not asked for yet.
 
-Here: the conditions, which asset has which, and the sensor that evaluates them. Not here: what
-brings files in (`sensors.py`, `bucket_sensor.py`) and what runs by the clock (`schedules.py`).
+Here: the rule, as plain functions over what the instance knows; a table of cases is in the tests.
+Not here: how the instance is read and runs are requested (`sensors/automation.py`), what brings
+files in (`sensors/feeds.py`, `sensors/bucket.py`) and what runs by the clock (`schedules.py`).
 
-The sensor asks for several partitions of a tick as one backfill, which obeys each asset's backfill
-policy: a year that was loaded leads to one range run per asset downstream, not to 252 runs, so
-twenty years cost some twenty runs per asset. A session leads to the same session downstream; the
-later sessions whose features look back at it are `lookback_sensor.py`'s. News of splits and
-dividends recompute the last 30 days; what is older takes an explicit backfill.
+A session of an asset is due for *news*: something upstream of the same session has a later
+materialisation than its own, or is being requested with it. News is remembered by its storage id,
+the instance's own count of events, so no clock is compared with another.
+
+=================================  ======================================================
+where                              then
+=================================  ======================================================
+upstream newer, nothing else       due
+the same news was asked for        not due: a run that failed is not asked for for ever
+newer news since it was asked      due again
+a run has it, or what it needs     waits: what the run writes decides the next tick
+a blocking check holds it back     waits, this session alone; its neighbours are due
+its input was never fetched        waits (splits: without them no price can be adjusted)
+splits are news                    due if it was computed before and lies in the last month
+=================================  ======================================================
+
+Every asset of the same partitions that is due for a session is requested in one run, upstream
+first; so twenty years that were loaded become some twenty range runs, not thousands.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterable
-from typing import Any, TypeVar
+import dataclasses
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Literal
 
-import dagster as dg
+UNPARTITIONED = ""
+"""Stands for the one partition of an asset without partitions."""
 
-from flatfiles_assets.datasets import NEW_YORK
-from flatfiles_assets.defs.checks.results import HeldBack, held_back, last_evaluated
-from flatfiles_assets.defs.keys import PRICE_RECONCILIATION_KEY, QUARANTINE_KEY
-from flatfiles_assets.defs.sensors.cursor import tick_seconds
-from flatfiles_assets.settings import load_settings
+Partition = str
+AssetName = str
+NewsId = int
 
-T = TypeVar("T", bound=dg.AssetsDefinition | dg.AssetSpec)
-
-Condition = dg.AutomationCondition[Any]
-
-AUTOMATION_SENSOR = "automation"
-
-# It reads the whole history of both sources: daily news of one session is no reason to.
-_BY_HAND = {PRICE_RECONCILIATION_KEY}
-
-# What was rejected must be seen above all where a check has failed.
-_UNCHECKED = {QUARANTINE_KEY}
-
-# Splits and dividends have no partitions: as a reason to recompute they concern every session there is.
-_REFERENCE = dg.AssetSelection.key_prefixes("reference")
-_REFERENCE_TIME = "0 7 * * *"
-_REFERENCE_REACHES = dt.timedelta(days=30)
+Requested = Mapping[AssetName, Mapping[Partition, NewsId]]
 
 
-def with_automation(assets: Iterable[T]) -> list[T]:
-    """The assets with the condition that each has by its place in the graph."""
-    mapped: list[T] = list(dg.map_asset_specs(_with_condition, assets))  # type: ignore[arg-type]
-    return mapped
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What one asset follows.
+
+    Attributes:
+        asset: Its key as text, ``market/daily_prices``.
+        upstream: Assets whose sessions are its sessions' input.
+        all_sessions: Assets without sessions, which are input of all of them: splits.
+        needs_checks: Whether blocking checks of what is upstream hold its sessions back.
+        repeats_failures: Whether news is followed although the last run with it failed here.
+        yearly: Those of `upstream` that have a partition per year, which is input of its sessions.
+    """
+
+    asset: AssetName
+    upstream: tuple[AssetName, ...]
+    all_sessions: tuple[AssetName, ...] = ()
+    needs_checks: bool = True
+    repeats_failures: bool = True
+    yearly: tuple[AssetName, ...] = ()
+
+    def source(self, upstream: AssetName, partition: Partition) -> Partition:
+        """The partition of an upstream asset that a partition is computed from."""
+        return partition[:4] if upstream in self.yearly else partition
 
 
-def build_automation_sensor() -> dg.AutomationConditionSensorDefinition:
-    """The sensor that evaluates every condition, on unless somebody turns it off."""
-    return dg.AutomationConditionSensorDefinition(
-        AUTOMATION_SENSOR,
-        target=dg.AssetSelection.all(),
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=tick_seconds(),
-        emit_backfills=True,
-        # Only there can a condition be one of ours.
-        use_user_code_server=True,
-        description="Brings tables and features up to date with what they are computed from.",
-    )
+@dataclasses.dataclass(frozen=True)
+class AssetState:
+    """What the instance knows of one asset.
+
+    Attributes:
+        updated: Storage id of the latest materialisation of each partition that has one.
+        under_way: Partitions that an unfinished run has promised.
+        failed: Partitions that a run promised, and ended without.
+        untrusted: Partitions that a blocking check holds back; ``all`` where every one is.
+    """
+
+    updated: Mapping[Partition, NewsId] = dataclasses.field(default_factory=dict)
+    under_way: Collection[Partition] = frozenset()
+    failed: Collection[Partition] = frozenset()
+    untrusted: Collection[Partition] | Literal["all"] = frozenset()
+
+    def holds_back(self, partition: Partition) -> bool:
+        """Whether there is something of that partition that is not to spread."""
+        if partition not in self.updated:
+            return False
+        return self.untrusted == "all" or partition in self.untrusted
 
 
-def follows_upstream(*, checked: bool = True) -> Condition:
-    """Recompute what anything upstream was updated for, once nothing upstream is being computed.
-
-    An asset is computed together with what it follows where both are asked for in the same tick. A
-    run that failed is asked for once more at most, until there is another update.
+def due(
+    rules: Iterable[Rule],
+    states: Mapping[AssetName, AssetState],
+    asked: Requested,
+    partitions_of: Callable[[AssetName], Collection[Partition]],
+    recent: Callable[[Partition], bool],
+) -> dict[AssetName, dict[Partition, NewsId]]:
+    """The partitions that are due now, by asset, with the news that each is due for.
 
     Args:
-        checked: Wait for the blocking checks of everything upstream.
+        rules: What each asset follows, upstream first.
+        states: What the instance knows of every asset that a rule names.
+        asked: What earlier ticks asked for, and for which news.
+        partitions_of: The partitions that an asset has; asked only where there is news.
+        recent: Whether news that concerns all sessions concerns this one.
     """
-    coming = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.will_be_requested())
-    unadjustable = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.missing()).allow(_REFERENCE)
-    condition = (
-        (_is_older_than_its_prices() | _was_left_out() | coming.ignore(_REFERENCE) | _has_news_of_reference())
-        & ~_is_asked_for()
-        & ~unadjustable
-        & ~dg.AutomationCondition.any_deps_in_progress()
-        & ~dg.AutomationCondition.in_progress()
-    )
-    return condition & ~_blocked() if checked else condition
+    found: dict[AssetName, dict[Partition, NewsId]] = {}
+    for rule in rules:
+        own, known = states[rule.asset], asked.get(rule.asset, {})
+        if any(not states[name].updated for name in rule.all_sessions):
+            continue
+        candidates = {
+            partition: news
+            for partition, news in _news(rule, states, found, partitions_of, recent).items()
+            if known.get(partition, -1) < news
+            and partition not in own.under_way
+            and (rule.repeats_failures or partition not in own.failed)
+            and not _waits(rule, partition, states, found)
+        }
+        if candidates:
+            existing = partitions_of(rule.asset)
+            due_now = {partition: news for partition, news in candidates.items() if partition in existing}
+            if due_now:
+                found[rule.asset] = due_now
+    return found
 
 
-def follows_its_file() -> Condition:
-    """Load a table whose files were updated by a run that did not load them.
+def _news(
+    rule: Rule,
+    states: Mapping[AssetName, AssetState],
+    requested: Requested,
+    partitions_of: Callable[[AssetName], Collection[Partition]],
+    recent: Callable[[Partition], bool],
+) -> dict[Partition, NewsId]:
+    """The latest event upstream of each partition that is later than its own."""
+    own = states[rule.asset].updated
+    news: dict[Partition, NewsId] = {}
+    for name in rule.upstream:
+        events: dict[Partition, NewsId] = {}
+        for source in (states[name].updated, requested.get(name, {})):
+            for partition, event in source.items():
+                events[partition] = max(event, events.get(partition, -1))
+        if not events:
+            continue
+        for partition in _fed_by(rule, name, events, partitions_of):
+            event = events[rule.source(name, partition)]
+            coming = rule.source(name, partition) in requested.get(name, {})
+            if (coming or event > own.get(partition, -1)) and event > news.get(partition, -1):
+                news[partition] = event
+    reference = max((states[name].updated[UNPARTITIONED] for name in rule.all_sessions), default=-1)
+    for partition, event in own.items():
+        if event < reference and recent(partition):
+            news[partition] = max(reference, news.get(partition, -1))
+    return news
 
-    The usual run does both. One whose loading failed is not repeated here: the same file would fail
-    again, and the sync sensor knows when there is another.
+
+def _fed_by(
+    rule: Rule,
+    upstream: AssetName,
+    events: Mapping[Partition, NewsId],
+    partitions_of: Callable[[AssetName], Collection[Partition]],
+) -> Iterable[Partition]:
+    """The asset's partitions whose input is among these upstream partitions."""
+    if upstream not in rule.yearly:
+        return events
+    return [session for session in partitions_of(rule.asset) if rule.source(upstream, session) in events]
+
+
+def _waits(
+    rule: Rule, partition: Partition, states: Mapping[AssetName, AssetState], requested: Requested
+) -> bool:
+    for name in rule.all_sessions:
+        state = states[name]
+        if state.under_way or (rule.needs_checks and state.holds_back(UNPARTITIONED)):
+            return True
+    for name in rule.upstream:
+        source, state = rule.source(name, partition), states[name]
+        if source in state.under_way:
+            return True
+        # What is being requested is judged anew in its run, before anything downstream of it is.
+        if rule.needs_checks and source not in requested.get(name, {}) and state.holds_back(source):
+            return True
+    return False
+
+
+def runs_for(
+    due_now: Requested,
+    families: Iterable[Sequence[AssetName]],
+    order_of: Callable[[AssetName], Sequence[Partition]],
+    *,
+    longest: Callable[[AssetName], int],
+) -> list[tuple[tuple[AssetName, ...], Partition, Partition]]:
+    """The fewest runs for what is due: assets, first and last partition of each.
+
+    Args:
+        due_now: What is due.
+        families: Assets with the same partitions, upstream first; each asset in one family.
+        order_of: All partitions of an asset in order.
+        longest: Most partitions of an asset in one run.
     """
-    return (
-        _is_older_than_its_prices()
-        & ~_is_asked_for()
-        & ~dg.AutomationCondition.execution_failed()
-        & ~dg.AutomationCondition.any_deps_in_progress()
-        & ~dg.AutomationCondition.in_progress()
-    )
+    runs = []
+    for family in families:
+        together: dict[Partition, tuple[AssetName, ...]] = {}
+        for name in family:
+            for partition in due_now.get(name, {}):
+                together[partition] = (*together.get(partition, ()), name)
+        if not together:
+            continue
+        position = {partition: index for index, partition in enumerate(order_of(family[0]))}
+        begun: list[tuple[tuple[AssetName, ...], list[Partition]]] = []
+        for partition in sorted(together, key=position.__getitem__):
+            assets = together[partition]
+            if begun and begun[-1][0] == assets:
+                members = begun[-1][1]
+                follows = position[partition] == position[members[-1]] + 1
+                if follows and len(members) < min(map(longest, assets)):
+                    members.append(partition)
+                    continue
+            begun.append((assets, [partition]))
+        runs += [(assets, members[0], members[-1]) for assets, members in begun]
+    return runs
 
 
-def refreshes_daily() -> Condition:
-    """Fetch splits and dividends every morning, and once where they were never fetched."""
-    return (
-        dg.AutomationCondition.cron_tick_passed(_REFERENCE_TIME, NEW_YORK)
-        | dg.AutomationCondition.missing().newly_true()
-    ).since(
-        dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
-    ) & ~dg.AutomationCondition.in_progress()
-
-
-def _is_older_than_its_prices() -> Condition:
-    """Something upstream was updated after the asset.
-
-    Writers of the warehouse take turns, so what was written last has seen everything before it. Dagster
-    compares the two times as long as neither condition is combined with another: keep them bare.
-    """
-    updated = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
-    return updated.ignore(_REFERENCE).since(dg.AutomationCondition.newly_updated())
-
-
-def _was_left_out() -> Condition:
-    """Something upstream had the session before anybody evaluated conditions, and the asset has not.
-
-    What was loaded by hand before the daemon first ran is an update that no tick has seen.
-    """
-    there = dg.AutomationCondition.any_deps_match(~dg.AutomationCondition.missing()).ignore(_REFERENCE)
-    left_out = dg.AutomationCondition.initial_evaluation() & dg.AutomationCondition.missing() & there
-    return left_out.since(dg.AutomationCondition.newly_updated())
-
-
-def _has_news_of_reference() -> Condition:
-    """Splits or dividends were updated, the session is recent, and its features were computed before."""
-    updated = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
-    # Dagster names the memory of a condition without its selection: with the same reset as above, the
-    # two would share one.
-    handled = dg.AutomationCondition.newly_updated() | dg.AutomationCondition.newly_requested()
-    lately = dg.AutomationCondition.in_latest_time_window(_REFERENCE_REACHES)
-    return updated.allow(_REFERENCE).since(handled) & lately & ~dg.AutomationCondition.missing()
-
-
-def _is_asked_for() -> Condition:
-    """It was requested, and nothing upstream was updated since."""
-    updated = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
-    return dg.AutomationCondition.newly_requested().since(updated).with_label("asked for already")
-
-
-def _blocked() -> Condition:
-    """Something upstream has rows of the session that its blocking checks do not trust.
-
-    Unlike Dagster's own `all_deps_blocking_checks_passed`, it tells sessions apart: a bad one holds
-    back itself and not the feed. And it lets a session pass of which a dependency has nothing: the
-    archives end in 2009, and many warehouses have none.
-    """
-    there = ~dg.AutomationCondition.missing() & ~dg.AutomationCondition.will_be_requested()
-    return dg.AutomationCondition.any_deps_match(there & _HeldBack())
-
-
-class _HeldBack(dg.AutomationCondition[dg.AssetKey]):
-    """The partitions of an asset that its blocking checks hold back, or have not judged yet."""
-
-    @property
-    def name(self) -> str:
-        return "held_back_by_a_check"
-
-    @property
-    def description(self) -> str:
-        return "A blocking check has found the session bad, or was not evaluated since the last update"
-
-    @property
-    def requires_cursor(self) -> bool:
-        return False
-
-    async def evaluate(  # type: ignore[override]  # Dagster awaits it; its own conditions do the same.
-        self, context: dg.AutomationContext[dg.AssetKey]
-    ) -> dg.AutomationResult[dg.AssetKey]:
-        view, found = context.asset_graph_view, context.candidate_subset
-        if found.is_empty:
-            return dg.AutomationResult(context, found)
-        held: set[str] = set()
-        for key in context.asset_graph.get(context.key).check_keys:
-            if not context.asset_graph.get(key).blocking:
-                continue
-            says = HeldBack(everything=True)
-            record = last_evaluated(view.instance, key)
-            if record and record.evaluation and await record.targets_latest_materialization(view):
-                says = held_back(record.evaluation)
-            if says.everything:
-                return dg.AutomationResult(context, found)
-            held.update(day.isoformat() for day in says.sessions)
-        if not found.is_partitioned:
-            return dg.AutomationResult(context, context.get_empty_subset())
-        return dg.AutomationResult(context, found.compute_intersection_with_partition_keys(held))
-
-
-def _with_condition(spec: dg.AssetSpec) -> dg.AssetSpec:
-    condition = _condition(spec)
-    return spec.replace_attributes(automation_condition=condition) if condition else spec
-
-
-def _condition(spec: dg.AssetSpec) -> Condition | None:
-    layer = spec.key.path[0]
-    if layer == "reference":
-        settings = load_settings()
-        return refreshes_daily() if settings.api_key or settings.reference_path.is_dir() else None
-    if layer not in ("market", "algorithm") or spec.key in _BY_HAND or not list(spec.deps):
-        return None
-    if all(dep.asset_key.path[0] == "raw" for dep in spec.deps):
-        return follows_its_file()
-    return follows_upstream(checked=spec.key not in _UNCHECKED)
+def still_open(
+    asked: Requested, states: Mapping[AssetName, AssetState]
+) -> dict[AssetName, dict[Partition, NewsId]]:
+    """What was asked for and has not come: all that has to be remembered of it."""
+    return {
+        name: left
+        for name, partitions in asked.items()
+        if name in states
+        and (
+            left := {
+                partition: news
+                for partition, news in partitions.items()
+                if states[name].updated.get(partition, -1) < news
+            }
+        )
+    }

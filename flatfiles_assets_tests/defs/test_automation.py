@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.automation_tick_evaluation_context import build_run_requests
 
 from flatfiles_assets.calendars import sessions
+from flatfiles_assets.datasets import selected_datasets
+from flatfiles_assets.definitions import build_assets
+from flatfiles_assets.defs.sensors.automation import build_automation_sensor
 from flatfiles_assets_tests.defs.platform_operator import WEEK, Operator
 from flatfiles_assets_tests.platform import Platform
 
@@ -20,24 +21,36 @@ ALGORITHMS = [dg.AssetKey(["algorithm", name]) for name in ("mean_reversion", "m
 
 
 class Automation:
-    """Declarative automation on a real instance, tick by tick."""
+    """The automation sensor on a real instance, tick by tick; nothing that it requests is run."""
 
     def __init__(self, instance: dg.DagsterInstance, defs: dg.Definitions) -> None:
         self.instance = instance
         self.defs = defs
-        self.cursor = None
-        self.result: Any = None
+        self.now = lambda: dt.datetime.now(dt.timezone.utc)
+        self.cursor: str | None = None
+        self.requests: list[dg.RunRequest] = []
         self.first = self.tick()
 
     def tick(self) -> dict[dg.AssetKey, set[str | None]]:
-        """Evaluate every condition; returns what is requested, by asset."""
-        self.result = dg.evaluate_automation_conditions(self.defs, self.instance, cursor=self.cursor)
-        self.cursor = self.result.cursor
+        """Evaluate once; returns what is requested, by asset, without the reference tables."""
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
+        result = build_automation_sensor(build_assets(selected_datasets("")), clock=self.now)(context)
+        assert isinstance(result, dg.SensorResult)
+        self.cursor = result.cursor
+        self.requests = [
+            request
+            for request in result.run_requests or []
+            if request.asset_selection and request.asset_selection[0].path[0] != "reference"
+        ]
         found: dict[dg.AssetKey, set[str | None]] = {}
-        for evaluation in self.result.results:
-            if not evaluation.true_subset.is_empty:
-                key = evaluation.key
-                found[key] = self.result.get_requested_partitions(key)
+        for request in self.requests:
+            first, last = (
+                request.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end")
+            )
+            days = {str(day) for day in sessions("XNYS", first, last)} if first and last else {None}
+            for key in request.asset_selection or []:
+                assert not found.get(key, set()) & days, "a session is requested once"
+                found.setdefault(key, set()).update(days)
         return found
 
     def materialize(self, key: dg.AssetKey, *partitions: str | None) -> None:
@@ -195,7 +208,7 @@ def test_a_run_that_fails_is_not_asked_for_again_and_again(automation: Automatio
     assert [ALGORITHMS[0] in found for found in requested] == [True, False, False, False]
 
 
-def test_a_year_that_is_loaded_asks_for_one_backfill(automation: Automation):
+def test_a_year_that_is_loaded_asks_for_one_run_of_each_layer(automation: Automation):
     """A run for each session would be 1,300 processes of ten seconds each."""
     year = [str(day) for day in sessions("XNYS", "2023-01-01", "2023-12-31")]
     automation.materialize(STOCKS, *year)
@@ -204,13 +217,9 @@ def test_a_year_that_is_loaded_asks_for_one_backfill(automation: Automation):
     requested = automation.tick()
 
     assert requested[DAILY_PRICES] == requested[ALGORITHMS[0]] == set(year)
-    asset_graph = automation.defs.resolve_asset_graph()
-    subsets = [r.true_subset for r in automation.result.results if not r.true_subset.is_empty]
-    requests = build_run_requests(subsets, asset_graph, {}, emit_backfills=True)
-    assert len(requests) == 1
-    assert requests[0].requires_backfill_daemon()
+    assert len(automation.requests) == 2, "prices with their features, and what was rejected"
     for key in (DAILY_PRICES, QUARANTINE, *ALGORITHMS):
-        policy = asset_graph.get(key).backfill_policy
+        policy = automation.defs.resolve_asset_graph().get(key).backfill_policy
         assert policy is not None
         assert (policy.max_partitions_per_run or 0) >= 250
 
