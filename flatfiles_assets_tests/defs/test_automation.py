@@ -265,3 +265,27 @@ def test_prices_that_are_written_in_order_concern_no_other_session(operator: Ope
             operator.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=day))
 
     assert not operator.evaluate_named("lookback_sync").run_requests
+
+
+def test_the_reference_tables_are_fetched_once_and_then_every_morning(operator: Operator, platform: Platform):
+    (platform.data_dir / "reference").mkdir(parents=True)
+    evening = dt.datetime(2026, 3, 2, 22, 0, tzinfo=dt.timezone.utc)
+    cursor = None
+
+    def refreshed(now: dt.datetime) -> list[set[str]]:
+        nonlocal cursor
+        sensor = build_automation_sensor(build_assets(selected_datasets("")), clock=lambda: now)
+        result = sensor(dg.build_sensor_context(instance=operator.instance, cursor=cursor))
+        assert isinstance(result, dg.SensorResult)
+        cursor = result.cursor
+        return [
+            {key.to_user_string() for key in request.asset_selection or []}
+            for request in result.run_requests or []
+        ]
+
+    (everything,) = refreshed(evening)
+    assert everything >= {"reference/splits", "reference/dividends"}
+    assert refreshed(evening + dt.timedelta(hours=1)) == []
+    assert refreshed(evening + dt.timedelta(hours=13)) == [], "06:00 in New York"
+    assert refreshed(evening + dt.timedelta(hours=15)) == [everything], "08:00 in New York"
+    assert refreshed(evening + dt.timedelta(hours=16)) == []

@@ -54,6 +54,7 @@ _REFERENCE = "reference"
 _REFERENCE_TIME = dt.time(7)
 _REFERENCE_REACHES = dt.timedelta(days=30)
 
+_TICK_SECONDS = 90
 _MOST_RUNS_A_TICK = 25
 _MOST_PARTITIONS_WITHOUT_POLICY = 1
 
@@ -74,7 +75,7 @@ def build_automation_sensor(
     @dg.sensor(
         name=AUTOMATION_SENSOR,
         target=dg.AssetSelection.assets(*graph.followers),
-        minimum_interval_seconds=tick_seconds(),
+        minimum_interval_seconds=tick_seconds(_TICK_SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Brings tables and features up to date with what they are computed from.",
     )

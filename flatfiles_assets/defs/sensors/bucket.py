@@ -35,6 +35,7 @@ from flatfiles_assets.minio_data_downloader.bucket_contents import (
 from flatfiles_assets.settings import load_settings
 
 _POLL_INTERVAL = dt.timedelta(minutes=30)
+_TICK_SECONDS = 600
 _LISTING_BUDGET_SECONDS = 30.0
 _REQUEST_TIMEOUT_SECONDS = 8.0
 _POLICY = RetryPolicy(max_retries=2, max_delay_seconds=2.0)
@@ -67,7 +68,7 @@ def _build(job_name: str, description: str, requests: _Requests) -> dg.SensorDef
     @dg.sensor(
         name=f"{job_name}_sync",
         job_name=job_name,
-        minimum_interval_seconds=tick_seconds(),
+        minimum_interval_seconds=tick_seconds(_TICK_SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"{description} Lists every half hour.",
     )

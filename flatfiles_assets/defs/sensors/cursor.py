@@ -21,7 +21,6 @@ SWEEP_INTERVAL = dt.timedelta(days=7)
 RECENT_MONTHS = 3
 
 _VERSION = 1
-_TICK_SECONDS = 30
 _PUBLICATION_LASTS = dt.timedelta(hours=3)
 _POLL_WHILE_PUBLISHING = dt.timedelta(minutes=5)
 _POLL_OTHERWISE = dt.timedelta(minutes=30)
@@ -78,9 +77,13 @@ class SyncCursor:
         return self.next_year is not None or has_rested(self.swept_at, SWEEP_INTERVAL, now)
 
 
-def tick_seconds() -> int:
-    """How often Dagster asks a sensor; most ticks find that it is not yet time and ask for nothing."""
-    return max(1, min(_TICK_SECONDS, int(load_settings().sync_poll_seconds or _TICK_SECONDS)))
+def tick_seconds(usual: int) -> int:
+    """How often Dagster asks a sensor; FLATFILES_SYNC_POLL_SECONDS makes it more often.
+
+    Dagster stores more than a kilobyte for every tick, also for one that asked for nothing: a sensor
+    ticks as often as its news is worth and no more.
+    """
+    return max(1, min(usual, int(load_settings().sync_poll_seconds or usual)))
 
 
 def poll_interval(dataset: Dataset, now: dt.datetime) -> dt.timedelta:

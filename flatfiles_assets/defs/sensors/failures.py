@@ -23,6 +23,7 @@ from flatfiles_assets.defs.step_errors import shown_message
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
 from flatfiles_assets.settings import load_settings
 
+_TICK_SECONDS = 120
 _MOST_PARTITIONS_NAMED = 10
 _MOST_TEXT = 2_000
 
@@ -224,7 +225,7 @@ def build_failure_sensor(targets: Sequence[FailureTarget] | None = None) -> dg.S
         name="report_failures",
         description="Sends one message for each failed run, with its failed partitions by reason.",
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=_TICK_SECONDS,
     )
     def report_failures(context: dg.RunFailureSensorContext) -> None:
         report = failure_report(context.instance, context.dagster_run)

@@ -52,6 +52,8 @@ MOST_RUNS_UNDER_WAY = 10
 # A run that finds a session up to date says so again downstream: only short gaps are worth it.
 BRIDGE_SESSIONS = 5
 
+_TICK_SECONDS = 150
+
 # Dagster gives a tick 60 seconds. One prefix takes at most three attempts of eight seconds.
 _LISTING_BUDGET_SECONDS = 25.0
 _REQUEST_TIMEOUT_SECONDS = 8.0
@@ -83,7 +85,7 @@ def build_sync_sensor(
     @dg.sensor(
         name=f"{dataset.name}_sync",
         job_name=dataset.name,
-        minimum_interval_seconds=tick_seconds(),
+        minimum_interval_seconds=tick_seconds(_TICK_SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             f"Keeps {dataset.name} as the vendor's bucket has it: new, replaced and damaged files, in as "

@@ -1,7 +1,7 @@
 """The sensor `lookback_sync`: features that look back at a session whose prices were written again.
 
 Here: which later sessions a change of old prices concerns. Not here: the session itself, which
-follows its prices by declarative automation (`automation.py`). Partition mappings cannot express
+follows its prices by `automation.py`. Partition mappings cannot express
 it: with the look-back as a mapping, a year that is loaded in order would ask for the features of
 the year after, whose prices are not there yet. Only features that exist are computed again.
 """
@@ -20,6 +20,7 @@ from flatfiles_assets.defs.partitions import key_ranges
 from flatfiles_assets.defs.range_requests import range_request
 from flatfiles_assets.defs.sensors.cursor import tick_seconds
 
+_TICK_SECONDS = 150
 _EVENTS_PER_TICK = 2_000
 _BRIDGE_SESSIONS = 5
 _MOST_SESSIONS_PER_RUN = 253
@@ -31,7 +32,7 @@ def build_lookback_sensor() -> dg.SensorDefinition:
     @dg.sensor(
         name="lookback_sync",
         asset_selection=dg.AssetSelection.assets(*(algorithm_key(name) for name in ALGORITHMS)),
-        minimum_interval_seconds=tick_seconds(),
+        minimum_interval_seconds=tick_seconds(_TICK_SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Computes features again that look back at sessions whose prices were written again.",
     )
