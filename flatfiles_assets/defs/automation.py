@@ -16,6 +16,7 @@ the same news was asked for        not due: a run that failed is not asked for f
 newer news since it was asked      due again
 a run has it, or what it needs     waits: what the run writes decides the next tick
 a blocking check holds it back     waits, this session alone; its neighbours are due
+what it needs is requested apart   waits: another run writes it first
 its input was never fetched        waits (splits: without them no price can be adjusted)
 splits are news                    due if it was computed before and lies in the last month
 =================================  ======================================================
@@ -50,6 +51,7 @@ class Rule:
         all_sessions: Assets without sessions, which are input of all of them: splits.
         needs_checks: Whether blocking checks of what is upstream hold its sessions back.
         repeats_failures: Whether news is followed although the last run with it failed here.
+        run_with: Those of `upstream` that have the same partitions: one run computes both.
         yearly: Those of `upstream` that have a partition per year, which is input of its sessions.
     """
 
@@ -58,6 +60,7 @@ class Rule:
     all_sessions: tuple[AssetName, ...] = ()
     needs_checks: bool = True
     repeats_failures: bool = True
+    run_with: tuple[AssetName, ...] = ()
     yearly: tuple[AssetName, ...] = ()
 
     def source(self, upstream: AssetName, partition: Partition) -> Partition:
@@ -137,15 +140,18 @@ def _news(
     news: dict[Partition, NewsId] = {}
     for name in rule.upstream:
         events: dict[Partition, NewsId] = {}
-        for source in (states[name].updated, requested.get(name, {})):
+        coming = requested.get(name, {}) if name in rule.run_with else {}
+        for source in (states[name].updated, coming):
             for partition, event in source.items():
                 events[partition] = max(event, events.get(partition, -1))
         if not events:
             continue
         for partition in _fed_by(rule, name, events, partitions_of):
-            event = events[rule.source(name, partition)]
-            coming = rule.source(name, partition) in requested.get(name, {})
-            if (coming or event > own.get(partition, -1)) and event > news.get(partition, -1):
+            source_partition = rule.source(name, partition)
+            event = events[source_partition]
+            if (source_partition in coming or event > own.get(partition, -1)) and event > news.get(
+                partition, -1
+            ):
                 news[partition] = event
     reference = max((states[name].updated[UNPARTITIONED] for name in rule.all_sessions), default=-1)
     for partition, event in own.items():
@@ -177,8 +183,11 @@ def _waits(
         source, state = rule.source(name, partition), states[name]
         if source in state.under_way:
             return True
-        # What is being requested is judged anew in its run, before anything downstream of it is.
-        if rule.needs_checks and source not in requested.get(name, {}) and state.holds_back(source):
+        if source in requested.get(name, {}):
+            if name in rule.run_with:
+                continue  # It is judged anew in the run that computes both, before this is.
+            return True
+        if rule.needs_checks and state.holds_back(source):
             return True
     return False
 

@@ -116,6 +116,31 @@ def test_a_file_without_its_rows_is_loaded(automation: Automation):
     assert automation.tick()[STOCKS] == {WEEK[0]}
 
 
+def test_what_a_tick_requests_can_be_launched(automation: Automation):
+    """Each request names assets of the same partitions, which Dagster makes one run of."""
+    automation.materialize(STOCKS, WEEK[0])
+    automation.check(STOCKS)
+    automation.materialize(RAW_STOCKS, WEEK[1])
+    sensor = automation.defs.resolve_sensor_def("automation")
+    context = dg.build_sensor_context(
+        instance=automation.instance, repository_def=automation.defs.get_repository_def()
+    )
+
+    requests = sensor.evaluate_tick(context).run_requests or []
+
+    partitions = automation.defs.resolve_asset_graph().get
+    for request in requests:
+        assert request.asset_selection
+        assert len({partitions(key).partitions_def for key in request.asset_selection}) == 1
+    asked = {
+        (key, request.tags["dagster/asset_partition_range_start"])
+        for request in requests
+        for key in request.asset_selection or []
+    }
+    assert {(DAILY_PRICES, WEEK[0]), (STOCKS, WEEK[1])} <= asked
+    assert (DAILY_PRICES, WEEK[1]) not in asked, "its rows are not there yet"
+
+
 def test_a_blocking_check_that_failed_holds_the_prices_back_but_not_what_was_rejected(automation: Automation):
     automation.materialize(STOCKS, WEEK[0])
     automation.check(STOCKS, passed=False)

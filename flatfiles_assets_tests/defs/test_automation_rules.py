@@ -16,7 +16,7 @@ from flatfiles_assets.defs.sensors.automation import _Graph, _Memory
 
 DAYS = tuple(f"2024-01-{day:02}" for day in range(1, 31))
 PRICES = Rule("prices", ("bars",))
-FEATURES = Rule("features", ("prices",), all_sessions=("splits",))
+FEATURES = Rule("features", ("prices",), all_sessions=("splits",), run_with=("prices",))
 NEVER: AssetState = AssetState()
 
 
@@ -72,6 +72,13 @@ def test_a_session_is_due(bars: AssetState, prices: AssetState, asked: dict[str,
 def test_what_follows_is_due_with_what_it_follows():
     states = {"bars": AssetState({"2024-01-02": 5}), "splits": AssetState({"": 1})}
     assert ask(states, PRICES, FEATURES) == {"prices": {"2024-01-02": 5}, "features": {"2024-01-02": 5}}
+
+
+def test_what_another_run_computes_is_waited_for():
+    apart = Rule("features", ("prices",))
+    assert ask({"bars": AssetState({"2024-01-02": 5})}, PRICES, apart) == {"prices": {"2024-01-02": 5}}
+    both = {"bars": AssetState({"2024-01-02": 5}), "prices": AssetState({"2024-01-02": 3})}
+    assert ask(both, PRICES, apart) == {"prices": {"2024-01-02": 5}}
 
 
 def test_a_session_that_is_requested_anew_is_no_longer_held_back_downstream():

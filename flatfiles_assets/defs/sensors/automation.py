@@ -74,7 +74,7 @@ def build_automation_sensor(
 
     @dg.sensor(
         name=AUTOMATION_SENSOR,
-        target=dg.AssetSelection.assets(*graph.followers),
+        asset_selection=dg.AssetSelection.assets(*graph.followers),
         minimum_interval_seconds=tick_seconds(_TICK_SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Brings tables and features up to date with what they are computed from.",
@@ -163,6 +163,11 @@ class _Graph:
             # The usual run fetches and loads. One whose loading failed is not repeated: the same file
             # would fail again, and the sync sensor knows when there is another.
             repeats_failures=not of_files,
+            run_with=tuple(
+                each
+                for each in by_session
+                if self.definition_of_partitions(each) == spec.partitions_def and not each.startswith("raw/")
+            ),
             yearly=tuple(
                 each
                 for each in by_session
