@@ -9,6 +9,7 @@ import pytest
 
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets_tests import s3_servers
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 from flatfiles_assets_tests.platform import Platform
 from flatfiles_assets_tests.s3_servers import S3Server
 
@@ -47,4 +48,4 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def warehouse(path: Path) -> Warehouse:
-    return Warehouse(path, lock_timeout_seconds=20)
+    return Warehouse(path, lock_timeout_seconds=PATIENCE_SECONDS)

@@ -18,7 +18,8 @@ import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
-_COMMAND_TIMEOUT_SECONDS = 60.0
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
+
 _STOP_TIMEOUT_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
 
@@ -56,7 +57,7 @@ class Daemons:
                 cwd=self.state_dir,
                 check=True,
                 capture_output=True,
-                timeout=_COMMAND_TIMEOUT_SECONDS,
+                timeout=PATIENCE_SECONDS,
             )
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             said = (error.stderr or b"").decode(errors="replace")[-500:]

@@ -29,6 +29,7 @@ from flatfiles_assets_tests.faults import (
     Truncate,
     TruncateSilently,
 )
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 _BUFFER_BYTES = 2**18
 
@@ -153,7 +154,7 @@ class FaultProxy:
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
         self._thread.start()
         started = asyncio.run_coroutine_threadsafe(self._listen(), self._loop)
-        self._port = started.result(timeout=10)
+        self._port = started.result(timeout=PATIENCE_SECONDS)
         return self
 
     def __exit__(
@@ -162,10 +163,10 @@ class FaultProxy:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._shut_down(), self._loop).result(timeout=10)
+        asyncio.run_coroutine_threadsafe(self._shut_down(), self._loop).result(timeout=PATIENCE_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         if self._thread is not None:
-            self._thread.join(timeout=10)
+            self._thread.join(timeout=PATIENCE_SECONDS)
         self._loop.close()
 
     async def _listen(self) -> int:

@@ -13,6 +13,7 @@ from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.ingest.reference import reference_records
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.tables import DIVIDENDS, SPLITS, get_table
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 STOCKS_DAILY = get_table(("market", "stocks_daily"))
 
@@ -44,7 +45,7 @@ def load_reference(warehouse: Warehouse, market: SyntheticMarket) -> None:
 
 def market_warehouse(path: Path, market: SyntheticMarket, start: str, end: str) -> Warehouse:
     """A warehouse with the market's stock day bars of a range, its splits and dividends."""
-    warehouse = Warehouse(path, lock_timeout_seconds=30)
+    warehouse = Warehouse(path, lock_timeout_seconds=PATIENCE_SECONDS)
     load_bars(warehouse, market, sessions(start, end))
     load_reference(warehouse, market)
     return warehouse

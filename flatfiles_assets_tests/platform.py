@@ -14,6 +14,7 @@ from flatfiles_assets.defs.runs import RangeRun, run_ranges
 from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.demo.vendor_files import object_key, to_csv_gz, vendor_file
 from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 from flatfiles_assets_tests.s3_servers import S3Server
 
 MARKET = SyntheticMarket(n_symbols=40)
@@ -29,7 +30,9 @@ class Platform:
 
     @property
     def warehouse(self) -> Warehouse:
-        return Warehouse(self.data_dir / "warehouse" / "warehouse.duckdb", lock_timeout_seconds=30)
+        return Warehouse(
+            self.data_dir / "warehouse" / "warehouse.duckdb", lock_timeout_seconds=PATIENCE_SECONDS
+        )
 
     @property
     def home(self) -> Path:

@@ -25,14 +25,13 @@ from typing import TYPE_CHECKING
 
 from flatfiles_assets.demo.embedded_s3 import EmbeddedS3, s3_client
 from flatfiles_assets_tests.daemons import Daemons, ServerUnavailable, find_binary, free_port
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 ACCESS_KEY_ID = "demo:tester"  # The form that Swift's tempauth wants; the others take anything.
 SECRET_ACCESS_KEY = "tester-secret"
-
-_READY_TIMEOUT_SECONDS = 60.0
 
 
 @dataclasses.dataclass
@@ -56,8 +55,8 @@ class S3Server:
             self.endpoint_url,
             self.access_key_id,
             self.secret_access_key,
-            connect_timeout=5,
-            read_timeout=30,
+            connect_timeout=PATIENCE_SECONDS,
+            read_timeout=PATIENCE_SECONDS,
         )
 
     def new_bucket(self) -> str:
@@ -84,11 +83,11 @@ def _wait_until_it_stores(server: S3Server, daemons: Daemons) -> None:
         server.endpoint_url,
         server.access_key_id,
         server.secret_access_key,
-        connect_timeout=2,
-        read_timeout=20,
+        connect_timeout=10,
+        read_timeout=60,
         retries={"max_attempts": 0},
     )
-    deadline = time.monotonic() + _READY_TIMEOUT_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         daemons.check_alive()
         try:

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from flatfiles_assets.demo.embedded_s3 import s3_client
 from flatfiles_assets_tests import faults
 from flatfiles_assets_tests.fault_proxy import FaultProxy
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 BODY = bytes(range(256)) * 4000
 
@@ -29,12 +30,12 @@ def proxy(s3):
         yield running
 
 
-def _connection(proxy, timeout=10.0):
+def _connection(proxy, timeout=PATIENCE_SECONDS):
     parts = urlsplit(proxy.endpoint_url)
     return http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
 
 
-def _get(proxy, path, timeout=10.0):
+def _get(proxy, path, timeout=PATIENCE_SECONDS):
     connection = _connection(proxy, timeout)
     # moto lets nobody in without a key, of whatever kind.
     connection.request("GET", path, headers={"Authorization": "AWS4-HMAC-SHA256 Credential=a/b/c/s3/x"})

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flatfiles_assets.cli import main
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 from flatfiles_assets_tests.platform import Platform
 
 
@@ -139,7 +140,7 @@ def test_the_demo_runs_to_its_end_and_finds_every_fault(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=PATIENCE_SECONDS,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     for expected in (

@@ -16,8 +16,7 @@ from click.testing import CliRunner
 
 from flatfiles_assets.cli import main
 from flatfiles_assets_tests.daemons import free_port
-
-_PATIENCE_SECONDS = 120.0
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 
 def _processes_of(home: Path) -> list[str]:
@@ -33,7 +32,7 @@ def _processes_of(home: Path) -> list[str]:
 
 def _answers(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=60) as answer:
             return answer.status == 200
     except OSError:
         return False
@@ -63,16 +62,16 @@ def test_started_in_the_background_it_serves_and_ends_whole_when_terminated(tmp_
         )
     home = tmp_path / "dagster_home"
     try:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not _answers(port):
             assert process.poll() is None, (tmp_path / "dev.log").read_text()
             assert time.monotonic() < deadline, (tmp_path / "dev.log").read_text()
             time.sleep(0.3)
         assert _processes_of(home)
         process.send_signal(signal.SIGTERM)
-        process.wait(_PATIENCE_SECONDS)
+        process.wait(PATIENCE_SECONDS)
         while _processes_of(home):
-            assert time.monotonic() < deadline + _PATIENCE_SECONDS, _processes_of(home)
+            assert time.monotonic() < deadline + PATIENCE_SECONDS, _processes_of(home)
             time.sleep(0.3)
     finally:
         process.kill()

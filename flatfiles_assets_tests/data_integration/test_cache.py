@@ -16,6 +16,7 @@ from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets_tests.market_warehouse import load_bars, market_warehouse, sessions
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 MARKET = SyntheticMarket(40)
 DATES = ("2024-02-01", "2024-02-29")
@@ -184,7 +185,7 @@ def test_processes_share_a_cache_that_one_of_them_clears(warehouse):
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(PATIENCE_SECONDS)
     assert [worker.exitcode for worker in workers] == [0, 0, 0], failures.get(timeout=1)
 
 

@@ -16,9 +16,8 @@ from flatfiles_assets.calendars import sessions
 from flatfiles_assets.defs.instance.home import instance_environment, open_instance
 from flatfiles_assets.demo.vendor_files import object_key, vendor_file
 from flatfiles_assets.errors import FlatFilesError
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 from flatfiles_assets_tests.platform import MARKET, Platform
-
-_PATIENCE_SECONDS = 150.0
 
 
 def _latest_sessions() -> list[str]:
@@ -50,14 +49,14 @@ def daemon(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[subp
         finally:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(PATIENCE_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
 
 def _wait_for(condition: Callable[[], object], platform: Platform, what: str) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             if condition():
@@ -86,7 +85,6 @@ def _replace_without(platform: Platform, session: str, ticker: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(420)
 def test_a_file_in_the_bucket_becomes_features_and_a_replaced_one_changes_them(
     platform: Platform, daemon: subprocess.Popen[bytes]
 ):

@@ -22,6 +22,7 @@ import pytest
 from dagster_duckdb_pandas import DuckDBPandasIOManager
 
 from flatfiles_assets.defs.io_manager import WarehouseIOManager
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 DAYS = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-01-10")
 KEY = ["lab", "prices"]
@@ -121,7 +122,7 @@ def load_beside_another_reader(lab: Lab) -> object:
     except duckdb.IOException as error:
         return "Could not set lock" in str(error) and "locked out"
     finally:
-        reader.communicate("\n", timeout=30)
+        reader.communicate("\n", timeout=PATIENCE_SECONDS)
 
 
 def row_counts_of_a_range_run(lab: Lab) -> object:

@@ -14,6 +14,7 @@ import pytest
 
 from flatfiles_assets.demo import embedded_s3
 from flatfiles_assets.demo.embedded_s3 import DemoUnavailable, EmbeddedS3
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 
 def _answers(endpoint_url: str) -> bool:
@@ -61,7 +62,7 @@ def test_it_dies_with_a_parent_that_is_killed():
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
         parent.stdout.close()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while _answers(endpoint_url):
         assert time.monotonic() < deadline, "the store outlived its parent"
         time.sleep(0.05)

@@ -30,6 +30,7 @@ from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets_tests import faults
 from flatfiles_assets_tests.download.stores import QUICK, SECRET, csv_gz, noise
 from flatfiles_assets_tests.fault_proxy import FaultProxy
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 IN_RANGES = TransferLimits(
     stream_above_bytes=1000,
@@ -400,7 +401,7 @@ def test_a_killed_run_leaves_no_half_file_and_the_next_completes_it(bucket, cach
     proxy.add(faults.Throttle(200_000), times=None)
     with fetching(bucket, proxy.endpoint_url, cache, list(bodies)) as process:
         process.stdout.readline()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while len(proxy.requests()) < 5 and time.monotonic() < deadline:
             time.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)
@@ -420,7 +421,7 @@ def test_two_processes_fetching_the_same_keys_both_succeed(bucket, cache):
     bodies["large.bin"] = bucket.put("large.bin", noise(2_000_000))
     url = bucket.server.endpoint_url
     with fetching(bucket, url, cache, bodies) as one, fetching(bucket, url, cache, bodies) as two:
-        outputs = [process.communicate(timeout=60)[0] for process in (one, two)]
+        outputs = [process.communicate(timeout=PATIENCE_SECONDS)[0] for process in (one, two)]
     for output in outputs:
         assert len(output.split()) == 1 + len(bodies)
     for key, body in bodies.items():
@@ -459,7 +460,7 @@ def test_a_process_forked_from_one_that_fetched_is_told_so_and_does_not_hang(buc
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     assert "forked" in done.stdout
     assert "spawn" in done.stdout

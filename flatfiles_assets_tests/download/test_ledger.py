@@ -11,6 +11,7 @@ import pytest
 
 from flatfiles_assets.download.errors import LedgerFailed
 from flatfiles_assets.download.ledger import Ledger, LedgerEntry
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 WHEN = dt.datetime(2024, 1, 3, 16, 0, 1, 500, tzinfo=dt.timezone.utc)
 
@@ -143,7 +144,7 @@ def test_processes_that_begin_at_once_lose_nothing(tmp_path):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(PATIENCE_SECONDS)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     with Ledger(path) as ledger:
         assert len(list(ledger.entries())) == 76
@@ -154,6 +155,6 @@ def test_a_forked_child_uses_a_connection_of_its_own(ledger):
     ledger.record(good("parent"))
     process = multiprocessing.get_context("fork").Process(target=ledger.record, args=(good("child"),))
     process.start()
-    process.join(30)
+    process.join(PATIENCE_SECONDS)
     assert process.exitcode == 0
     assert {entry.key for entry in ledger.entries()} == {"parent", "child"}

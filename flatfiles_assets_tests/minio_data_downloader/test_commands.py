@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from flatfiles_assets.minio_data_downloader.commands import minio_group
 from flatfiles_assets.minio_data_downloader.flags import main
 from flatfiles_assets_tests.ingest.archives.hostile_archives import CORPUS, plain_zip
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 from flatfiles_assets_tests.s3_servers import S3Server
 
 BARS = b"Ticker,Date,Open,High,Low,Close,Volume\n" + b"".join(
@@ -223,7 +224,7 @@ def test_a_terminal_gets_progress_bars(environment: dict[str, str], tmp_path: Pa
         if not piece:
             break
         drawn += piece
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=PATIENCE_SECONDS) == 0
     os.close(leader)
     assert process.stdout is not None
     process.stdout.close()

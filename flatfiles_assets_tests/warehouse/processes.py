@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 from flatfiles_assets_tests.warehouse.bars import STOCKS_DAILY, day_bars
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -30,7 +31,7 @@ def rows_of_version(version: int) -> int:
 
 def write_partitions(path: Path, days: list[dt.date], results: Any) -> None:
     """Replace each session twice, first with other rows, each in a transaction of its own."""
-    warehouse = Warehouse(path, lock_timeout_seconds=120)
+    warehouse = Warehouse(path, lock_timeout_seconds=PATIENCE_SECONDS)
     for version in (1, 2):
         for day in days:
             bars = day_bars([day], row_count=rows_of_version(version), volume=version)
@@ -41,7 +42,7 @@ def write_partitions(path: Path, days: list[dt.date], results: Any) -> None:
 
 def read_until(path: Path, done: Event, results: Any) -> None:
     """Read all the while, and report the queries made and every session that was not whole."""
-    session = Warehouse(path, lock_timeout_seconds=120).reader()
+    session = Warehouse(path, lock_timeout_seconds=PATIENCE_SECONDS).reader()
     broken, query_count = [], 0
     while True:
         is_last = done.is_set()
@@ -62,7 +63,7 @@ def read_until(path: Path, done: Event, results: Any) -> None:
 
 def write_forever(path: Path, days: list[dt.date], first_version: int, started: Event) -> None:
     """Replace some sessions together, version after version, until killed."""
-    warehouse = Warehouse(path, lock_timeout_seconds=60)
+    warehouse = Warehouse(path, lock_timeout_seconds=PATIENCE_SECONDS)
     version = first_version
     while True:
         bars = day_bars(days, row_count=rows_of_version(version), volume=version)
@@ -76,7 +77,7 @@ def hold_for_writing(path: Path, purpose: str, held: Event) -> None:
     """Be the writer until killed."""
     with Warehouse(path).writer(purpose):
         held.set()
-        time.sleep(120)
+        time.sleep(PATIENCE_SECONDS)
 
 
 def queue_for_writing(path: Path, purpose: str) -> None:
@@ -89,7 +90,7 @@ def hold_with_plain_duckdb(path: Path, held: Event) -> None:
     """Have the file open for reading, the way anybody's own script does, until killed."""
     with duckdb.connect(path, read_only=True):
         held.set()
-        time.sleep(120)
+        time.sleep(PATIENCE_SECONDS)
 
 
 def count_rows_as_nobody(path: Path, results: Any) -> None:
@@ -105,7 +106,7 @@ def count_rows_as_nobody(path: Path, results: Any) -> None:
     results.put((refusal, len(Warehouse(path).reader().sql("FROM market.stocks_daily"))))
 
 
-def wait_for(condition: Any, seconds: float = 60) -> None:
+def wait_for(condition: Any, seconds: float = PATIENCE_SECONDS) -> None:
     """Wait until something holds, for so long at most."""
     deadline = time.monotonic() + seconds
     while not condition():

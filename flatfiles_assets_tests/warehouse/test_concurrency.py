@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 from flatfiles_assets_tests.warehouse import processes
 from flatfiles_assets_tests.warehouse.bars import STOCKS_DAILY, TUESDAY, WEDNESDAY, day_bars
 from flatfiles_assets_tests.warehouse.processes import CONTEXT, rows_of_version
 
 KILLS = 12
-LONGEST_LIFE_SECONDS = 0.25
+WRITES_LIVED_THROUGH = 6
 
 
 def test_four_writer_processes_and_two_readers_at_once(warehouse: Warehouse, path: Path):
@@ -35,9 +36,9 @@ def test_four_writer_processes_and_two_readers_at_once(warehouse: Warehouse, pat
     for process in (*readers, *writers):
         process.start()
     try:
-        assert [written.get(timeout=120) for _ in writers] == ["written"] * 4
+        assert [written.get(timeout=PATIENCE_SECONDS) for _ in writers] == ["written"] * 4
         done.set()
-        reports = [read.get(timeout=60) for _ in readers]
+        reports = [read.get(timeout=PATIENCE_SECONDS) for _ in readers]
     finally:
         for process in (*readers, *writers):
             process.join(5)
@@ -83,11 +84,21 @@ def test_threads_of_one_process_take_turns_too(warehouse: Warehouse):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE_SECONDS)
     assert errors == []
     assert set(seen) <= {3}
     counts = warehouse.reader().sql("SELECT count(*) FROM market.stocks_daily GROUP BY trade_date").fetchall()
     assert counts == [(3,)] * len(days)
+
+
+def _seconds_of_one_write(warehouse: Warehouse, days: list[dt.date]) -> float:
+    """So that the moments of the kills suit the machine and its load."""
+    started = time.perf_counter()
+    for _ in range(3):
+        with warehouse.writer("version 0") as transaction:
+            bars = day_bars(days, row_count=rows_of_version(0), volume=0)
+            transaction.replace(STOCKS_DAILY, bars, {"trade_date": days})
+    return (time.perf_counter() - started) / 3
 
 
 @pytest.mark.slow
@@ -99,18 +110,19 @@ def test_a_writer_killed_at_any_moment_leaves_whole_partitions_and_no_lock(wareh
             STOCKS_DAILY, day_bars(days, row_count=rows_of_version(0), volume=0), {"trade_date": days}
         )
     moments = random.Random(20240102)
+    one_write = _seconds_of_one_write(warehouse, days)
     version = 0
     for _ in range(KILLS):
         started = CONTEXT.Event()
         process = CONTEXT.Process(target=processes.write_forever, args=(path, days, version + 1, started))
         process.start()
-        assert started.wait(60)
-        time.sleep(moments.uniform(0, LONGEST_LIFE_SECONDS))
+        assert started.wait(PATIENCE_SECONDS)
+        time.sleep(moments.uniform(0, WRITES_LIVED_THROUGH * one_write))
         process.kill()
-        process.join(30)
+        process.join(PATIENCE_SECONDS)
 
-        # A lock left behind would make these wait for ten seconds and fail.
-        stored = warehouse.reader(timeout=10).sql(
+        # A lock left behind would make these wait for good and fail.
+        stored = warehouse.reader(timeout=PATIENCE_SECONDS).sql(
             "SELECT trade_date, min(volume)::INT, max(volume)::INT, count(*), count(DISTINCT ticker) "
             "FROM market.stocks_daily GROUP BY ALL ORDER BY ALL"
         )
@@ -119,6 +131,6 @@ def test_a_writer_killed_at_any_moment_leaves_whole_partitions_and_no_lock(wareh
         version = found
         rows = rows_of_version(version)
         assert stored.fetchall() == [(day, version, version, rows, rows) for day in days]
-        with warehouse.writer("after a kill", timeout=10) as transaction:
+        with warehouse.writer("after a kill", timeout=PATIENCE_SECONDS) as transaction:
             assert transaction.execute("SELECT count(*) FROM market.stocks_daily") == [(2 * rows,)]
     assert version > 0

@@ -18,6 +18,7 @@ import pytest
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import WarehouseBusy
 from flatfiles_assets.warehouse.locking import FileQueue
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 from flatfiles_assets_tests.warehouse import processes
 from flatfiles_assets_tests.warehouse.bars import STOCKS_DAILY, TUESDAY, day_bars
 from flatfiles_assets_tests.warehouse.processes import CONTEXT, wait_for
@@ -61,7 +62,7 @@ class Line:
 
     def finish(self) -> None:
         for thread in self._threads:
-            thread.join(60)
+            thread.join(PATIENCE_SECONDS)
 
 
 def test_writers_have_their_turn_in_the_order_in_which_they_came(queue: FileQueue, tmp_path: Path):
@@ -96,7 +97,7 @@ def test_writers_one_after_the_other_do_not_starve_a_reader(queue: FileQueue, tm
 
 
 def test_readers_share_their_turn(queue: FileQueue):
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=PATIENCE_SECONDS)
 
     def read() -> None:
         with queue.turn("read", "test", 30):
@@ -106,7 +107,7 @@ def test_readers_share_their_turn(queue: FileQueue):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_SECONDS)
     assert not both.broken
 
 
@@ -122,7 +123,7 @@ def test_who_gives_up_waiting_is_no_longer_in_the_way(queue: FileQueue, tmp_path
     with queue.turn("read", "first", 5):
         waiting = threading.Thread(target=lambda: _busy(queue))
         waiting.start()
-        waiting.join(30)
+        waiting.join(PATIENCE_SECONDS)
         with queue.turn("read", "second", 0.5):
             pass
 
@@ -139,11 +140,11 @@ def held(path: Path, purpose: str) -> Iterator[int]:
     process = CONTEXT.Process(target=processes.hold_for_writing, args=(path, purpose, is_held))
     process.start()
     try:
-        assert is_held.wait(60)
+        assert is_held.wait(PATIENCE_SECONDS)
         yield process.pid or 0
     finally:
         process.kill()
-        process.join(30)
+        process.join(PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("mode", ["read", "write"])
@@ -174,7 +175,7 @@ def test_the_message_never_names_a_process_that_is_gone(loaded: Warehouse, path:
 def test_a_killed_holder_is_in_nobodys_way(loaded: Warehouse, path: Path):
     with held(path, "the dead") as pid:
         os.kill(pid, signal.SIGKILL)
-        with loaded.writer("test", timeout=10) as transaction:
+        with loaded.writer("test", timeout=PATIENCE_SECONDS) as transaction:
             transaction.replace(STOCKS_DAILY, day_bars([TUESDAY]), {"trade_date": [TUESDAY]})
 
 
@@ -185,8 +186,8 @@ def test_a_process_killed_while_it_waits_is_in_nobodys_way(loaded: Warehouse, pa
         process.start()
         wait_for(lambda: tickets(directory) == 2)
         process.kill()
-        process.join(30)
-    with loaded.writer("test", timeout=10):
+        process.join(PATIENCE_SECONDS)
+    with loaded.writer("test", timeout=PATIENCE_SECONDS):
         assert tickets(directory) == 1
 
 
@@ -207,8 +208,8 @@ def test_a_child_forked_by_the_holder_does_not_keep_the_turn(loaded: Warehouse, 
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     try:
-        parent.wait(30)
-        with loaded.writer("test", timeout=10):
+        parent.wait(PATIENCE_SECONDS)
+        with loaded.writer("test", timeout=PATIENCE_SECONDS):
             pass
     finally:
         os.kill(child, signal.SIGKILL)
@@ -220,7 +221,7 @@ def test_somebody_elses_duckdb_is_waited_for_and_then_named(loaded: Warehouse, p
     process = CONTEXT.Process(target=processes.hold_with_plain_duckdb, args=(path, is_held))
     process.start()
     try:
-        assert is_held.wait(60)
+        assert is_held.wait(PATIENCE_SECONDS)
         with (
             pytest.raises(WarehouseBusy, match=rf"outside this package.*PID {process.pid}"),
             loaded.writer("test", timeout=0.3),
@@ -228,11 +229,11 @@ def test_somebody_elses_duckdb_is_waited_for_and_then_named(loaded: Warehouse, p
             pass
         assert len(loaded.reader().sql("FROM market.stocks_daily")) == 3  # readers may meet
         threading.Timer(0.3, process.kill).start()
-        with loaded.writer("test", timeout=60):
+        with loaded.writer("test", timeout=PATIENCE_SECONDS):
             pass
     finally:
         process.kill()
-        process.join(30)
+        process.join(PATIENCE_SECONDS)
 
 
 def test_a_duckdb_connection_of_this_very_process_is_pointed_at(loaded: Warehouse, path: Path):
@@ -254,7 +255,7 @@ def test_whoever_may_only_read_the_folder_reads_without_queueing():
         results = CONTEXT.Queue()
         process = CONTEXT.Process(target=processes.count_rows_as_nobody, args=(path, results))
         process.start()
-        assert results.get(timeout=60) == ("PermissionError", 3)
-        process.join(30)
+        assert results.get(timeout=PATIENCE_SECONDS) == ("PermissionError", 3)
+        process.join(PATIENCE_SECONDS)
         Path(folder).chmod(0o755)
         path.with_name("warehouse.duckdb.queue").chmod(0o755)

@@ -18,6 +18,7 @@ from flatfiles_assets.warehouse.prices import (
 )
 from flatfiles_assets.warehouse.tables import DAILY_PRICES
 from flatfiles_assets_tests.market_warehouse import day_bars, load_bars, load_reference, sessions
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 MARKET = SyntheticMarket(40)
 WEEK = sessions("2024-01-02", "2024-01-08")
@@ -34,7 +35,7 @@ def unify(warehouse: Warehouse, days: list[dt.date], source: str = "historical")
 
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Warehouse:
-    return Warehouse(tmp_path / "w.duckdb", lock_timeout_seconds=30)
+    return Warehouse(tmp_path / "w.duckdb", lock_timeout_seconds=PATIENCE_SECONDS)
 
 
 def closes(warehouse: Warehouse, symbols=("KO",)) -> dict[dt.date, float]:

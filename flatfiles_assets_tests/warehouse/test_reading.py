@@ -23,6 +23,7 @@ from flatfiles_assets.warehouse.errors import (
 )
 from flatfiles_assets.warehouse.reading import QueryResult, WarehouseReader
 from flatfiles_assets.warehouse.workspace import open_warehouse
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 from flatfiles_assets_tests.warehouse.bars import (
     STOCKS_DAILY,
     THURSDAY,
@@ -187,7 +188,7 @@ def test_a_held_session_shows_one_state_and_a_writer_waits_for_its_end(warehouse
         return set(reader.table("market.stocks_daily").to_arrow()["volume"].to_pylist())
 
     write(1.0)
-    session = warehouse.reader(timeout=2)
+    session = warehouse.reader(timeout=PATIENCE_SECONDS)
     writer = threading.Thread(target=write, args=(2.0,))
     with session.held() as held:
         held.sql("SET VARIABLE seen = 7")
@@ -200,7 +201,7 @@ def test_a_held_session_shows_one_state_and_a_writer_waits_for_its_end(warehouse
         assert len(held.scan("SELECT * FROM market.stocks_daily")) == 3
         with held.held() as again:
             assert again.sql("SELECT getvariable('seen')").fetchone() == (7,), "one connection for all calls"
-    writer.join(20)
+    writer.join(PATIENCE_SECONDS)
     assert volumes(session) == {2.0}
 
 

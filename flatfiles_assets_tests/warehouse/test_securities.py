@@ -12,6 +12,7 @@ from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.securities import Span, make_securities, scan_bars, securities_of
 from flatfiles_assets.warehouse.tables import SECURITIES
 from flatfiles_assets_tests.histories import history, store
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 FUND = history("META", "2021-12-01", "2022-01-28", 12.31)
 FACEBOOK = history("FB", "2021-12-01", "2022-06-08", 184.0)
@@ -26,7 +27,7 @@ def day(text: str) -> dt.date:
 
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Warehouse:
-    return Warehouse(tmp_path / "w.duckdb", lock_timeout_seconds=30)
+    return Warehouse(tmp_path / "w.duckdb", lock_timeout_seconds=PATIENCE_SECONDS)
 
 
 def keep(warehouse: Warehouse) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from flatfiles_assets.download.errors import LedgerFailed
 from flatfiles_assets.download.ledger import Ledger, LedgerEntry
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 from flatfiles_assets_tests.platform import Platform
 
 DAYS = ["2024-01-02", "2024-01-03"]
@@ -134,7 +135,7 @@ def test_an_unwritable_ledger_is_read_at_once_and_refuses_changes(tmp_path: Path
             ledger.set_mtime("a", 5)
             with pytest.raises(LedgerFailed, match=r"readonly|unable to open"):
                 ledger.record(_entry("b"))
-        assert time.perf_counter() - started < 5
+        assert time.perf_counter() - started < 60
     with Ledger(path) as ledger:
         assert ledger.is_writable
 
@@ -201,7 +202,7 @@ def test_status_and_backfill_wait_as_long_as_the_settings_say(loaded: Platform, 
             check=False,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_SECONDS,
             env={**os.environ, "FLATFILES_LOCK_TIMEOUT_SECONDS": "0.3"},
         )
     finally:

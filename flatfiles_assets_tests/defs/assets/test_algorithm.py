@@ -18,6 +18,7 @@ from flatfiles_assets.defs.runs import RangeRun, run_ranges
 from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets_tests.market_warehouse import load_bars, load_reference, sessions
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 MARKET = SyntheticMarket(40)
 DAYS = [day.isoformat() for day in sessions("2024-02-07", "2024-02-15")]
@@ -39,7 +40,7 @@ def warehouse(loaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     path = tmp_path / "warehouse" / "warehouse.duckdb"
     path.parent.mkdir()
     shutil.copy(loaded, path)
-    return Warehouse(path, lock_timeout_seconds=30)
+    return Warehouse(path, lock_timeout_seconds=PATIENCE_SECONDS)
 
 
 def run(warehouse: Warehouse, algorithm: str, partitions: list[str], **config: str) -> list[RangeRun]:

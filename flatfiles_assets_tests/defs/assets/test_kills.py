@@ -15,6 +15,7 @@ import pytest
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.defs.instance.home import open_instance
 from flatfiles_assets.defs.keys import market_key, raw_key
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 from flatfiles_assets_tests.platform import MARKET, Platform
 
 KILLS = 20
@@ -50,7 +51,6 @@ def _go(process: subprocess.Popen) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_a_killed_backfill_leaves_nothing_half_and_the_next_completes_it(platform: Platform):
     days = platform.put_range("2024-01-02", "2024-02-29")
     published = {day: MARKET.day_bars(_date(day)).num_rows for day in days}
@@ -65,7 +65,7 @@ def test_a_killed_backfill_leaves_nothing_half_and_the_next_completes_it(platfor
         _assert_nothing_is_half(platform, published)
 
     _go(waiting)
-    assert waiting.wait(timeout=120) == 0
+    assert waiting.wait(timeout=PATIENCE_SECONDS) == 0
 
     stored = dict(platform.rows("SELECT trade_date::VARCHAR, count(*) FROM market.stocks_daily GROUP BY ALL"))
     assert set(stored) == set(days)

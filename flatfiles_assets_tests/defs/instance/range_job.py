@@ -12,6 +12,7 @@ import dagster as dg
 
 from flatfiles_assets.defs.instance import open_instance
 from flatfiles_assets.defs.keys import DUCKDB_WRITER_POOL
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 RECORDED_RUN_ID = "7f1d3c52-6f0e-4c0b-9d0a-0a2b6a1c9e55"
 DAYS = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-02-01")
@@ -30,7 +31,7 @@ def bars(context: dg.AssetExecutionContext) -> None:
 def prices(context: dg.AssetExecutionContext) -> None:
     if "wait" in context.run.tags:
         Path(context.run.tags["wait"]).touch()
-        time.sleep(60)
+        time.sleep(PATIENCE_SECONDS)
 
 
 @dg.asset_check(asset=bars)

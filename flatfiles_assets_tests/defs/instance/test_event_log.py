@@ -39,6 +39,7 @@ from flatfiles_assets_tests.defs.instance.event_log_queries import (
     REFUSED_BY_RUN_SHARDED_STORAGE,
     RUN_ID,
 )
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 
 @dataclass
@@ -322,7 +323,7 @@ def test_two_processes_running_ranges_at_once_both_store_everything(tmp_path: Pa
     open_instance(home).dispose()
     run_ids = [str(uuid.uuid4()) for _ in range(2)]
     processes = [_start_range(home, run_id) for run_id in run_ids]
-    outputs = [process.communicate(timeout=120)[1].decode() for process in processes]
+    outputs = [process.communicate(timeout=PATIENCE_SECONDS)[1].decode() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert not any("Falling back to storing" in output for output in outputs)
     with open_instance(home) as instance:

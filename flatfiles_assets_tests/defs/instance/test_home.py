@@ -13,6 +13,7 @@ import pytest
 
 from flatfiles_assets.defs.instance import home as home_module
 from flatfiles_assets.defs.instance import instance_environment, open_instance, prepare_home
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 
 def test_a_new_home_opens_with_the_shipped_settings(tmp_path: Path) -> None:
@@ -117,5 +118,5 @@ def test_processes_that_open_a_new_home_at_once_all_can(tmp_path: Path) -> None:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    errors = [process.communicate(timeout=120)[1] for process in processes]
+    errors = [process.communicate(timeout=PATIENCE_SECONDS)[1] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, errors
