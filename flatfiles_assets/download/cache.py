@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Literal
 
@@ -21,6 +22,9 @@ from flatfiles_assets.download.ledger import Ledger, LedgerEntry
 from flatfiles_assets.errors import InvalidArgument
 
 METADATA_FOLDER = "metadata"
+# File systems take 255 bytes; names of unfinished files are longer than the file's by 24.
+_LONGEST_NAME_BYTES = 220
+_LONGEST_SUFFIX_BYTES = 24
 
 Outcome = Literal["downloaded", "replaced", "unchanged"]
 FileStatus = Literal["ok", "missing", "changed", "corrupt"]
@@ -107,6 +111,8 @@ class FileCache:
     def path(self, key: str) -> Path:
         """Where the file of a key lies, whether it exists or not.
 
+        That is the key itself, but for parts longer than file systems take: those end in a hash.
+
         Raises:
             InvalidArgument: The key would lie outside of the cache, or among its own files.
         """
@@ -120,7 +126,7 @@ class FileCache:
         elif is_reserved_name(parts[-1]):
             reason = "the name is one of an unfinished download"
         else:
-            return self.root / key
+            return self.root.joinpath(*map(_storable, parts))
         raise InvalidArgument(
             "the key has no place in the cache", where=key, why=reason, next_step="use another key"
         )
@@ -135,13 +141,16 @@ class FileCache:
         path = self.path(entry.key)
         try:
             status = path.stat()
+            if not entry.has_file or status.st_size != entry.size_bytes:
+                return None
+            if status.st_mtime_ns == entry.mtime_ns and entry.state != "corrupt":
+                return path
+            if _digest(path, check_gzip=False).sha256 != entry.sha256:
+                return None
         except (FileNotFoundError, NotADirectoryError):
             return path if self._is_pruned(entry) else None
-        if not entry.has_file or status.st_size != entry.size_bytes:
-            return None
-        if status.st_mtime_ns == entry.mtime_ns and entry.state != "corrupt":
-            return path
-        if _digest(path, check_gzip=False).sha256 != entry.sha256:
+        except OSError:
+            # A loop of links, a closed folder, a failing disk: of this file alone there is no good copy.
             return None
         self.ledger.set_mtime(entry.key, status.st_mtime_ns)
         return path
@@ -202,6 +211,9 @@ class FileCache:
             if self._is_pruned(entry):
                 return VerifiedFile(entry.key, "ok", "pruned: its rows are in the warehouse")
             return VerifiedFile(entry.key, "missing", "the file is not on disk")
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            return VerifiedFile(entry.key, "missing", f"the file cannot be read: {why}")
         if digest.sha256 == entry.sha256:
             return VerifiedFile(entry.key, "ok", "")
         expected = (
@@ -213,6 +225,18 @@ class FileCache:
         broken = digest.gzip not in (None, "intact")
         detail = f"{expected}, {found}" + (f"; {digest.gzip_detail}" if broken else "")
         return VerifiedFile(entry.key, "corrupt" if broken else "changed", detail)
+
+
+def _storable(part: str) -> str:
+    """A part of a key as a name that file systems take, temporary names made from it included."""
+    encoded = part.encode(errors="surrogatepass")
+    if len(encoded) <= _LONGEST_NAME_BYTES:
+        return part
+    suffix = "".join(PurePosixPath(part).suffixes[-2:])
+    if len(suffix.encode(errors="surrogatepass")) > _LONGEST_SUFFIX_BYTES:
+        suffix = ""
+    beginning = encoded[: _LONGEST_NAME_BYTES // 2].decode(errors="ignore")
+    return f"{beginning}~{hashlib.sha256(encoded).hexdigest()[:32]}{suffix}"
 
 
 def _digest(path: Path, *, check_gzip: bool) -> Digest:

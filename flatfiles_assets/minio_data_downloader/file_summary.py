@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flatfiles_assets.errors import CorruptFile
+from flatfiles_assets.ingest.directories.opened_files import ScratchFolder
 from flatfiles_assets.ingest.layouts.column_aliases import DATE, heading_key, meaning_of
 from flatfiles_assets.ingest.layouts.layout import NotUnderstood
 from flatfiles_assets.ingest.tables.table_files import (
@@ -23,6 +24,7 @@ from flatfiles_assets.ingest.tables.table_files import (
     iter_tables,
     open_table_file,
 )
+from flatfiles_assets.ingest.tables.unpacking import Member, RefusedMember, Unpacker
 
 _BLOCK_BYTES = 4 * 2**20
 _DAY = r"^(\d{4})-?(\d{2})-?(\d{2})(?:[T ].*)?$"
@@ -47,20 +49,40 @@ class FileSummary:
 
 
 def summarise_file(path: Path) -> FileSummary:
-    """Look at a file, to its end."""
+    """Look at a file, to its end; what is in an archive or a workbook is taken together."""
+    scratch = ScratchFolder()
+    columns: dict[str, None] = {}
+    days: list[str] = []
+    problems: list[str] = []
     try:
-        file = open_table_file(path)
+        for member in Unpacker(scratch.path).open(path, path.name):
+            inside = member.name.removeprefix(path.name).lstrip("/")
+            problem = (
+                member.reason.reason if isinstance(member, RefusedMember) else _look_at(member, columns, days)
+            )
+            if problem:
+                problems.append(f"{inside}: {problem}" if inside else problem)
+    finally:
+        scratch.close()
+    return FileSummary(
+        tuple(columns), min(days, default=None), max(days, default=None), "; ".join(problems[:5])
+    )
+
+
+def _look_at(member: Member, columns: dict[str, None], days: list[str]) -> str:
+    """Add a table's columns and days; why it is none, or nothing."""
+    try:
+        file = open_table_file(member.path, member.name)
         if isinstance(file, NotUnderstood):
-            return FileSummary(problem=file.reason)
-        columns = dict.fromkeys(column_names(file.columns))
-        days: list[str] = []
+            return file.reason
+        columns |= dict.fromkeys(column_names(file.columns))
         for table in iter_tables(file, _BLOCK_BYTES, MalformedRows()):
             columns |= dict.fromkeys(column_names(table.column_names))
             if (place := _date_place(table.column_names)) is not None:
                 days += _span(table.column(place))
     except (CorruptFile, pa.ArrowInvalid, OSError) as error:
-        return FileSummary(problem=f"it cannot be read: {error}")
-    return FileSummary(tuple(columns), min(days, default=None), max(days, default=None))
+        return f"it cannot be read: {error}"
+    return ""
 
 
 def _date_place(names: Sequence[str]) -> int | None:

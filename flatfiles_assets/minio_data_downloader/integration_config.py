@@ -20,6 +20,7 @@ from flatfiles_assets.download.cache import METADATA_FOLDER, FileCache
 from flatfiles_assets.download.ledger import LedgerEntry
 from flatfiles_assets.ingest.archives.extraction import MANIFEST_NAME, ArchiveManifest, read_manifest
 from flatfiles_assets.ingest.historical.reader import read_extracted_year
+from flatfiles_assets.ingest.layouts.sidecars import sidecar_pattern
 from flatfiles_assets.minio_data_downloader.bucket_contents import HISTORICAL_FOLDER, year_folder_key
 from flatfiles_assets.minio_data_downloader.file_summary import FileSummary, summarise_file
 from flatfiles_assets.minio_data_downloader.progress import Work
@@ -172,6 +173,8 @@ def _directory(
 
 
 def _table(cache: FileCache, entry: LedgerEntry, known: _Remembered) -> FileSummary:
+    if sidecar_pattern(entry.key):
+        return FileSummary()
     path = cache.path(entry.key)
     if not path.is_file():
         return FileSummary(problem="the file is not on disk")

@@ -19,6 +19,10 @@ from flatfiles_assets.defs.keys import (
 from flatfiles_assets.defs.resources import MinIOS3Resource, WarehouseResource
 from flatfiles_assets.ingest.directories.directories import DirectoryTable, read_directory
 from flatfiles_assets.warehouse.table import schema_from_arrow
+from flatfiles_assets.warehouse.workspace import Workspace
+
+EVERY_OBJECT_CHECK = "every_object_fetched"
+_MOST_LISTED = 50
 
 
 def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
@@ -32,9 +36,20 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
         description=f"The files below {directory}/ of the user's bucket, synchronised incrementally.",
         kinds={"s3"},
         owners=OWNERS,
+        check_specs=[
+            dg.AssetCheckSpec(
+                EVERY_OBJECT_CHECK,
+                asset=raw_directory_key(directory),
+                description="Every object of the directory is in the mirror.",
+            )
+        ],
     )
-    def raw(minio_s3: MinIOS3Resource) -> dg.MaterializeResult[Any]:
-        report = minio_s3.downloader().sync_directory(directory).raise_for_failures()
+    def raw(minio_s3: MinIOS3Resource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # a check beside
+        report = minio_s3.downloader().sync_directory(directory)
+        if not report.files:
+            report.raise_for_failures()
+        # What could not be had is shown, and keeps nobody from the rest.
+        refused = {key: str(error) for key, error in report.failures.items()}
         outcomes = [file.outcome for file in report.files]
         return dg.MaterializeResult(
             metadata={
@@ -42,7 +57,17 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
                 "size_bytes": sum(file.size_bytes for file in report.files),
                 **{outcome: outcomes.count(outcome) for outcome in ("downloaded", "replaced", "unchanged")},
                 "kept_though_deleted": len(report.kept_though_deleted),
-            }
+                "not_fetched": len(refused),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=EVERY_OBJECT_CHECK,
+                    passed=not refused,
+                    severity=dg.AssetCheckSeverity.ERROR,
+                    metadata={"not_fetched": dict(list(refused.items())[:_MOST_LISTED])},
+                    description=f"{len(refused):,} objects could not be had" if refused else None,
+                )
+            ],
         )
 
     @dg.asset(
@@ -57,7 +82,9 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
         io_manager_key=WAREHOUSE_IO,
     )
     def table(minio_s3: MinIOS3Resource, warehouse: WarehouseResource) -> dg.MaterializeResult[Any]:
-        found = read_directory(minio_s3.downloader().cache_dir / directory)
+        found = read_directory(
+            minio_s3.downloader().cache_dir / directory, Workspace.from_settings().layout_overrides()
+        )
         schema = schema_from_arrow(tuple(key.path), found.schema)
         with warehouse.open().writer(f"load {name}") as transaction:
             # What columns there are is up to the files, so yesterday's table may have had others.
