@@ -152,6 +152,11 @@ class Settings(BaseSettings):
         """Where Dagster's instance is: the user's ``DAGSTER_HOME``, or a folder of ours."""
         return self.dagster_home_dir or self.data_dir / "dagster_home"
 
+    @property
+    def has_flatfiles_credentials(self) -> bool:
+        """Whether there is a key for the vendor's bucket."""
+        return bool(self.access_key_id and self.secret_access_key)
+
     def flatfiles_credentials(self) -> tuple[str, str]:
         """Access key id and secret of the vendor's bucket, in the clear: pass on, never print.
 

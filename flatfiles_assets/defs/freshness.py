@@ -25,6 +25,7 @@ from flatfiles_assets.datasets import CalendarName, Dataset
 from flatfiles_assets.defs.checks.feed_checks import FRESH, FRESHNESS_GRACE, judge_freshness
 from flatfiles_assets.defs.keys import market_key
 from flatfiles_assets.defs.resources import WarehouseResource
+from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.inventory import loaded_sessions
 
 _LATE_BEFORE_FAILURE = dt.timedelta(days=1)
@@ -67,11 +68,13 @@ def build_freshness_sensor(datasets: Sequence[Dataset]) -> dg.SensorDefinition:
         now = dt.datetime.now(dt.timezone.utc)
         known = json.loads(context.cursor or "{}")
         answers, evaluations = {}, []
+        has_source = load_settings().has_flatfiles_credentials
         with warehouse.open().reader() as reader:
             for dataset in datasets:
-                verdict = judge_freshness(
-                    dataset, max(loaded_sessions(reader, dataset.name), default=None), now
-                )
+                latest = max(loaded_sessions(reader, dataset.name), default=None)
+                if latest is None and not has_source:
+                    continue  # Nobody who has no access to the vendor waits for its files.
+                verdict = judge_freshness(dataset, latest, now)
                 answers[dataset.name] = verdict.description
                 if known.get(dataset.name) == verdict.description:
                     continue
@@ -85,6 +88,10 @@ def build_freshness_sensor(datasets: Sequence[Dataset]) -> dg.SensorDefinition:
                         metadata=dict(verdict.numbers),
                     )
                 )
-        return dg.SensorResult(asset_events=evaluations, cursor=json.dumps(answers))
+        return dg.SensorResult(
+            asset_events=evaluations,
+            skip_reason=None if answers else "No feed is loaded, and no access key of the vendor is set.",
+            cursor=json.dumps(answers),
+        )
 
     return freshness

@@ -76,3 +76,17 @@ def test_the_sensor_says_it_once_and_again_when_it_changes(platform: Platform):
     (event,) = later.asset_events
     assert "2024-01-03" in (event.description or "")
     assert len(later.cursor) < 1_000
+
+
+def test_without_access_to_the_vendor_nothing_is_waited_for(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever has a bucket of their own and no subscription is not told of late feeds."""
+    monkeypatch.delenv("FLATFILES_ACCESS_KEY_ID")
+    platform.put("2024-01-02")
+    with open_instance(platform.home) as instance:
+        context = dg.build_sensor_context(instance=instance)
+        result = build_freshness_sensor([STOCKS])(context, warehouse=WarehouseResource())
+    assert isinstance(result, dg.SensorResult)
+    assert not result.asset_events
+    assert "no access key" in str(result.skip_reason)

@@ -21,9 +21,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
-from dagster._core.loader import LoadingContext
-from dagster._core.storage.dagster_run import FINISHED_STATUSES
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from flatfiles_assets.datasets import NEW_YORK
 from flatfiles_assets.defs.automation import (
@@ -36,8 +33,11 @@ from flatfiles_assets.defs.automation import (
     still_open,
 )
 from flatfiles_assets.defs.checks.results import HeldBack, held_back, last_evaluated
+from flatfiles_assets.defs.dagster_internals.check_records import LoadingContext
+from flatfiles_assets.defs.dagster_internals.run_statuses import FINISHED_STATUSES
 from flatfiles_assets.defs.keys import PRICE_RECONCILIATION_KEY, QUARANTINE_KEY
 from flatfiles_assets.defs.partitions import year_partitions
+from flatfiles_assets.defs.range_requests import range_tags
 from flatfiles_assets.defs.sensors.cursor import tick_seconds
 from flatfiles_assets.settings import load_settings
 
@@ -213,11 +213,10 @@ def _between(partitions: Mapping[str, int], first: str, last: str) -> dict[str, 
 def _request(graph: _Graph, assets: Sequence[str], first: str, last: str, news: Requested) -> dg.RunRequest:
     # A tick that is cut short before its cursor is kept asks under the same key again: launched once.
     digest = hashlib.sha256(json.dumps([assets, first, last, news], sort_keys=True).encode()).hexdigest()
-    bounds = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
     return dg.RunRequest(
         run_key=f"{assets[0]}:{first}:{last}:{digest[:16]}",
         asset_selection=[graph.specs[name].key for name in assets],
-        tags={} if first == UNPARTITIONED else bounds,
+        tags={} if first == UNPARTITIONED else range_tags(first, last),
     )
 
 
