@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 API_KEY = "a-secret-api-key"
 
@@ -28,7 +28,10 @@ class ReferenceServer:
     """What the server holds and what it was asked.
 
     Attributes:
-        records: By endpoint.
+        records: By endpoint: ``splits`` and ``dividends``, of today's endpoints and of the older ones.
+        tickers: Rows of the list of tickers, each with the ``date`` as of which it is.
+        events: Results of the events endpoint, by identifier.
+        has_v1: Whether the server has today's endpoints.
         page_rows: Most records on a page, whatever limit is asked for.
         answers: Given, in order, before any page.
         next_host: The host named in next_url; None for the server's own.
@@ -37,6 +40,9 @@ class ReferenceServer:
 
     url: str = ""
     records: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    tickers: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    events: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    has_v1: bool = True
     page_rows: int = 1000
     answers: list[Answer] = dataclasses.field(default_factory=list)
     next_host: str | None = None
@@ -51,19 +57,39 @@ class ReferenceServer:
         if authorization != f"Bearer {API_KEY}":
             return Answer(401, b'{"status":"ERROR","error":"Unknown API Key"}')
         parts = urlsplit(target)
-        endpoint = parts.path.removeprefix("/v3/reference/")
-        if endpoint not in self.records:
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if parts.path.endswith("/events"):
+            found = self.events.get(unquote(parts.path.split("/")[-2]))
+            return (
+                Answer(200, json.dumps({"status": "OK", "results": found}).encode()) if found else Answer(404)
+            )
+        rows = self._rows(parts.path, query)
+        if rows is None:
             return Answer(404)
-        query = parse_qs(parts.query)
-        first = int(query.get("cursor", ["0"])[0])
-        size = min(self.page_rows, int(query.get("limit", [self.page_rows])[0]))
-        rows = self.records[endpoint]
+        first = int(query.get("cursor", "0"))
+        size = min(self.page_rows, int(query.get("limit", self.page_rows)))
         page: dict[str, Any] = {"status": "OK", "results": rows[first : first + size]}
         if first + size < len(rows) or self.circular:
             cursor = 0 if self.circular else first + size
             host = self.next_host or self.url
-            page["next_url"] = f"{host}{self.next_path or parts.path}?cursor={cursor}&limit={size}"
+            kept = {name: value for name, value in query.items() if name in ("date", "active")}
+            following = urlencode({**kept, "cursor": cursor, "limit": size})
+            page["next_url"] = f"{host}{self.next_path or parts.path}?{following}"
         return Answer(200, json.dumps(page).encode())
+
+    def _rows(self, path: str, query: dict[str, str]) -> list[dict[str, Any]] | None:
+        if path == "/v3/reference/tickers":
+            active = query.get("active", "true") == "true"
+            return [
+                {name: value for name, value in row.items() if name != "date"}
+                for row in self.tickers
+                if row["date"] == query.get("date") and row["active"] == active
+            ]
+        prefixes = ("/stocks/v1/", "/v3/reference/") if self.has_v1 else ("/v3/reference/",)
+        for prefix in prefixes:
+            if path.startswith(prefix):
+                return self.records.get(path.removeprefix(prefix))
+        return None
 
 
 @contextlib.contextmanager

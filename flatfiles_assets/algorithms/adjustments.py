@@ -15,7 +15,9 @@ Factors. An event with ex-date d changes every session strictly before d, and no
 
 Published prices and the vendor's cash amounts are both per share as it was, so neither is adjusted
 before they meet. Of a split and a dividend with one ex-date the dividend counts per share held
-before the split, as CRSP's d(t) does; the product of factors does not depend on their order.
+before the split, as CRSP's d(t) does; the product of factors does not depend on their order. Where a
+split was executed after the last close and before the ex-date, as in a halt, that close is taken in the
+shares that the dividend is paid on.
 Dividends of one ex-date are added. A dividend with no earlier close changes nothing. One that is
 not below that close has no positive factor and is left out, and so is one whose ``currency`` is
 known and not USD; `dividend_factors` shows which.
@@ -117,7 +119,7 @@ def adjust_panel(
     events = [_split_events(panel, splits, last)]
     volume_factor = 1.0 / _cumulative_factor(panel, events, anchor)
     if adjust == "total_return":
-        events.append(_dividend_events(panel, dividends, last))
+        events.append(_dividend_events(panel, dividends, splits, last))
     price_factor = _cumulative_factor(panel, events, anchor)
 
     def scaled(prices: FloatArray | None) -> FloatArray | None:
@@ -171,24 +173,30 @@ def _place(
 
 def _split_events(panel: PricePanel, splits: pa.Table, last: np.datetime64) -> _Events:
     names = ["ticker", "execution_date", "split_from", "split_to"]
-    # The vendor lists some splits twice; a repeated record is one split.
-    unique = splits.select(names).group_by(names).aggregate([])
-    rows, columns, relevant = _place(panel, unique.column("ticker"), unique.column("execution_date"), last)
-    before, after = (_floats(unique.column(name)) for name in names[2:])
+    rows, columns, relevant = _place(panel, splits.column("ticker"), splits.column("execution_date"), last)
+    before, after = (_floats(splits.column(name)) for name in names[2:])
     relevant &= (before > 0) & (after > 0)
-    return _Events(rows[relevant], columns[relevant], before[relevant] / after[relevant])
+    rows, columns, factors = rows[relevant], columns[relevant], before[relevant] / after[relevant]
+    days = splits.column("execution_date").cast(pa.int32()).to_numpy()[relevant]
+    # The vendor lists some splits twice, and some as 1:2 and as 2:4; a repeated record is one split.
+    told_apart = np.column_stack([days, columns, np.round(np.log(factors), 9)])
+    _, first = np.unique(told_apart, axis=0, return_index=True)
+    first.sort()
+    return _Events(rows[first], columns[first], factors[first])
 
 
-def dividend_factors(panel: PricePanel, dividends: pa.Table) -> pa.Table:
+def dividend_factors(panel: PricePanel, dividends: pa.Table, splits: pa.Table | None = None) -> pa.Table:
     """How each dividend that falls into the panel scales the prices before its ex-date.
 
     Args:
         panel: Published prices.
         dividends: As in `adjust_panel`.
+        splits: As in `adjust_panel`: those between a close and an ex-date change what it is worth.
 
     Returns:
-        ``ticker``, ``ex_date``, ``cash_amount`` (the date's sum, USD), ``previous_close`` and
-        ``factor``, by ticker and date. The factor is null where there is no positive one.
+        ``ticker``, ``ex_date``, ``cash_amount`` (the date's sum, USD), ``previous_close`` (in the shares
+        that the dividend is paid on) and ``factor``, by ticker and date. The factor is null where there
+        is no positive one.
     """
     if "currency" in dividends.column_names:
         dividends = dividends.filter(pc.equal(pc.fill_null(dividends.column("currency"), "USD"), "USD"))
@@ -200,6 +208,8 @@ def dividend_factors(panel: PricePanel, dividends: pa.Table) -> pa.Table:
     payers, position = np.unique(columns, return_inverse=True)
     published = np.where(panel.has_bar[:, payers], panel.close[:, payers], np.nan)
     previous = carry_closes(published, limit=len(panel.sessions))[rows - 1, position]
+    if splits is not None and splits.num_rows and len(rows):
+        previous = previous * _splits_since_close(panel, splits, daily.column("ex_date"), rows, columns)
     cash = _floats(daily.column("cash_amount_sum"))
     factor = 1.0 - cash / previous
     usable = (cash > 0) & (factor > 0)
@@ -214,8 +224,34 @@ def dividend_factors(panel: PricePanel, dividends: pa.Table) -> pa.Table:
     )
 
 
-def _dividend_events(panel: PricePanel, dividends: pa.Table, last: np.datetime64) -> _Events:
-    factors = dividend_factors(panel, dividends)
+def _splits_since_close(
+    panel: PricePanel,
+    splits: pa.Table,
+    ex_dates: pa.ChunkedArray,
+    rows: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int64],
+) -> FloatArray:
+    """For each dividend the factor of the splits after the last close and before the ex-date."""
+    factor: FloatArray = np.ones(len(rows))
+    # A close of the session right before leaves no room for a split between.
+    halted = np.flatnonzero(~panel.has_bar[rows - 1, columns])
+    if not len(halted):
+        return factor
+    days = ex_dates.cast(pa.date32()).to_numpy().astype("datetime64[D]")
+    events = _split_events(panel, splits, panel.sessions[-1])
+    split_days = panel.sessions[events.rows]
+    for number in halted.tolist():
+        seen = np.flatnonzero(panel.has_bar[: rows[number], columns[number]])
+        if len(seen):
+            between = (events.columns == columns[number]) & (split_days > panel.sessions[seen[-1]])
+            factor[number] = np.prod(events.factors[between & (split_days < days[number])])
+    return factor
+
+
+def _dividend_events(
+    panel: PricePanel, dividends: pa.Table, splits: pa.Table, last: np.datetime64
+) -> _Events:
+    factors = dividend_factors(panel, dividends, splits)
     rows, columns, relevant = _place(panel, factors.column("ticker"), factors.column("ex_date"), last)
     values = _floats(factors.column("factor"))
     relevant &= ~np.isnan(values)

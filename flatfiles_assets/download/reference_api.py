@@ -1,19 +1,22 @@
-"""The vendor's REST reference endpoints: splits and dividends, page by page.
+"""The vendor's REST reference endpoints: splits, dividends, tickers and their changes, page by page.
 
 Here: requests, retries, pagination and what may go wrong with them. Not here: what a record means
 (`ingest/reference.py`). The API key travels in a header, to the configured host only; it is in no
 URL, no log and no error.
 
 https://polygon.io/docs/rest/stocks/corporate-actions/splits
+https://polygon.io/docs/rest/stocks/tickers/all-tickers
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import urllib.request
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import urllib3
 from pydantic import SecretStr
@@ -30,15 +33,27 @@ from flatfiles_assets.errors import InvalidArgument
 
 Endpoint = Literal["splits", "dividends"]
 
-_PATHS: Mapping[Endpoint, str] = {
-    "splits": "/v3/reference/splits",
-    "dividends": "/v3/reference/dividends",
+# The newer endpoint first. The older ones are deprecated since 2026-02-18 and will be removed.
+_PATHS: Mapping[Endpoint, tuple[str, str]] = {
+    "splits": ("/stocks/v1/splits", "/v3/reference/splits"),
+    "dividends": ("/stocks/v1/dividends", "/v3/reference/dividends"),
 }
+_TICKERS_PATH = "/v3/reference/tickers"
 _PAGE_ROWS = 1000
 # All dividends since 2000 are some hundreds of pages; an endless chain of cursors is a fault.
 _MOST_PAGES = 20_000
 _RETRIED_STATUSES = (429, 500, 502, 503, 504)
 _LONGEST_WAIT_SECONDS = 60
+
+
+class MalformedAnswer(DownloadError):
+    """The server answered with something that is not a page of records."""
+
+
+class NotThere(RequestRejected):
+    """The server answered 404: it has no such endpoint, or knows no such security."""
+
+
 _ERRORS: Mapping[int, tuple[type[DownloadError], str, str]] = {
     401: (
         AuthenticationFailed,
@@ -46,12 +61,13 @@ _ERRORS: Mapping[int, tuple[type[DownloadError], str, str]] = {
         "check FLATFILES_API_KEY; it is not the S3 access key",
     ),
     403: (NotEntitled, "the API key's plan does not include this endpoint", "see the plan in the dashboard"),
+    404: (NotThere, "the server has no such thing", "check FLATFILES_API_URL"),
     429: (Throttled, "the server keeps asking to slow down", "wait a minute and try again"),
 }
 
 
-class MalformedAnswer(DownloadError):
-    """The server answered with something that is not a page of records."""
+class DeprecatedEndpoint(UserWarning):
+    """The server lacks the endpoint of today, and an older one was asked."""
 
 
 class ReferenceApi:
@@ -116,12 +132,77 @@ class ReferenceApi:
             MalformedAnswer: An answer is no page of records, or its cursor leads elsewhere or in a
                 circle.
         """
-        path = _PATHS[endpoint]
-        query = urlencode({"limit": _PAGE_ROWS})
+        newer, older = _PATHS[endpoint]
+        query = {"limit": str(_PAGE_ROWS)}
+        try:
+            first = self._page(newer, urlencode(query))
+        except NotThere:
+            warnings.warn(
+                f"{self._base_url} has no {newer}; {older}, which the vendor will remove, is asked instead",
+                DeprecatedEndpoint,
+                stacklevel=2,
+            )
+            yield from self._pages(older, query)
+        else:
+            yield from self._pages(newer, query, first)
+
+    def tickers(self, date: dt.date, *, active: bool) -> Iterator[dict[str, Any]]:
+        """Every stock ticker as of a day.
+
+        Args:
+            date: The day; a subscription decides how far back it may be.
+            active: Those listed on that day, or those delisted before.
+
+        Raises as `records`.
+        """
+        query = {
+            "market": "stocks",
+            "active": str(active).lower(),
+            "date": date.isoformat(),
+            "limit": str(_PAGE_ROWS),
+            "sort": "ticker",
+            "order": "asc",
+        }
+        return self._pages(_TICKERS_PATH, query)
+
+    def ticker_events(self, identifier: str) -> list[dict[str, Any]]:
+        """The recorded changes of ticker of one security; none where the server knows no such security.
+
+        Args:
+            identifier: Ticker, composite FIGI or CUSIP.
+
+        Returns:
+            A record per event, with the security's ``name``, ``composite_figi`` and ``cik`` in each.
+
+        Raises as `records`.
+        """
+        path = f"/vX/reference/tickers/{quote(identifier, safe='')}/events"
+        try:
+            page = self._answer(path, urlencode({"types": "ticker_change"}))
+        except NotThere:
+            return []
+        found = page.get("results") or {}
+        events = found.get("events", []) if isinstance(found, dict) else None
+        if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
+            raise MalformedAnswer(
+                "the answer holds no events",
+                where=self._base_url + path,
+                why="its results have no list named events",
+                next_step="check FLATFILES_API_URL",
+            )
+        shared = {name: found.get(name) for name in ("name", "composite_figi", "cik")}
+        entity = shared["composite_figi"] or identifier
+        return [{**shared, "entity": entity, **event} for event in events]
+
+    def _pages(
+        self, path: str, parameters: Mapping[str, str], first: Mapping[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The records of a page and of all that follow it; `first` is that page, where it is here."""
+        query = urlencode(parameters)
         seen: set[str] = set()
         for _ in range(_MOST_PAGES):
+            page = first if first is not None and not seen else self._page(path, query)
             seen.add(query)
-            page = self._page(path, query)
             yield from page["results"]
             following = page.get("next_url")
             if not following:
@@ -154,6 +235,21 @@ class ReferenceApi:
         return urlencode([(name, value) for name, value in pairs if name.lower() != "apikey"])
 
     def _page(self, path: str, query: str) -> dict[str, Any]:
+        page = self._answer(path, query)
+        results = page.get("results", [])
+        if not isinstance(results, list) or not all(isinstance(record, dict) for record in results):
+            raise self._no_page(path)
+        return {**page, "results": results}
+
+    def _no_page(self, path: str) -> MalformedAnswer:
+        return MalformedAnswer(
+            "the answer is not a page of records",
+            where=self._base_url + path,
+            why="it has no list named results",
+            next_step="check FLATFILES_API_URL",
+        )
+
+    def _answer(self, path: str, query: str) -> dict[str, Any]:
         where = self._base_url + path
         try:
             response = self._http.request(
@@ -183,15 +279,9 @@ class ReferenceApi:
             raise MalformedAnswer(
                 "the answer is not JSON", where=where, why=str(error), next_step="check FLATFILES_API_URL"
             ) from None
-        results = page.get("results", []) if isinstance(page, dict) else None
-        if not isinstance(results, list) or not all(isinstance(record, dict) for record in results):
-            raise MalformedAnswer(
-                "the answer is not a page of records",
-                where=where,
-                why="it has no list named results",
-                next_step="check FLATFILES_API_URL",
-            )
-        return {**page, "results": results}
+        if not isinstance(page, dict):
+            raise self._no_page(path)
+        return page
 
     def _refusal(self, where: str, response: urllib3.BaseHTTPResponse) -> DownloadError:
         status = response.status

@@ -1,7 +1,8 @@
-"""Splits and dividends as tables, from the vendor's records or from files that the user drops.
+"""Reference data as tables, from the vendor's records or from files that the user drops.
 
-Here: which fields a record has, and which records can be used. Not here: fetching them
-(`download/reference_api.py`) and what they do to prices (`algorithms/adjustments.py`).
+Here: which records can be used, and what becomes of their fields. Not here: which fields there are
+(`reference_columns.py`), fetching them (`download/reference_api.py`), what they do to prices
+(`algorithms/adjustments.py`) and to identities (`algorithms/securities.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import datetime as dt
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -20,56 +21,15 @@ from pyarrow import parquet
 from flatfiles_assets.datasets import Column
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.escaping import printable
-
-ReferenceName = Literal["splits", "dividends"]
-
-_TICKER = Column("ticker", pa.string(), "Symbol as published, case-sensitive")
-_ID = Column("id", pa.string(), "The vendor's identifier of the record")
-_SOURCE = Column("source", pa.string(), "Where the record comes from: api, or the name of a file")
-
-
-def _date(name: str, description: str) -> Column:
-    return Column(name, pa.date32(), description)
-
-
-SPLIT_COLUMNS = (
-    _TICKER,
-    _date("execution_date", "First session in new shares"),
-    Column("split_from", pa.float64(), "Shares before"),
-    Column("split_to", pa.float64(), "Shares after"),
-    _ID,
-    _SOURCE,
-)
-DIVIDEND_COLUMNS = (
-    _TICKER,
-    _date("ex_date", "First session without the right to the dividend"),
-    Column("cash_amount", pa.float64(), "Cash per share as held before the ex-date, in `currency`"),
-    Column("currency", pa.string(), "Currency of the amount; USD where the record names none"),
-    Column("frequency", pa.int64(), "Payments a year; 0 for a special dividend"),
-    Column("dividend_type", pa.string(), "CD regular, SC special, LT and ST capital gains"),
-    _date("declaration_date", "Announced on"),
-    _date("record_date", "Holders of record on"),
-    _date("pay_date", "Paid on"),
-    _ID,
-    _SOURCE,
+from flatfiles_assets.ingest.reference_columns import (
+    RECORD_KINDS,
+    SOURCE,
+    TICKER,
+    RecordKind,
+    ReferenceName,
 )
 
-_COLUMNS: Mapping[ReferenceName, tuple[Column, ...]] = {
-    "splits": SPLIT_COLUMNS,
-    "dividends": DIVIDEND_COLUMNS,
-}
-_REQUIRED: Mapping[ReferenceName, tuple[str, ...]] = {
-    "splits": ("ticker", "execution_date", "split_from", "split_to"),
-    "dividends": ("ticker", "ex_date", "cash_amount"),
-}
 _POSITIVE = {"split_from", "split_to", "cash_amount"}
-# The vendor's name first; what people write in files of their own after it.
-_ALIASES: Mapping[str, tuple[str, ...]] = {
-    "ticker": ("symbol",),
-    "execution_date": ("date",),
-    "ex_date": ("ex_dividend_date", "date"),
-    "cash_amount": ("amount", "dividend"),
-}
 _SUFFIXES = (".parquet", ".csv")
 _MOST_NAMED = 5
 
@@ -103,39 +63,54 @@ def reference_records(
     Raises:
         MalformedReference: There are records, and not one can be used.
     """
-    columns, required = _COLUMNS[name], _REQUIRED[name]
+    kind = RECORD_KINDS[name]
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     rejected: list[str] = []
     for number, record in enumerate(records, start=1):
         try:
-            row = {column.name: _value(column, record) for column in columns if column is not _SOURCE}
-            _check(row, required)
+            row = _row(name, kind, record)
         except ValueError as error:
-            named = record.get("ticker") or record.get("symbol")
+            named = record.get("ticker") or record.get("symbol") or record.get("old_ticker")
             rejected.append(printable(f"record {number} ({named}): {error}"))
             continue
-        if name == "dividends":
-            row["currency"] = row["currency"] or "USD"
-        row[_SOURCE.name] = source
+        row[SOURCE.name] = source
         rows[tuple(row.values())] = row
     if rejected and not rows:
         raise MalformedReference(
             "no record can be used",
             where=source,
             why="; ".join(rejected[:_MOST_NAMED]),
-            next_step=f"the fields needed are {', '.join(required)}, dates as YYYY-MM-DD",
+            next_step=f"the fields needed are {', '.join(kind.required)}, dates as YYYY-MM-DD",
         )
-    schema = pa.schema([(column.name, column.type) for column in columns])
+    schema = pa.schema([(column.name, column.type) for column in kind.columns])
     table = pa.Table.from_pylist(list(rows.values()), schema=schema)
-    order = [(column, "ascending") for column in (*required, "id")]
-    return ReferenceRecords(table.sort_by(order), tuple(rejected))
+    ordering = (*kind.required, "id") if "id" in schema.names else kind.required
+    return ReferenceRecords(table.sort_by([(column, "ascending") for column in ordering]), tuple(rejected))
 
 
-def _value(column: Column, record: Mapping[str, Any]) -> Any:
-    value = next(
-        (record[key] for key in (column.name, *_ALIASES.get(column.name, ())) if key in record), None
-    )
-    if value is None or (isinstance(value, str) and not value.strip() and column is not _TICKER):
+def _row(name: ReferenceName, kind: RecordKind, record: Mapping[str, Any]) -> dict[str, Any]:
+    row = {column.name: _value(column, kind, record) for column in kind.columns if column is not SOURCE}
+    for column, value in kind.defaults.items():
+        row[column] = row[column] or value
+    if name == "tickers":
+        if row["active"] is None:
+            row["active"] = row["delisted_date"] is None
+    elif name == "ticker_events":
+        change = record.get("ticker_change")
+        if row["ticker"] is None and isinstance(change, Mapping):
+            row["ticker"] = change.get("ticker")
+        pair = f"{row['old_ticker']} to {row['ticker']}" if row["old_ticker"] else None
+        row["entity"] = row["entity"] or row["composite_figi"] or pair or row["name"] or row["cik"]
+    elif name == "dividends":
+        row["currency"] = row["currency"].upper()
+    _check(row, kind)
+    return row
+
+
+def _value(column: Column, kind: RecordKind, record: Mapping[str, Any]) -> Any:
+    names = (column.name, *kind.aliases.get(column.name, ()))
+    value = next((record[key] for key in names if key in record), None)
+    if value is None or (isinstance(value, str) and not value.strip() and column is not TICKER):
         return None
     try:
         return _PARSERS[column.type](value)
@@ -149,23 +124,38 @@ def _as_date(value: Any) -> dt.date:
     return value if isinstance(value, dt.date) else dt.date.fromisoformat(str(value).strip()[:10])
 
 
+_TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
+
+
+def _as_bool(value: Any) -> bool:
+    said = str(value).strip().lower()
+    if said not in (*_TRUE, *_FALSE):
+        raise ValueError(value)
+    return said in _TRUE
+
+
 _PARSERS: Mapping[pa.DataType, Callable[[Any], Any]] = {
     pa.string(): lambda value: str(value).strip(),
     pa.float64(): float,
     pa.int64(): lambda value: int(float(value)),
     pa.date32(): _as_date,
+    pa.bool_(): _as_bool,
 }
 
 
-def _check(row: Mapping[str, Any], required: Iterable[str]) -> None:
-    for name in required:
-        value = row[name]
-        if value is None or value == "":
+def _check(row: Mapping[str, Any], kind: RecordKind) -> None:
+    for name in kind.required:
+        if row[name] is None or row[name] == "":
             raise ValueError(f"no {name}")
-        if name == _TICKER.name and not value.isprintable():
+        if name.endswith(TICKER.name) and not row[name].isprintable():
             raise ValueError(f"{name} has characters that do not show")
-        if name in _POSITIVE and not (value > 0 and math.isfinite(value)):
+    for name in _POSITIVE & row.keys():
+        value = row[name]
+        if value is not None and not (value > 0 and math.isfinite(value)):
             raise ValueError(f"{name} is {value}")
+    for name, choices in kind.choices.items():
+        if row[name] not in choices:
+            raise ValueError(f"{name} is {row[name]!r}, which is none of {', '.join(choices)}")
 
 
 def dropped_file(directory: Path, name: ReferenceName) -> Path | None:

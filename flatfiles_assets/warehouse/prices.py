@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flatfiles_assets import calendars
-from flatfiles_assets.algorithms.adjustments import Anchor, adjust_panel, dividends_table, splits_table
-from flatfiles_assets.algorithms.panel import Adjustment, PricePanel
+from flatfiles_assets.algorithms.panel import PricePanel
 from flatfiles_assets.datasets import CalendarName
-from flatfiles_assets.errors import FlatFilesError
+from flatfiles_assets.warehouse.corporate_actions import CorporateActions as CorporateActions
+from flatfiles_assets.warehouse.corporate_actions import ReferenceMissing as ReferenceMissing
+from flatfiles_assets.warehouse.corporate_actions import read_corporate_actions as read_corporate_actions
 from flatfiles_assets.warehouse.errors import TableNotFound
 from flatfiles_assets.warehouse.reading import WarehouseReader
 
@@ -33,12 +34,6 @@ PRICE_SOURCES: Mapping[str, str | None] = {"market.daily_prices": None, "market.
 # As an enumeration: a text for each of millions of bars would take a fifth of the time.
 _SOURCE_COLUMN = "try_cast(bars.source AS ENUM('flat_files', 'historical')) AS source"
 _SOURCE_TYPE = pa.dictionary(pa.uint8(), pa.string())
-
-
-class ReferenceMissing(FlatFilesError):
-    """Prices are to be adjusted, and the table of splits or dividends was never loaded."""
-
-    state = "no_reference"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,72 +194,6 @@ def read_panel(
     bars = read_bars(reader, sessions, symbols, columns)
     panel = PricePanel.from_arrow(bars.table, sessions, symbols)
     return PanelWithSource(panel, bars.missing_sessions, bars.source_mix)
-
-
-@dataclasses.dataclass(frozen=True)
-class CorporateActions:
-    """Splits and dividends in the columns that `adjustments` takes."""
-
-    splits: pa.Table
-    dividends: pa.Table
-
-    def adjust(self, panel: PricePanel, adjust: Adjustment, anchor: Anchor) -> PricePanel:
-        """The panel in comparable prices; see `adjust_panel`."""
-        if not self.splits.num_rows and not self.dividends.num_rows:
-            return dataclasses.replace(panel, adjustment=adjust)
-        return adjust_panel(panel, self.splits, self.dividends, adjust, anchor=anchor)
-
-
-def read_corporate_actions(
-    reader: WarehouseReader,
-    adjust: Adjustment,
-    sessions: Sequence[dt.date],
-    symbols: Sequence[str] | None = None,
-) -> CorporateActions:
-    """The splits and dividends that an adjustment of those sessions needs.
-
-    Raises:
-        ReferenceMissing: The table was never loaded.
-    """
-    splits, dividends = splits_table([]), dividends_table([])
-    if adjust != "none":
-        splits = _read_reference(
-            reader, "splits", "execution_date", "split_from, split_to", sessions, symbols
-        )
-    if adjust == "total_return":
-        dividends = _read_reference(
-            reader, "dividends", "ex_date", "cash_amount, currency", sessions, symbols
-        )
-    return CorporateActions(splits, dividends)
-
-
-def _read_reference(
-    reader: WarehouseReader,
-    name: str,
-    date: str,
-    values: str,
-    sessions: Sequence[dt.date],
-    symbols: Sequence[str] | None,
-) -> pa.Table:
-    parameters: dict[str, Any] = {"first": sessions[0], "last": sessions[-1]}
-    condition = ""
-    if symbols is not None:
-        parameters["symbols"] = list(symbols)
-        condition = "AND list_contains($symbols, ticker)"
-    try:
-        return reader.sql(
-            f"SELECT ticker, {date}, {values} FROM reference.{name} "
-            f"WHERE {date} BETWEEN $first AND $last {condition} ORDER BY ALL",
-            parameters,
-        ).to_arrow()
-    except TableNotFound:
-        raise ReferenceMissing(
-            f"prices cannot be adjusted: the table of {name} is not there",
-            where=f"reference.{name}",
-            why=f"reference/{name} was never materialised",
-            next_step=f"materialise reference/{name} (from the vendor's API or from {name}.csv in the "
-            "reference folder), or choose adjust='none'",
-        ) from None
 
 
 def has_splits(reader: WarehouseReader) -> bool:

@@ -141,8 +141,8 @@ def securities_of(
     Args:
         reader: The warehouse.
         tickers: None for all.
-        first: Bars are looked at from here on, None for all; what the table says is always whole.
-        last: Bars are looked at up to here.
+        first: Bars that the table does not cover are looked for from here on; None for all.
+        last: They are looked for up to here.
 
     Raises:
         WarehouseMissing: Nothing was ever loaded.
@@ -153,7 +153,8 @@ def securities_of(
     with reader.held() as session:
         stored = _stored(session, wanted)
         if not stored.num_rows:
-            evidence = scan_bars(session, wanted, first, last)
+            # All of them, whatever range is asked for: an id is made of the first session.
+            evidence = scan_bars(session, wanted)
             return SecurityMap(build_securities(evidence, IdentityRecords.none()).table)
         known = sorted({*stored.column("ticker").to_pylist(), *(wanted or ())})
         uncovered = _uncovered(session, None if wanted is None else known, first, last)
@@ -165,9 +166,12 @@ def _stored(reader: WarehouseReader, tickers: Sequence[str] | None) -> pa.Table:
         return SECURITIES.arrow_schema.empty_table()
     condition, parameters = "", {}
     if tickers is not None:
+        # Their securities, and whatever else bore a ticker of those.
         condition = (
-            f"WHERE security_id IN (SELECT security_id FROM {SECURITIES.sql_name}"
-            " WHERE ticker IN (SELECT unnest($tickers)))"
+            f"SEMI JOIN (SELECT other.security_id FROM {SECURITIES.sql_name} asked"
+            f" JOIN {SECURITIES.sql_name} own USING (security_id)"
+            f" JOIN {SECURITIES.sql_name} other ON other.ticker = own.ticker"
+            " WHERE list_contains($tickers, asked.ticker)) USING (security_id)"
         )
         parameters = {"tickers": list(tickers)}
     query = f"SELECT * FROM {SECURITIES.sql_name} {condition} ORDER BY ticker, first_session"
@@ -263,25 +267,15 @@ def bars_source(reader: WarehouseReader) -> str | None:
     return " UNION ALL ".join(parts) if parts else None
 
 
-def scan_bars(
-    reader: WarehouseReader,
-    tickers: Sequence[str] | None = None,
-    first: dt.date | None = None,
-    last: dt.date | None = None,
-) -> BarEvidence:
-    """Runs and jumps of all bars, or of those of some tickers or sessions; see `BarScan`."""
+def scan_bars(reader: WarehouseReader, tickers: Sequence[str] | None = None) -> BarEvidence:
+    """Runs and jumps of all bars, or of those of some tickers; see `BarScan`."""
     days = np.array(calendars.sessions(_CALENDAR, calendars.FIRST_DAY, calendars.LAST_DAY), "datetime64[D]")
     source = bars_source(reader)
     if source is None:
         return BarScan((), days).finish()
     names = sorted(tickers) if tickers is not None else _tickers(reader, source)
     scan = BarScan(names, days)
-    lo = first or calendars.FIRST_DAY
-    hi = last or calendars.LAST_DAY
-    held = reader.sql(
-        f"SELECT DISTINCT trade_date FROM ({source}) WHERE trade_date BETWEEN $lo AND $hi ORDER BY 1",
-        {"lo": lo, "hi": hi},
-    ).to_arrow()
+    held = reader.sql(f"SELECT DISTINCT trade_date FROM ({source}) ORDER BY 1").to_arrow()
     loaded = held.column("trade_date").to_pylist()
     for start in range(0, len(loaded), _SESSIONS_AT_ONCE):
         part = loaded[start : start + _SESSIONS_AT_ONCE]
@@ -318,8 +312,10 @@ def _session_bars(
     if len(dates) and (np.diff(dates) < 0).any():
         order = np.argsort(dates, kind="stable")
         dates, columns = dates[order], [column[order] for column in columns]
-    starts = np.flatnonzero(np.diff(dates, prepend=dates[:1] - 1)).tolist() if len(dates) else []
-    positions = np.searchsorted(days.astype(np.int64), dates[starts]).tolist() if starts else []
+    if not len(dates):
+        return
+    starts = np.flatnonzero(np.diff(dates, prepend=dates[:1] - 1)).tolist()
+    positions = np.searchsorted(days.astype(np.int64), dates[starts]).tolist()
     for position, start, stop in zip(positions, starts, [*starts[1:], len(dates)], strict=True):
         yield (position, *(column[start:stop] for column in columns))
 

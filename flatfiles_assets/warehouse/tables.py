@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
+from flatfiles_assets.algorithms.action_audit import AUDIT_COLUMNS
 from flatfiles_assets.algorithms.algorithm import Algorithm
 from flatfiles_assets.algorithms.columns import ADJUSTMENT
 from flatfiles_assets.algorithms.registry import ALGORITHMS
@@ -17,7 +18,13 @@ from flatfiles_assets.algorithms.securities import SECURITY_COLUMNS, UNAPPLIED_C
 from flatfiles_assets.datasets import DATASETS, TRADE_DATE, Column, Dataset, get_dataset
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.ingest.quality import QUARANTINE_COLUMNS
-from flatfiles_assets.ingest.reference import DIVIDEND_COLUMNS, SPLIT_COLUMNS
+from flatfiles_assets.ingest.reference_columns import (
+    DIVIDEND_COLUMNS,
+    EVENT_COLUMNS,
+    OVERRIDE_COLUMNS,
+    SPLIT_COLUMNS,
+    TICKER_COLUMNS,
+)
 from flatfiles_assets.warehouse.table import TableKey, TableSchema
 
 
@@ -81,6 +88,24 @@ DIVIDENDS = TableSchema(
     description="Every known cash dividend",
 )
 
+TICKERS = TableSchema(
+    key=("reference", "tickers"),
+    columns=TICKER_COLUMNS,
+    partition_column=None,
+    sort_columns=("snapshot_date", "ticker"),
+    required_columns=("snapshot_date", "ticker", "active"),
+    description="Snapshots of the vendor's list of tickers, as of a day each",
+)
+
+TICKER_EVENTS = TableSchema(
+    key=("reference", "ticker_events"),
+    columns=EVENT_COLUMNS,
+    partition_column=None,
+    sort_columns=("entity", "event_date"),
+    required_columns=("entity", "event_date", "ticker"),
+    description="Recorded changes of ticker, by security",
+)
+
 SECURITIES = TableSchema(
     key=("reference", "securities"),
     columns=SECURITY_COLUMNS,
@@ -106,6 +131,24 @@ UNAPPLIED_IDENTITIES = TableSchema(
     sort_columns=("ticker", "date"),
     required_columns=("kind", "ticker", "reason"),
     description="Renames and identities on record that were not applied, and what contradicts them",
+)
+
+ACTION_AUDIT = TableSchema(
+    key=("reference", "corporate_action_audit"),
+    columns=AUDIT_COLUMNS,
+    partition_column=None,
+    sort_columns=("ticker", "session"),
+    required_columns=("kind", "verdict", "applied", "ticker"),
+    description="Every split on record against the bars, dividends that are not applied, unexplained jumps",
+)
+
+OVERRIDES = TableSchema(
+    key=("reference", "overrides"),
+    columns=OVERRIDE_COLUMNS,
+    partition_column=None,
+    sort_columns=("ticker", "date"),
+    required_columns=("kind", "ticker", "date", "action"),
+    description="The user's word on single corporate actions, against the record or the audit",
 )
 
 _BAR = tuple(
@@ -184,9 +227,13 @@ _ALL = (
     PRICE_RECONCILIATION,
     SPLITS,
     DIVIDENDS,
+    TICKERS,
+    TICKER_EVENTS,
     SECURITIES,
     SUSPECTED_RENAMES,
     UNAPPLIED_IDENTITIES,
+    ACTION_AUDIT,
+    OVERRIDES,
     *map(_algorithm_table, ALGORITHMS.values()),
 )
 

@@ -12,10 +12,9 @@ import dagster as dg
 from flatfiles_assets.defs.assets.table_metadata import column_schema
 from flatfiles_assets.defs.keys import DUCKDB_WRITER_POOL, OWNERS, WAREHOUSE_IO, reference_key
 from flatfiles_assets.defs.resources import WarehouseResource
-from flatfiles_assets.download.reference_api import MalformedAnswer, ReferenceApi
+from flatfiles_assets.download.reference_api import Endpoint, MalformedAnswer, ReferenceApi
 from flatfiles_assets.errors import MissingCredentials
 from flatfiles_assets.ingest.reference import (
-    ReferenceName,
     ReferenceRecords,
     dropped_file,
     read_dropped_file,
@@ -28,7 +27,7 @@ from flatfiles_assets.warehouse.tables import DIVIDENDS, SPLITS
 _MOST_REJECTED_SHOWN = 50
 
 
-def fetch_reference(name: ReferenceName, settings: Settings) -> ReferenceRecords:
+def fetch_reference(name: Endpoint, settings: Settings) -> ReferenceRecords:
     """The records of one table: from the API where a key is set, else from the user's folder.
 
     Raises:
@@ -72,7 +71,7 @@ def build_reference_assets() -> list[dg.AssetsDefinition]:
     return [_reference_asset("splits", SPLITS), _reference_asset("dividends", DIVIDENDS)]
 
 
-def _reference_asset(name: ReferenceName, table: TableSchema) -> dg.AssetsDefinition:
+def _reference_asset(name: Endpoint, table: TableSchema) -> dg.AssetsDefinition:
     @dg.asset(
         key=reference_key(name),
         group_name="reference",
