@@ -18,6 +18,7 @@ from flatfiles_assets.settings import DEFAULT_LOCK_TIMEOUT_SECONDS
 from flatfiles_assets.warehouse.database import attached
 from flatfiles_assets.warehouse.errors import WarehouseError
 from flatfiles_assets.warehouse.locking import FileQueue
+from flatfiles_assets.warehouse.new_file import sweep
 from flatfiles_assets.warehouse.reading import WarehouseReader
 from flatfiles_assets.warehouse.transaction import WriteTransaction
 
@@ -69,6 +70,7 @@ class Warehouse:
         deadline = time.monotonic() + limit_seconds
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._queue.turn("write", purpose, limit_seconds):
+            sweep(self.path)
             left_seconds = max(0.0, deadline - time.monotonic())
             with attached(self.path, read_only=False, timeout_seconds=left_seconds) as connection:
                 connection.begin()

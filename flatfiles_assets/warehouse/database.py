@@ -27,23 +27,36 @@ from flatfiles_assets.warehouse.errors import (
     WarehouseMissing,
 )
 from flatfiles_assets.warehouse.locking import busy
+from flatfiles_assets.warehouse.new_file import (
+    SPILL_SUFFIX,
+    STORAGE_VERSION,
+    damaged,
+    is_there,
+    make_warehouse,
+)
 from flatfiles_assets.warehouse.read_only import FILES_NEXT_STEP, confine
 from flatfiles_assets.warehouse.table import CATALOG, MARKET
+from flatfiles_assets.warehouse.versions import (
+    BOOKKEEPING,
+    OLD_NAME,
+    check_versions,
+    record_versions,
+    too_old,
+)
 
 _SHORTEST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.25
-
-#: The storage format of every file that we make: the newest that every supported DuckDB can read.
-STORAGE_VERSION = "v1.5.0"
-
-#: After the warehouse's name, a folder for rows that did not fit into memory; then whose.
-SPILL_SUFFIX = ".spill"
 
 # A thread has about a block of 256 KiB of each column in use.
 _SCAN_MIB_PER_THREAD = 16
 
 # DuckDB's words for "in use", by another process and by another connection of this one.
 _IN_USE = re.compile("could not set lock on file|unique file handle conflict", re.IGNORECASE)
+# DuckDB's words for bytes that are not what it wrote: it keeps a checksum of every block.
+_DAMAGE = re.compile(
+    "computed checksum|corrupt database|not a valid DuckDB database|failed to deserialize|deserialization",
+    re.IGNORECASE,
+)
 _MISSING_TABLE = re.compile(r'Table with name "?([\w.]+)"?')
 
 
@@ -71,9 +84,18 @@ def attached(
     Raises:
         WarehouseMissing: There is no file, and it is to be read.
         WarehouseBusy: Somebody else held the file up to the limit.
+        WarehouseDamaged: The file's contents are not what DuckDB wrote.
+        WarehouseTooOld: It is of an earlier version of this package.
+        WarehouseTooNew: It is of a later one.
         WarehouseError: The file is not one that this DuckDB can open.
     """
-    if read_only and not path.exists():
+    if not is_there(path):
+        older = path.with_name(OLD_NAME)
+        if older != path and older.exists():
+            raise too_old(older)
+        if not read_only:
+            make_warehouse(path)
+    if read_only and not is_there(path):
         raise WarehouseMissing(
             "there is no warehouse yet",
             where=str(path),
@@ -132,6 +154,8 @@ def _attach(
         try:
             connection.execute(f"ATTACH {literal(str(path))} AS {CATALOG} ({options})")
         except duckdb.Error as error:
+            if _DAMAGE.search(str(error)):
+                raise damaged(path, first_line(error)) from error
             if not _IN_USE.search(str(error)):
                 raise WarehouseError(
                     "the file cannot be opened",
@@ -142,8 +166,10 @@ def _attach(
             if time.monotonic() >= deadline:
                 raise busy(path, f"waited {timeout_seconds:g} s; {_holder(error)}") from error
         else:
+            check_versions(connection, path)
             if not read_only:
                 connection.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quoted(MARKET)}")
+                record_versions(connection)
             connection.execute(f"USE {_default_schema(connection)}")
             return
         time.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311
@@ -199,8 +225,8 @@ def table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
             "SELECT schema_name || '.' || name FROM ("
             "SELECT database_name, schema_name, table_name AS name FROM duckdb_tables() UNION ALL "
             "SELECT database_name, schema_name, view_name FROM duckdb_views() WHERE NOT internal"
-            ") WHERE database_name = ? ORDER BY 1",
-            [CATALOG],
+            ") WHERE database_name = ? AND schema_name <> ? ORDER BY 1",
+            [CATALOG, BOOKKEEPING],
         ).fetchall()
         return [name for (name,) in rows]
     return []
@@ -224,7 +250,9 @@ def first_line(error: Exception) -> str:
     return str(error).split("\n", 1)[0].rstrip("!")
 
 
-def _failed(statement: str, error: duckdb.Error) -> QueryFailed:
+def _failed(statement: str, error: duckdb.Error) -> WarehouseError:
+    if _DAMAGE.search(str(error)):
+        return damaged(_shortened(statement), first_line(error))
     return QueryFailed("DuckDB refused the statement", where=_shortened(statement), why=str(error))
 
 

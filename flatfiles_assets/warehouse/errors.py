@@ -17,6 +17,18 @@ class WarehouseMissing(WarehouseError):
     """There is no warehouse file yet: nothing was ever loaded."""
 
 
+class WarehouseDamaged(WarehouseError):
+    """The file's contents are not what was written; the message says how to have them again."""
+
+
+class WarehouseTooOld(WarehouseError):
+    """An earlier version of the package made the file; the message names the command that upgrades it."""
+
+
+class WarehouseTooNew(WarehouseError):
+    """A later version of the package made the file; the message names it."""
+
+
 class WarehouseBusy(WarehouseError):
     """The file was in use for longer than the limit; the message names the process that holds it."""
 

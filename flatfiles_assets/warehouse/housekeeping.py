@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -22,12 +22,12 @@ from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.escaping import literal
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.database import STORAGE_VERSION
 from flatfiles_assets.warehouse.errors import WarehouseError, WarehouseMissing
 from flatfiles_assets.warehouse.evidence import session_figures
 from flatfiles_assets.warehouse.inventory import loaded_sessions
 from flatfiles_assets.warehouse.loading import current_sessions
 from flatfiles_assets.warehouse.locking import FileQueue
+from flatfiles_assets.warehouse.new_file import STORAGE_VERSION, is_there, put_in_place, remove_database
 from flatfiles_assets.warehouse.tables import get_table
 
 
@@ -133,14 +133,14 @@ def compact(warehouse: Warehouse) -> tuple[int, int]:
         WarehouseError: DuckDB could not copy it; the old file stays.
     """
     path = warehouse.path
-    if not path.exists():
+    if not is_there(path):
         raise WarehouseMissing("there is no warehouse yet", where=str(path))
     queue = FileQueue(path.with_name(f"{path.name}.queue"), path)
     fresh = path.with_name(f"{path.name}.compacted")
     with queue.turn("write", "compacting", warehouse.lock_timeout_seconds):
         size_before = path.stat().st_size
         try:
-            _remove([fresh, fresh.with_name(f"{fresh.name}.wal")])
+            remove_database(fresh)
             with duckdb.connect() as connection:
                 connection.execute(f"ATTACH {literal(str(path))} AS old")
                 # Rows of the log that a killed writer left are in the file before it is copied.
@@ -150,7 +150,7 @@ def compact(warehouse: Warehouse) -> tuple[int, int]:
                 connection.execute("COPY FROM DATABASE old TO fresh")
                 connection.execute("DETACH fresh")
                 connection.execute("DETACH old")
-            fresh.replace(path)
+            put_in_place(fresh, path)
         except duckdb.Error as error:
             raise WarehouseError(
                 "the warehouse could not be compacted; it is as it was",
@@ -159,10 +159,5 @@ def compact(warehouse: Warehouse) -> tuple[int, int]:
                 next_step="make room on the disk, close what else has the file open, and try again",
             ) from error
         finally:
-            _remove([fresh, fresh.with_name(f"{fresh.name}.wal")])
+            remove_database(fresh)
         return size_before, path.stat().st_size
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)

@@ -102,6 +102,9 @@ class FileQueue:
             raise self._busy(timeout_seconds, "another process is stuck while it queues") from None
         try:
             number = max((other.number for other in self._tickets()), default=0) + 1
+            # What dead processes left is in nobody's way, and would be looked at for ever.
+            for other in self._tickets():
+                other.is_alive()
             return _Ticket.draw(self._directory, number, mode, purpose)
         finally:
             counter.release()

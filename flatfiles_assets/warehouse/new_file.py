@@ -1,0 +1,119 @@
+"""A warehouse where there was none: whole under its name, or not there at all.
+
+Here: making the file under another name, and what killed processes left beside a warehouse. Not here:
+opening it (`database.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+import duckdb
+
+from flatfiles_assets.escaping import literal, quoted
+from flatfiles_assets.warehouse.errors import WarehouseDamaged, WarehouseError
+from flatfiles_assets.warehouse.table import CATALOG, MARKET
+from flatfiles_assets.warehouse.versions import record_versions
+
+#: The storage format of every file that we make: the newest that every supported DuckDB can read.
+STORAGE_VERSION = "v1.5.0"
+
+#: After the warehouse's name, a folder for rows that did not fit into memory; then whose.
+SPILL_SUFFIX = ".spill"
+#: After the warehouse's name, a file that is not whole yet; then whose.
+UNFINISHED_SUFFIX = ".unfinished"
+
+# DuckDB's three headers, which it writes before anything else: a shorter file never held a row.
+_HEADERS_BYTES = 3 * 4096
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a warehouse: not merely the beginning of one, as earlier versions could leave it.
+
+    Raises:
+        WarehouseDamaged: The beginning has a log of changes, so it was once more.
+    """
+    try:
+        size_bytes = path.stat().st_size
+    except FileNotFoundError:
+        return False
+    if size_bytes >= _HEADERS_BYTES:
+        return True
+    log = path.with_name(f"{path.name}.wal")
+    if log.exists() and log.stat().st_size:
+        raise damaged(path, f"it has {size_bytes} bytes, and changes are logged beside it")
+    return False
+
+
+def make_warehouse(path: Path) -> None:
+    """Make an empty warehouse; others see all of it or nothing.
+
+    Raises:
+        WarehouseError: DuckDB could not make it.
+    """
+    unfinished = unfinished_name(path)
+    try:
+        with duckdb.connect() as connection:
+            connection.execute(
+                f"ATTACH {literal(str(unfinished))} AS {CATALOG} (STORAGE_VERSION '{STORAGE_VERSION}')"
+            )
+            connection.execute(f"CREATE SCHEMA {CATALOG}.{quoted(MARKET)}")
+            record_versions(connection)
+            connection.execute(f"DETACH {CATALOG}")
+        put_in_place(unfinished, path)
+    except duckdb.Error as error:
+        raise WarehouseError(
+            "the warehouse cannot be made",
+            where=str(path),
+            why=str(error),
+            next_step="check the folder's permissions and the free space",
+        ) from error
+    finally:
+        remove_database(unfinished)
+
+
+def unfinished_name(path: Path) -> Path:
+    """A name beside a warehouse for one that is being made, by this process alone."""
+    return path.with_name(f"{path.name}{UNFINISHED_SUFFIX}-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def put_in_place(finished: Path, path: Path) -> None:
+    """Give a file, closed and whole, the warehouse's name, for good even after a power cut."""
+    with finished.open("rb") as file:
+        os.fsync(file.fileno())
+    finished.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def remove_database(path: Path) -> None:
+    """Remove a file of DuckDB's and its log."""
+    for each in (path, path.with_name(f"{path.name}.wal")):
+        each.unlink(missing_ok=True)
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed processes left beside a warehouse; only for whoever has the write turn."""
+    for left in path.parent.glob(f"{path.name}.*"):
+        suffix = left.name[len(path.name) :]
+        if suffix.startswith((f"{SPILL_SUFFIX}-", UNFINISHED_SUFFIX, ".compacted")) or suffix == SPILL_SUFFIX:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def damaged(path: Path | str, why: str) -> WarehouseDamaged:
+    """The error for a file whose contents are not what DuckDB wrote."""
+    return WarehouseDamaged(
+        "the warehouse is damaged",
+        where=str(path),
+        why=why,
+        next_step="`flatfiles rebuild` makes it anew from the files on disk, without the network; "
+        "`flatfiles restore` brings a backup back",
+    )
