@@ -161,7 +161,8 @@ def test_every_registered_table_is_stored_with_the_types_it_declares(
         transaction.create(table)  # finds nothing to change
         stored = dict(
             transaction.execute(
-                "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = 'warehouse' AND schema_name <> 'flatfiles'"
+                "SELECT column_name, data_type FROM duckdb_columns() "
+                "WHERE database_name = 'warehouse' AND schema_name <> 'flatfiles'"
             )
         )
     assert stored == {column.name: sql_type(column.table_type) for column in table.columns}
