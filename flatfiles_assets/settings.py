@@ -7,16 +7,19 @@ in no representation.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from flatfiles_assets.errors import InvalidArgument, MissingCredentials
 
 #: Longest wait for the warehouse where nothing else is said.
 DEFAULT_LOCK_TIMEOUT_SECONDS = 300.0
+
+AddressingStyle = Literal["path", "virtual"]
 
 
 def _setting(default: Any, *names: str) -> Any:
@@ -71,6 +74,11 @@ class Settings(BaseSettings):
         "MASSIVE_S3_SECRET_ACCESS_KEY",
         "MASSIVE_SECRET_ACCESS_KEY",
     )
+    session_token: SecretStr | None = _setting(None, "FLATFILES_SESSION_TOKEN")
+    region: str = _setting("us-east-1", "FLATFILES_REGION", "POLYGON_S3_REGION", "MASSIVE_S3_REGION")
+    addressing_style: str = _setting("path", "FLATFILES_ADDRESSING_STYLE")
+    ca_bundle: Path | None = _setting(None, "FLATFILES_CA_BUNDLE")
+    proxy_url: SecretStr | None = _setting(None, "FLATFILES_PROXY_URL", "FLATFILES_PROXY")
     options_prefix: str = _setting("us_options_opra", "FLATFILES_OPTIONS_PREFIX")
     max_concurrent: int = Field(
         default=8, ge=1, le=256, validation_alias=AliasChoices("FLATFILES_MAX_CONCURRENT")
@@ -96,6 +104,12 @@ class Settings(BaseSettings):
     minio_secret_key: SecretStr | None = _setting(
         None, "MINIO_SECRET_KEY", "MINIO_SECRET_ACCESS_KEY", "MINIO_ROOT_PASSWORD"
     )
+    minio_session_token: SecretStr | None = _setting(None, "MINIO_SESSION_TOKEN")
+    minio_region: str = _setting("us-east-1", "MINIO_REGION", "MINIO_SITE_REGION", "MINIO_REGION_NAME")
+    minio_addressing_style: str = _setting("path", "MINIO_ADDRESSING_STYLE")
+    # An authority of one's own may have signed for both stores: it is believed for both.
+    minio_ca_bundle: Path | None = _setting(None, "MINIO_CA_BUNDLE", "FLATFILES_CA_BUNDLE")
+    minio_proxy_url: SecretStr | None = _setting(None, "MINIO_PROXY_URL", "MINIO_PROXY")
     minio_historical_prefix: str | None = _setting(None, "MINIO_HISTORICAL_PREFIX")
 
     minio_layout_overrides: Path | None = _setting(None, "MINIO_LAYOUT_OVERRIDES")
@@ -121,6 +135,34 @@ class Settings(BaseSettings):
         gt=0,
         validation_alias=AliasChoices("FLATFILES_LOCK_TIMEOUT_SECONDS"),
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, environment, `.env`; empty values count as not given, keys come in pairs."""
+        sources = [found for found in (env_settings, dotenv_settings) if isinstance(found, EnvSettingsSource)]
+        _forget_empty(sources)
+        _keep_pairs(sources)
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+    @field_validator("data_dir", "reference_dir", "ca_bundle", "minio_ca_bundle", "minio_layout_overrides")
+    @classmethod
+    def _at_home(cls, path: Path | None) -> Path | None:
+        try:
+            return path.expanduser() if path else path
+        except RuntimeError as error:  # ~somebody, who has no home here
+            raise ValueError(str(error)) from None
+
+    @field_validator("prices_fill", mode="before")
+    @classmethod
+    def _in_lower_case(cls, value: object) -> object:
+        return value.strip().lower() if isinstance(value, str) else value
 
     @property
     def flatfiles_cache_dir(self) -> Path:
@@ -177,6 +219,44 @@ class Settings(BaseSettings):
             MissingCredentials: One of them is not set.
         """
         return _require(self.minio_access_key, self.minio_secret_key, "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")
+
+
+# Fields of a key and of its secret.
+_KEY_PAIRS = (("access_key_id", "secret_access_key"), ("minio_access_key", "minio_secret_key"))
+_NOT_A_VALUE = " \t\r\n\"'"
+
+
+def _forget_empty(sources: Sequence[EnvSettingsSource]) -> None:
+    """Templates make empty variables (``${X:-}``), and some tools keep a file's quotes in the value."""
+    for source in sources:
+        source.env_vars = {
+            name: value for name, value in source.env_vars.items() if value and value.strip(_NOT_A_VALUE)
+        }
+
+
+def _keep_pairs(sources: Sequence[EnvSettingsSource]) -> None:
+    """Where one family of names has a key and its secret, no half of another family is mixed in."""
+    given = {name for source in sources for name in source.env_vars}
+    for pair in _KEY_PAIRS:
+        names = [_names(field) for field in pair]
+        families = [{_family(name) for name in some if name in given} for some in names]
+        complete = [
+            family for family in dict.fromkeys(map(_family, names[0])) if all(family in f for f in families)
+        ]
+        if complete:
+            others = {name for some in names for name in some if _family(name) != complete[0]}
+            for source in sources:
+                source.env_vars = {name: v for name, v in source.env_vars.items() if name not in others}
+
+
+def _names(field: str) -> list[str]:
+    alias = Settings.model_fields[field].validation_alias
+    return [str(name).lower() for name in alias.choices] if isinstance(alias, AliasChoices) else [field]
+
+
+def _family(name: str) -> str:
+    """Whose account a variable is about: ``flatfiles``, ``polygon``, ``massive``, ``minio`` or its root."""
+    return "minio_root" if name.startswith("minio_root_") else name.partition("_")[0]
 
 
 def _require(

@@ -7,13 +7,14 @@ at import, and no secret enters Dagster's configuration, where the UI would show
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from dagster import ConfigurableResource
 from dagster_aws.s3 import S3Resource
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from flatfiles_assets.download.cache import FetchedFile, FileCache
 from flatfiles_assets.download.connection import S3Connection
@@ -41,10 +42,7 @@ class _CachedS3Resource(S3Resource):
     def _settings(self) -> Settings:
         return load_settings()
 
-    def _endpoint(self, settings: Settings) -> str:
-        raise NotImplementedError
-
-    def _credentials(self, settings: Settings) -> tuple[str, str]:
+    def _connection(self, settings: Settings) -> S3Connection:
         raise NotImplementedError
 
     def bucket_name(self) -> str:
@@ -59,15 +57,18 @@ class _CachedS3Resource(S3Resource):
         """
         settings = self._settings()
         if self.aws_access_key_id and self.aws_secret_access_key:
-            credentials = self.aws_access_key_id, self.aws_secret_access_key
-        else:
-            credentials = self._credentials(settings)
-        return S3Connection(
-            endpoint_url=self.endpoint_url or self._endpoint(settings),
-            access_key_id=credentials[0],
-            secret_access_key=credentials[1],
-            region=self.region_name or "us-east-1",
+            settings = settings.model_copy(update=self._own_credentials())
+        found = self._connection(settings)
+        found = dataclasses.replace(
+            found,
+            endpoint_url=self.endpoint_url or found.endpoint_url,
+            region=self.region_name or found.region,
         )
+        return found.for_bucket(self.bucket_name())
+
+    def _own_credentials(self) -> dict[str, Any]:
+        """The resource's own keys as the fields of the settings."""
+        raise NotImplementedError
 
     def get_client(self) -> Any:
         """A boto3 client for the same endpoint, path style, checksums only when required."""
@@ -110,7 +111,14 @@ class _CachedS3Resource(S3Resource):
 
     def list_remote(self, prefix: str) -> Iterator[RemoteObject]:
         """Every object below a prefix of the bucket."""
-        return list_remote(self.connection(), self.bucket_name(), prefix)
+        settings = self._settings()
+        return list_remote(
+            self.connection(),
+            self.bucket_name(),
+            prefix,
+            max_retries=settings.max_retries,
+            timeout=settings.timeout_seconds,
+        )
 
 
 class FlatFilesS3Resource(_CachedS3Resource):
@@ -120,11 +128,15 @@ class FlatFilesS3Resource(_CachedS3Resource):
         default=None, description="First folder of the option feeds' keys; None for the settings' one."
     )
 
-    def _endpoint(self, settings: Settings) -> str:
-        return settings.endpoint_url
+    def _connection(self, settings: Settings) -> S3Connection:
+        return S3Connection.of_vendor(settings)
 
-    def _credentials(self, settings: Settings) -> tuple[str, str]:
-        return settings.flatfiles_credentials()
+    def _own_credentials(self) -> dict[str, Any]:
+        return {
+            "access_key_id": _secret(self.aws_access_key_id),
+            "secret_access_key": _secret(self.aws_secret_access_key),
+            "session_token": _secret(self.aws_session_token),
+        }
 
     def cache(self) -> FileCache:
         """The local mirror and its ledger."""
@@ -144,11 +156,15 @@ class FlatFilesS3Resource(_CachedS3Resource):
 class MinIOS3Resource(_CachedS3Resource):
     """The user's own bucket with historical years and directories."""
 
-    def _endpoint(self, settings: Settings) -> str:
-        return settings.minio_endpoint_url
+    def _connection(self, settings: Settings) -> S3Connection:
+        return S3Connection.of_user(settings)
 
-    def _credentials(self, settings: Settings) -> tuple[str, str]:
-        return settings.minio_credentials()
+    def _own_credentials(self) -> dict[str, Any]:
+        return {
+            "minio_access_key": _secret(self.aws_access_key_id),
+            "minio_secret_key": _secret(self.aws_secret_access_key),
+            "minio_session_token": _secret(self.aws_session_token),
+        }
 
     def cache(self) -> FileCache:
         """The local mirror and its ledger."""
@@ -169,6 +185,10 @@ class MinIOS3Resource(_CachedS3Resource):
             secret_key=self.aws_secret_access_key,
             max_concurrent=self.max_concurrent,
         )
+
+
+def _secret(value: str | None) -> SecretStr | None:
+    return SecretStr(value) if value else None
 
 
 class WarehouseResource(ConfigurableResource[Any]):

@@ -15,7 +15,7 @@ from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 
-from flatfiles_assets.download.connection import S3Connection, check_limits
+from flatfiles_assets.download.connection import S3Connection, StoreOptions, check_limits
 from flatfiles_assets.download.decoded_file import commit_decoded
 from flatfiles_assets.download.descriptors import sync_folder
 from flatfiles_assets.download.integrity import is_gzip_name
@@ -46,6 +46,7 @@ class AsyncS3Downloader:
         max_concurrent: Requests in flight.
         retry_policy: Number and spacing of the retries; overrides `max_retries`.
         limits: Sizes above which objects are streamed, or fetched in parallel ranges.
+        options: Region, addressing style, proxy and certificates; None for the settings'.
 
     Raises:
         MissingCredentials: A credential is absent.
@@ -63,11 +64,12 @@ class AsyncS3Downloader:
         *,
         retry_policy: RetryPolicy | None = None,
         limits: TransferLimits | None = None,
+        options: StoreOptions | None = None,
     ) -> None:
         if max_concurrent < 1:
             raise InvalidArgument(f"max_concurrent is {max_concurrent}", next_step="use at least 1")
         check_limits(timeout, max_pool_connections)
-        self._connection = S3Connection.from_credentials(credentials, endpoint_url)
+        self._connection = S3Connection.from_credentials(credentials, endpoint_url, options)
         self._policy = retry_policy or RetryPolicy(max_retries)
         self._timeout = timeout
         self._max_pool_connections = max_pool_connections
@@ -185,10 +187,17 @@ class AsyncS3Downloader:
         self._counter.reset()
 
     def _list(self, bucket: str, prefix: str, max_keys: int | None, attempts: Attempts) -> list[str]:
-        client = self._connection.boto3(timeout_seconds=self._timeout)
+        owner = self._connection.owner
+        client = self._connection.for_bucket(bucket).boto3(timeout_seconds=self._timeout)
         try:
             listed = list_with(
-                client, bucket, prefix, max_keys=max_keys, policy=self._policy, attempts=attempts
+                client,
+                bucket,
+                prefix,
+                max_keys=max_keys,
+                policy=self._policy,
+                attempts=attempts,
+                owner=owner,
             )
             return [item.key for item in listed]
         finally:

@@ -1,61 +1,44 @@
 """Raw failures of obstore and boto3 → the package's typed errors.
 
-Here: reading status, S3 error code and cause out of what the two clients raise. Response bodies are
-never quoted, since they may echo credentials. Not here: the decision to try again (`retries.py`).
+Here: reading status, S3 error code, message and cause out of what the two clients raise, whatever that
+is. Not here: what an answer means (`answers.py`), and the decision to try again (`retries.py`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
+from typing import cast
 
+import urllib3.exceptions
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.parsers import ResponseParserError
 from obstore import exceptions as obstore_errors
 
-from flatfiles_assets.download.errors import (
-    AuthenticationFailed,
-    BucketNotFound,
-    DamagedTransfer,
-    DownloadError,
-    NotEntitled,
-    NotPublished,
-    ObjectChanged,
-    RequestRejected,
-    Throttled,
-    TransferFailed,
-)
+from flatfiles_assets.download.answers import StoreOwner, from_status, in_its_words, transfer_failed
+from flatfiles_assets.download.errors import DamagedTransfer, ObjectChanged, RequestRejected
+from flatfiles_assets.download.obstore_client import NOWHERE
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
 
-THROTTLING_CODES = frozenset(
-    {
-        "BandwidthLimitExceeded",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "ServiceUnavailable",
-        "SlowDown",
-        "SlowDownRead",
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "TooManyRequests",
-        "TooManyRequestsException",
-    }
-)
-AUTHENTICATION_CODES = frozenset(
-    {
-        "AuthorizationHeaderMalformed",
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidSecurity",
-        "InvalidToken",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-    }
-)
+__all__ = [
+    "HeadersMissing",
+    "NotModified",
+    "RangesNotSupported",
+    "changed",
+    "check_key",
+    "damaged",
+    "from_status",
+    "incomplete",
+    "location",
+    "raise_control_flow",
+    "translate",
+    "translated",
+]
+
 _STATUS = re.compile(r"returned non-2xx status code: (\d{3})")
-_CODE = re.compile(r"<Code>\s*([A-Za-z0-9.]+)\s*</Code>")
+_ELEMENT = re.compile(r"<(Code|Message|Region)>([^<]{0,2000})</\1>")
 _KIND = re.compile(r"HttpError \{\s*kind: (\w+)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _KINDS = {
@@ -66,6 +49,17 @@ _KINDS = {
     "Decode": "the answer could not be read",
 }
 _ClientFailure = (obstore_errors.BaseError, FileNotFoundError, ValueError)
+_WEB_PAGE = re.compile(r"<!doctype html|<html", re.IGNORECASE)
+_CERTIFICATE = re.compile(
+    r"InvalidCertificate\(\s*(?:Other\(\s*OtherError\(\s*)?(\w+)|(CERTIFICATE_VERIFY_FAILED\][^(]*)"
+)
+_NO_TLS = re.compile(
+    r"InvalidMessage|CorruptMessage|WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL"
+)
+
+
+class HeadersMissing(Exception):
+    """The store's answer lacks a header without which obstore reads no object."""
 
 
 class RangesNotSupported(Exception):
@@ -121,8 +115,8 @@ def _unusable_key(where: str) -> InvalidArgument:
     )
 
 
-def translate(error: BaseException, bucket: str, key: str) -> FlatFilesError | None:
-    """The typed error for a failure of obstore or boto3; None where it is neither's.
+def translate(error: BaseException, bucket: str, key: str, owner: StoreOwner | None = None) -> FlatFilesError:
+    """The typed error for whatever a call of obstore or boto3 raised.
 
     Only wrap calls of the clients: obstore reports 404 as `FileNotFoundError`, which from local
     disk means something else.
@@ -131,93 +125,143 @@ def translate(error: BaseException, bucket: str, key: str) -> FlatFilesError | N
     if isinstance(error, FlatFilesError):
         return error
     if isinstance(error, ClientError):
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        return from_status(status, error.response.get("Error", {}).get("Code"), where)
-    if isinstance(error, (BotoConnectionError, HTTPClientError, IncompleteReadError)):
-        return _transfer_failed(where, type(error).__name__)
+        return _from_client_error(error, where, owner)
+    if found := _of_the_way(str(error), where):
+        return found
+    if isinstance(error, ResponseParserError):
+        return _unreadable(str(error), where)
+    if isinstance(
+        error,
+        (BotoConnectionError, HTTPClientError, IncompleteReadError, urllib3.exceptions.HTTPError),
+    ):
+        proxy = type(error).__name__ in ("ProxyConnectionError", "ProxyError")
+        return transfer_failed(
+            where,
+            type(error).__name__,
+            "check FLATFILES_PROXY_URL, MINIO_PROXY_URL and HTTPS_PROXY; `none` asks without a proxy"
+            if proxy
+            else "check the network and run again",
+        )
     if isinstance(error, BotoCoreError):
         return RequestRejected("the request could not be made", where=where, why=type(error).__name__)
     if isinstance(error, _ClientFailure):
-        return _from_obstore(error, where)
+        return _from_obstore(error, where, owner)
     if isinstance(error, OSError):
-        return _transfer_failed(where, type(error).__name__)
-    return None
+        return transfer_failed(where, type(error).__name__)
+    return RequestRejected(
+        "the client failed in a way that it should not",
+        where=where,
+        why=in_its_words(f"{type(error).__name__}: {error}"),
+        next_step="check the endpoint; if it is right, report this with the log",
+    )
 
 
-def _from_obstore(error: Exception, where: str) -> FlatFilesError:
+@contextlib.contextmanager
+def translated(bucket: str, key: str, owner: StoreOwner | None = None) -> Iterator[None]:
+    """Let nothing but typed errors out of a call of a client.
+
+    Raises:
+        FlatFilesError: What the call came to.
+    """
+    try:
+        yield
+    except (NotModified, RangesNotSupported, HeadersMissing):
+        raise
+    except Exception as error:
+        raise translate(error, bucket, key, owner) from None
+    except BaseException as error:
+        # What a panic of Rust code is to Python; the others are interrupts and cancellations.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise translate(error, bucket, key, owner) from None
+
+
+def _from_client_error(error: ClientError, where: str, owner: StoreOwner | None) -> FlatFilesError:
+    metadata, found = error.response.get("ResponseMetadata", {}), error.response.get("Error", {})
+    headers, named = metadata.get("HTTPHeaders", {}), cast("dict[str, str]", found)
+    status = int(metadata.get("HTTPStatusCode") or 0)
+    # Without a body botocore writes the status for the code and its reason for the message.
+    has_body = found.get("Code") not in (str(status), None)
+    return from_status(
+        status,
+        found.get("Code"),
+        where,
+        message=found.get("Message") if has_body else None,
+        region=headers.get("x-amz-bucket-region") or named.get("Region"),
+        location=headers.get("location"),
+        owner=owner,
+    )
+
+
+def _from_obstore(error: Exception, where: str, owner: StoreOwner | None) -> FlatFilesError:
     text = str(error)
     if isinstance(error, (ValueError, obstore_errors.InvalidPathError)) and "could not parse" in text.lower():
         return _unusable_key(where)
-    code = match.group(1) if (match := _CODE.search(text)) else None
-    if match := _STATUS.search(text):
-        return from_status(int(match.group(1)), code, where)
-    if isinstance(error, FileNotFoundError):
-        return from_status(404, code, where)
-    if "Received redirect" in text:
-        return from_status(301, "PermanentRedirect", where)
+    found = {name.lower(): value.strip() for name, value in reversed(_ELEMENT.findall(text))}
+    status = int(match.group(1)) if (match := _STATUS.search(text)) else None
+    if status is None and isinstance(error, FileNotFoundError):
+        status = 404
+    if status is not None:
+        message = found.get("message") or (text if "HTTPS" in text.split("\n", 1)[0] else None)
+        code, region = found.get("code"), found.get("region")
+        return from_status(status, code, where, message=message, region=region, owner=owner)
+    if NOWHERE in text or "following redirect" in text or "Received redirect" in text:
+        return from_status(301, "PermanentRedirect", where, owner=owner)
+    if _WEB_PAGE.search(text) or "invalid list response" in text.lower():
+        return _unreadable(text, where)
     kind = match.group(1) if (match := _KIND.search(text)) else None
-    return _transfer_failed(where, _KINDS.get(kind or "", f"network error ({kind or 'unknown'})"))
+    return transfer_failed(where, _KINDS.get(kind or "", f"network error ({kind or 'unknown'})"))
+
+
+def _of_the_way(text: str, where: str) -> FlatFilesError | None:
+    """What stands between the client and the store's answer: certificates, or no TLS at all."""
+    if match := _CERTIFICATE.search(text):
+        reason = in_its_words(match[1] or match[2].partition("]")[2].lstrip(" :"))
+        return RequestRejected(
+            "the store's certificate is not believed",
+            where=where,
+            why=f"TLS: {reason}",
+            next_step="set FLATFILES_CA_BUNDLE (MINIO_CA_BUNDLE for your own bucket) to the PEM file of the "
+            "authority or of the store's own certificate; the endpoint's host must be a name in it, and it "
+            "must not have expired",
+        )
+    if _NO_TLS.search(text):
+        return RequestRejected(
+            "the endpoint does not speak TLS",
+            where=where,
+            why="what it answered to a TLS handshake is something else",
+            next_step="use http:// in the endpoint's URL, or the port that serves https",
+        )
+    return None
+
+
+def _unreadable(text: str, where: str) -> FlatFilesError:
+    if _WEB_PAGE.search(text):
+        return web_page(where)
+    return transfer_failed(where, "the answer is not what S3 answers", "check the endpoint and run again")
+
+
+def web_page(where: str) -> RequestRejected:
+    """The error for a page for people in the place of an answer."""
+    return RequestRejected(
+        "the endpoint is not an S3 API",
+        where=where,
+        why="it answered with a web page",
+        next_step="use the API's address: MinIO's listens on port 9000, its console on 9001; behind a log-in "
+        "page, log in first",
+    )
 
 
 def raise_control_flow(error: Exception) -> None:
     """Raise what is an answer rather than a failure: not modified, ranges not supported."""
     if isinstance(error, obstore_errors.NotModifiedError):
         raise NotModified from None
+    if (
+        isinstance(error, ClientError)
+        and error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 304
+    ):
+        raise NotModified from None
     if isinstance(error, obstore_errors.BaseError) and "NotPartial" in str(error):
         raise RangesNotSupported from None
-
-
-def from_status(status: int, code: str | None, where: str) -> DownloadError:
-    """The typed error for an HTTP status and an S3 error code."""
-    evidence = f"the store answered {status}" + (f" {code}" if code and code != str(status) else "")
-    if code == "NoSuchBucket":
-        return BucketNotFound(
-            "the bucket does not exist", where=where, why=evidence, next_step="check the bucket and endpoint"
-        )
-    if status in (429, 503) or code in THROTTLING_CODES:
-        return Throttled(
-            "the store asks to slow down",
-            where=where,
-            why=evidence,
-            next_step="lower the number of concurrent downloads (FLATFILES_MAX_CONCURRENT) and run again",
-        )
-    if status == 401 or code in AUTHENTICATION_CODES:
-        return AuthenticationFailed(
-            "the store does not accept the credentials",
-            where=where,
-            why=evidence,
-            next_step="check the access key id, the secret, and this machine's clock",
-        )
-    if status == 404:
-        return NotPublished(
-            "the store has no such object",
-            where=where,
-            why=evidence,
-            next_step="run again after publication, about 11:00 New York time on the next day",
-        )
-    if status == 403:
-        return NotEntitled(
-            "the account may not read this object",
-            where=where,
-            why=f"{evidence}; that it is listed does not mean that it is readable, "
-            "since LIST covers the whole bucket and GET only what the subscription covers",
-            next_step="check the dates and data types of the subscription",
-        )
-    if status in (412, 416):
-        return ObjectChanged(
-            "the object was replaced while it was read", where=where, why=evidence, next_step="run again"
-        )
-    if status >= 500 or status == 408 or code == "RequestTimeout":
-        return _transfer_failed(where, evidence)
-    return RequestRejected(
-        "the store refused the request",
-        where=where,
-        why=evidence,
-        next_step="check the endpoint, region and key",
-    )
-
-
-def _transfer_failed(where: str, why: str) -> TransferFailed:
-    return TransferFailed(
-        "the transfer failed", where=where, why=why, next_step="check the network and run again"
-    )
+    if isinstance(error, obstore_errors.BaseError) and "MissingContentLength" in str(error):
+        raise HeadersMissing from None

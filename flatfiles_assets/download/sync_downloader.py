@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -16,20 +17,25 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from flatfiles_assets.download import gzip_stream
 from flatfiles_assets.download.atomic_files import TemporaryFile
-from flatfiles_assets.download.connection import S3Connection
+from flatfiles_assets.download.connection import S3Connection, StoreOptions, check_limits
 from flatfiles_assets.download.decoded_file import commit_decoded
 from flatfiles_assets.download.descriptors import sync_folder
 from flatfiles_assets.download.errors import DamagedTransfer, NotPublished, ObjectChanged
-from flatfiles_assets.download.faults import changed, damaged, incomplete, location, translate
+from flatfiles_assets.download.etags import Agreement, etags_of
+from flatfiles_assets.download.faults import changed, damaged, incomplete, location, translated
 from flatfiles_assets.download.gzip_stream import is_gzip
 from flatfiles_assets.download.integrity import Digest, Digester, clean_etag, is_gzip_name, is_md5
-from flatfiles_assets.download.listing import list_with
+from flatfiles_assets.download.listing import RemoteObject, list_with, read_head
+from flatfiles_assets.download.objects import check_no_page
+from flatfiles_assets.download.pace import UNKNOWN_SIZE, read_in_pieces
 from flatfiles_assets.download.retries import Attempts, RetryPolicy, retry_sync
 from flatfiles_assets.download.statistics import DownloadCounter, DownloadStatistics
 from flatfiles_assets.download.verified_files import GzipJudge, gzip_blamed_on_the_bucket, storage
+from flatfiles_assets.errors import FlatFilesError
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 _CHUNK_BYTES = 1024 * 1024
 
@@ -44,6 +50,7 @@ class SyncS3Downloader:
         timeout: Longest silence within a transfer, seconds.
         max_pool_connections: Connections that are kept open.
         retry_policy: Number and spacing of the retries; overrides `max_retries`.
+        options: Region, addressing style, proxy and certificates; None for the settings'.
 
     Raises:
         MissingCredentials: A credential is absent.
@@ -59,12 +66,14 @@ class SyncS3Downloader:
         max_pool_connections: int = 10,
         *,
         retry_policy: RetryPolicy | None = None,
+        options: StoreOptions | None = None,
     ) -> None:
-        self._connection = S3Connection.from_credentials(credentials, endpoint_url)
+        check_limits(timeout, max_pool_connections)
+        self._connection = S3Connection.from_credentials(credentials, endpoint_url, options)
         self._policy = retry_policy or RetryPolicy(max_retries)
-        self._client = self._connection.boto3(
-            timeout_seconds=timeout, max_pool_connections=max_pool_connections
-        )
+        self._timeout = timeout
+        self._max_pool_connections = max_pool_connections
+        self._clients: dict[S3Connection, S3Client] = {}
         self._counter = DownloadCounter()
 
     def __repr__(self) -> str:
@@ -83,7 +92,8 @@ class SyncS3Downloader:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        for client in self._clients.values():
+            client.close()
 
     def download(self, bucket: str, key: str, decompress: bool = True) -> BytesIO:
         """One object's bytes.
@@ -146,7 +156,13 @@ class SyncS3Downloader:
         attempts = Attempts()
         try:
             listed = list_with(
-                self._client, bucket, prefix, max_keys=max_keys, policy=self._policy, attempts=attempts
+                self._client(bucket),
+                bucket,
+                prefix,
+                max_keys=max_keys,
+                policy=self._policy,
+                attempts=attempts,
+                owner=self._connection.owner,
             )
             return [item.key for item in listed]
         finally:
@@ -176,24 +192,50 @@ class SyncS3Downloader:
         """Set all counts to zero."""
         self._counter.reset()
 
-    def _head(self, bucket: str, key: str) -> HeadObjectOutputTypeDef:
-        with _translated(bucket, key):
-            return self._client.head_object(Bucket=bucket, Key=key)
+    def _client(self, bucket: str) -> S3Client:
+        connection = self._connection.for_bucket(bucket)
+        if connection not in self._clients:
+            self._clients[connection] = connection.boto3(
+                timeout_seconds=self._timeout, max_pool_connections=self._max_pool_connections
+            )
+        return self._clients[connection]
+
+    def _translated(self, bucket: str, key: str) -> AbstractContextManager[None]:
+        return translated(bucket, key, self._connection.owner)
+
+    def _head(self, bucket: str, key: str) -> RemoteObject:
+        client = self._client(bucket)
+        with self._translated(bucket, key):
+            return read_head(key, client.head_object(Bucket=bucket, Key=key))
 
     def _receive(self, bucket: str, key: str, sink: _Sink, attempts: Attempts, *, as_is: bool) -> None:
         """Write a verified body into an empty sink."""
-        judge = GzipJudge(key, as_is=as_is, allow_empty=True)
-        reception = _Reception(sink, location(bucket, key), check_gzip=judge.check_gzip)
+        where, client = location(bucket, key), self._client(bucket)
+        judge = GzipJudge(key, as_is=as_is, allow_empty=True, owner=self._connection.owner)
+        reception = _Reception(sink, where, check_gzip=judge.check_gzip)
+        agreement = Agreement()
 
         def attempt() -> None:
             try:
-                with _translated(bucket, key):
+                with self._translated(bucket, key):
                     request = {"Bucket": bucket, "Key": key, **reception.resume_request()}
-                    response = self._client.get_object(**request)
+                    response = client.get_object(**request)
+                    check_no_page(response.get("ContentType", ""), response.get("ETag"), bucket, key)
+                if "ContentLength" not in dict(response):
+                    response["ContentLength"] = self._announced_size(bucket, key)
                 reception.begin(response)
-                for chunk in _chunks(response, bucket, key):
-                    reception.take(chunk)
-                self._verify(reception, bucket, key, judge)
+                pieces = read_in_pieces(
+                    response["Body"],
+                    bucket,
+                    key,
+                    where=where,
+                    piece_bytes=_CHUNK_BYTES,
+                    size_bytes=reception.missing_bytes,
+                    timeout_seconds=self._timeout,
+                )
+                for piece in pieces:
+                    reception.take(piece)
+                self._verify(reception, bucket, key, judge, agreement)
             except (ObjectChanged, DamagedTransfer):
                 reception.forget()
                 raise
@@ -201,19 +243,36 @@ class SyncS3Downloader:
         with gzip_blamed_on_the_bucket():
             retry_sync(attempt, self._policy, attempts)
 
-    def _verify(self, reception: _Reception, bucket: str, key: str, judge: GzipJudge) -> None:
+    def _announced_size(self, bucket: str, key: str) -> int:
+        """The length of an object as HEAD or the listing say it, where the answer does not."""
+        with contextlib.suppress(FlatFilesError):
+            if (size := self._head(bucket, key).size_bytes) != UNKNOWN_SIZE:
+                return size
+        listed = list_with(self._client(bucket), bucket, key, max_keys=1, policy=RetryPolicy(0))
+        return next((item.size_bytes for item in listed if item.key == key), UNKNOWN_SIZE)
+
+    def _verify(
+        self, reception: _Reception, bucket: str, key: str, judge: GzipJudge, agreement: Agreement
+    ) -> None:
         where = location(bucket, key)
-        digest, expected = reception.digest(), reception.size_bytes
-        if not reception.etag_is_md5:
+        digest, etag, expected = reception.digest(), reception.etag, reception.size_bytes
+        etags = etags_of(self._connection.for_bucket(bucket).endpoint_url, bucket)
+        compares = reception.etag_is_md5 and not etags.are_no_md5
+        proven = digest.md5 == etag
+        if not (compares and proven):
             head = self._head(bucket, key)
-            if clean_etag(head.get("ETag")) != reception.etag:
+            if head.etag != etag:
                 raise changed(where)
-            expected = head["ContentLength"]
-        if digest.size_bytes != expected:
+            expected = expected if head.size_bytes == UNKNOWN_SIZE else head.size_bytes
+        if expected not in (digest.size_bytes, UNKNOWN_SIZE):
             raise incomplete(where, expected, digest.size_bytes)
-        if reception.etag_is_md5 and digest.md5 != reception.etag:
-            raise damaged(where, f"MD5 {digest.md5} where the ETag is {reception.etag}")
-        judge.judge(digest, etag=reception.etag, proven=reception.etag_is_md5, where=where)
+        if proven:
+            etags.matched()
+        elif compares and not (agreement.is_second(etag, digest) and etags.differed_twice()):
+            raise damaged(where, f"MD5 {digest.md5} where the ETag is {etag}")
+        elif expected == UNKNOWN_SIZE and not compares and not agreement.is_second(etag, digest):
+            raise damaged(where, "the store does not say how long the object is")
+        judge.judge(digest, etag=etag, proven=proven, where=where)
 
 
 class _Sink(Protocol):
@@ -248,7 +307,7 @@ class _Reception:
 
         Raises:
             ObjectChanged: It continues another object.
-            DamagedTransfer: It continues at another byte, or does not say how long it is.
+            DamagedTransfer: It continues at another byte.
         """
         etag = clean_etag(response.get("ETag"))
         if self._position and response["ResponseMetadata"]["HTTPStatusCode"] == 206:
@@ -258,8 +317,6 @@ class _Reception:
             if not found.startswith(f"bytes {self._position}-"):
                 raise damaged(self._where, f"{found or 'no range'} where byte {self._position} was asked for")
             return
-        if "ContentLength" not in response:
-            raise damaged(self._where, "the store does not say how long the object is")
         self.forget()
         self.size_bytes = response["ContentLength"]
         self.etag = etag
@@ -267,6 +324,11 @@ class _Reception:
             response.get("SSECustomerAlgorithm")
         )
         self.etag_is_md5 = is_md5(self.etag) and not is_encrypted
+
+    @property
+    def missing_bytes(self) -> int:
+        """How many bytes are still to come, if that is known."""
+        return UNKNOWN_SIZE if self.size_bytes == UNKNOWN_SIZE else self.size_bytes - self._position
 
     def take(self, chunk: bytes) -> None:
         """Keep the next bytes."""
@@ -286,26 +348,3 @@ class _Reception:
         self._sink.truncate(0)
         self._position = 0
         self._digester = Digester(check_gzip=self._check_gzip)
-
-
-def _chunks(response: GetObjectOutputTypeDef, bucket: str, key: str) -> Iterator[bytes]:
-    body = response["Body"]
-    try:
-        while True:
-            with _translated(bucket, key):
-                chunk = body.read(_CHUNK_BYTES)
-            if not chunk:
-                return
-            yield chunk
-    finally:
-        body.close()
-
-
-@contextlib.contextmanager
-def _translated(bucket: str, key: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if (typed := translate(error, bucket, key)) is None:
-            raise
-        raise typed from None

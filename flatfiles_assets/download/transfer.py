@@ -1,6 +1,6 @@
 """One object, from the bucket to memory or to a verified file.
 
-Here: requests through obstore, the three ways to receive a body (at once, streamed, in parallel
+Here: requests, the three ways to receive a body (at once, streamed, in parallel
 ranges) and what must hold before a file gets its name. Not here: which files are needed
 (`fetch.py`), where they lie (`cache.py`).
 """
@@ -9,36 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import dataclasses
-import functools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-
-import obstore
 
 from flatfiles_assets.download.atomic_files import TemporaryFile
 from flatfiles_assets.download.connection import S3Connection
 from flatfiles_assets.download.errors import CorruptFile, DamagedTransfer
-from flatfiles_assets.download.faults import (
-    RangesNotSupported,
-    changed,
-    check_key,
-    damaged,
-    incomplete,
-    location,
-    raise_control_flow,
-    translate,
-)
-from flatfiles_assets.download.integrity import (
-    Digest,
-    Digester,
-    clean_etag,
-    is_md5,
-)
+from flatfiles_assets.download.etags import Agreement
+from flatfiles_assets.download.faults import RangesNotSupported, changed, check_key, incomplete, location
+from flatfiles_assets.download.integrity import Digest, Digester
 from flatfiles_assets.download.listing import RemoteObject
+from flatfiles_assets.download.objects import Answer
 from flatfiles_assets.download.partial_file import Part, PartialFile
+from flatfiles_assets.download.proof import Judge, Proof
+from flatfiles_assets.download.requests import BucketRequests
 from flatfiles_assets.download.retries import Attempts, RetryPolicy, retry_async
 from flatfiles_assets.download.uninterrupted import ended
 from flatfiles_assets.download.verified_files import (
@@ -53,8 +39,7 @@ from flatfiles_assets.download.verified_files import (
 )
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-    from obstore import GetOptions, GetResult, ObjectMeta
+    from obstore import GetOptions
     from typing_extensions import Buffer
 
 T = TypeVar("T")
@@ -110,18 +95,21 @@ class ObjectTransfer:
         max_pool_connections: int = 50,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
-        self._connection = connection
         self._bucket = bucket
         self._executor = executor
         self._slots = asyncio.Semaphore(max_concurrent)
         self._policy = policy
-        self._timeout = timeout
         self._limits = limits
         self._on_bytes = on_bytes or (lambda _: None)
         self._server_has_ranges = True
-        self._store = connection.obstore(
-            bucket, timeout_seconds=timeout, max_pool_connections=max_pool_connections
+        self._requests = BucketRequests(
+            connection,
+            bucket,
+            timeout_seconds=timeout,
+            max_concurrent=max_concurrent,
+            max_pool_connections=max_pool_connections,
         )
+        self._proof = Proof(self._requests)
 
     async def to_memory(self, key: str, attempts: Attempts, *, decompress: bool) -> Buffer:
         """An object's bytes, verified; decompressed where that is asked for and they are gzip.
@@ -132,16 +120,16 @@ class ObjectTransfer:
             DownloadError: It could not be had.
         """
         check_key(self._bucket, key)
-        judge = GzipJudge(key, as_is=not decompress, allow_empty=True)
+        judge = self._judge(key, as_is=not decompress, allow_empty=True)
 
         async def attempt() -> Buffer:
             async with self._slots:
-                result = await self._get(key)
-                data = await self._body(result, key)
+                answer = await self._get(key)
+                data = await self._body(answer)
             digest, decoded = await self.in_thread(
                 examine_memory, data, judge.check_gzip, judge.check_gzip and decompress
             )
-            await self._settle(digest, _remote(key, result.meta), judge)
+            await self._settle(digest, answer.remote, judge)
             return decoded
 
         with gzip_blamed_on_the_bucket():
@@ -179,22 +167,22 @@ class ObjectTransfer:
             NotModified: The object still has the ETag `if_none_match`.
         """
         check_key(self._bucket, key)
-        judge = GzipJudge(key, as_is=as_is, allow_empty=allow_empty)
+        judge = self._judge(key, as_is=as_is, allow_empty=allow_empty)
         options: GetOptions | None = {"if_none_match": f'"{if_none_match}"'} if if_none_match else None
 
         async def attempt() -> ArrivedFile:
             async with self._slots:
-                result = await self._get(key, options)
-                remote = _remote(key, result.meta)
-                small = remote.size_bytes <= self._limits.stream_above_bytes
+                answer = await self._get(key, options)
+                remote = answer.remote
+                small = 0 <= remote.size_bytes <= self._limits.stream_above_bytes
                 in_ranges = remote.size_bytes > self._limits.ranges_above_bytes and bool(remote.etag)
                 if small:
-                    body = _once(await self._body(result, key))
+                    body = _once(await self._body(answer))
                 elif not (in_ranges and self._server_has_ranges):
-                    return await self._written(self._chunks(result, key), remote, path, judge)
+                    return await self._written(self._chunks(answer), remote, path, judge)
             if small:
                 return await self._written(body, remote, path, judge)
-            del result  # closes the connection: its body is fetched in ranges instead
+            del answer  # closes the connection: its body is fetched in ranges instead
             return await self._in_ranges(remote, path, judge, attempts)
 
         with gzip_blamed_on_the_bucket():
@@ -205,9 +193,8 @@ class ObjectTransfer:
 
         async def attempt() -> dict[str, RemoteObject]:
             async with self._slots:
-                with self._translated(folder):
-                    listed = await obstore.list_with_delimiter_async(self._store, folder or None)
-            return {meta["path"]: _remote(meta["path"], meta) for meta in listed["objects"]}
+                listed = await self._requests.folder(folder)
+            return {item.key: item for item in listed}
 
         return await retry_async(attempt, self._policy, attempts)
 
@@ -216,7 +203,7 @@ class ObjectTransfer:
         chunks: AsyncIterator[Buffer],
         remote: RemoteObject,
         path: Path,
-        judge: GzipJudge,
+        judge: Judge,
     ) -> ArrivedFile:
         digester = Digester(check_gzip=judge.check_gzip)
         with storage(path):
@@ -229,14 +216,14 @@ class ObjectTransfer:
                     with storage(path):
                         take_chunk(file, digester, chunk)
             digest = digester.digest()
-            await self._settle(digest, remote, judge)
-            return ArrivedFile(remote, digest.sha256, file)
+            settled = await self._settle(digest, remote, judge)
+            return ArrivedFile(settled, digest.sha256, file)
         except BaseException:
             file.discard()
             raise
 
     async def _in_ranges(
-        self, remote: RemoteObject, path: Path, judge: GzipJudge, attempts: Attempts
+        self, remote: RemoteObject, path: Path, judge: Judge, attempts: Attempts
     ) -> ArrivedFile:
         with storage(path):
             partial = PartialFile.open(
@@ -263,11 +250,10 @@ class ObjectTransfer:
             raise
         return await self._streamed_anew(remote.key, path, judge)
 
-    async def _streamed_anew(self, key: str, path: Path, judge: GzipJudge) -> ArrivedFile:
+    async def _streamed_anew(self, key: str, path: Path, judge: Judge) -> ArrivedFile:
         async with self._slots:
-            result = await self._get(key)
-            chunks = self._chunks(result, key)
-            return await self._written(chunks, _remote(key, result.meta), path, judge)
+            answer = await self._get(key)
+            return await self._written(self._chunks(answer), answer.remote, path, judge)
 
     async def _fetch_parts(self, remote: RemoteObject, partial: PartialFile, attempts: Attempts) -> None:
         waiting = iter(partial.missing_parts())
@@ -293,10 +279,10 @@ class ObjectTransfer:
             nonlocal position
             options: GetOptions = {"range": (position, part.end), "if_match": f'"{remote.etag}"'}
             async with self._slots:
-                result = await self._get(remote.key, options)
-                if clean_etag(result.meta["e_tag"]) != remote.etag:
+                answer = await self._get(remote.key, options)
+                if answer.remote.etag != remote.etag:
                     raise changed(self._where(remote.key))
-                async for chunk in self._chunks(result, remote.key):
+                async for chunk in self._chunks(answer):
                     await self.in_thread(partial.write, chunk, position)
                     position += len(chunk)
             if position != part.end:
@@ -310,77 +296,28 @@ class ObjectTransfer:
             attempts.count += counter.retries
         await self.in_thread(partial.finish_part, part)
 
-    async def _settle(self, digest: Digest, remote: RemoteObject, judge: GzipJudge) -> None:
-        """Raise unless the bytes are proven, or at least nothing speaks against them."""
-        if digest.size_bytes != remote.size_bytes:
-            raise incomplete(self._where(remote.key), remote.size_bytes, digest.size_bytes)
-        proven = digest.md5 == remote.etag
-        if not proven:
-            if is_md5(remote.etag) and not await self.in_thread(self._etag_is_encrypted, remote.key):
-                why = f"MD5 {digest.md5} where the ETag is {remote.etag}"
-                raise damaged(self._where(remote.key), why)
-            await self._confirm_size(remote)
-        judge.judge(digest, etag=remote.etag, proven=proven, where=self._where(remote.key))
-
-    async def _confirm_size(self, remote: RemoteObject) -> None:
-        """Compare with HEAD, where no checksum can tell a short body with a rewritten length."""
-        # Without a slot: the caller may hold the last one.
-        with self._translated(remote.key):
-            meta = await obstore.head_async(self._store, remote.key)
-        if clean_etag(meta["e_tag"]) != remote.etag:
-            raise changed(self._where(remote.key))
-        if meta["size"] != remote.size_bytes:
-            raise incomplete(self._where(remote.key), meta["size"], remote.size_bytes)
-
-    @functools.cached_property
-    def _boto3(self) -> S3Client:
-        # For headers that obstore does not show; needed only where bodies look damaged.
-        return self._connection.boto3(timeout_seconds=self._timeout)
-
-    def _etag_is_encrypted(self, key: str) -> bool:
-        """Whether the store encrypts with a key service, so that the ETag is no MD5 of the object."""
-        try:
-            head = self._boto3.head_object(Bucket=self._bucket, Key=key)
-        except Exception as error:
-            if (typed := translate(error, self._bucket, key)) is None:
-                raise
-            raise typed from None
-        return "kms" in head.get("ServerSideEncryption", "") or bool(head.get("SSECustomerAlgorithm"))
+    def _judge(self, key: str, *, as_is: bool, allow_empty: bool) -> Judge:
+        gzip = GzipJudge(key, as_is=as_is, allow_empty=allow_empty, owner=self._requests.owner)
+        return Judge(gzip, Agreement())
 
     def _where(self, key: str) -> str:
         return location(self._bucket, key)
 
-    async def _get(self, key: str, options: GetOptions | None = None) -> GetResult:
-        with self._translated(key, conditional=options is not None):
-            return await obstore.get_async(self._store, key, options=options)
+    async def _get(self, key: str, options: GetOptions | None = None) -> Answer:
+        return await self._requests.get(key, options)
 
-    async def _body(self, result: GetResult, key: str) -> Buffer:
-        with self._translated(key):
-            data = await result.bytes_async()
-        self._on_bytes(len(data))
+    async def _settle(self, digest: Digest, remote: RemoteObject, judge: Judge) -> RemoteObject:
+        return await self._proof.settle(digest, remote, judge)
+
+    async def _body(self, answer: Answer) -> Buffer:
+        data = await self._requests.body(answer)
+        self._on_bytes(len(memoryview(data)))
         return data
 
-    async def _chunks(self, result: GetResult, key: str) -> AsyncIterator[bytes]:
-        stream = result.stream(min_chunk_size=self._limits.chunk_bytes)
-        while True:
-            with self._translated(key):
-                try:
-                    chunk = await stream.__anext__()
-                except StopAsyncIteration:
-                    return
+    async def _chunks(self, answer: Answer) -> AsyncIterator[bytes]:
+        async for chunk in self._requests.chunks(answer, self._limits.chunk_bytes):
             self._on_bytes(len(chunk))
             yield chunk
-
-    @contextlib.contextmanager
-    def _translated(self, key: str, *, conditional: bool = False) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            if conditional:
-                raise_control_flow(error)
-            if (typed := translate(error, self._bucket, key)) is None:
-                raise
-            raise typed from None
 
     async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
         """Run in a thread; when cancelled, wait for it first, so that nothing it uses is closed."""
@@ -392,7 +329,3 @@ class ObjectTransfer:
 
 async def _once(body: Buffer) -> AsyncIterator[Buffer]:
     yield body
-
-
-def _remote(key: str, meta: ObjectMeta) -> RemoteObject:
-    return RemoteObject(key, clean_etag(meta["e_tag"]), meta["size"], meta["last_modified"])

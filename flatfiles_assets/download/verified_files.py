@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flatfiles_assets.download.answers import StoreOwner
 from flatfiles_assets.download.atomic_files import TemporaryFile
 from flatfiles_assets.download.errors import CorruptFile, DamagedTransfer, StorageFailed
 from flatfiles_assets.download.gzip_stream import BrokenGzip, decompress, is_gzip
@@ -57,15 +58,17 @@ class GzipJudge:
         key: The object's key.
         as_is: Whether broken gzip will do, if that is surely what the bucket holds.
         allow_empty: Whether no bytes at all will do.
+        owner: Who can replace the object; the vendor where that is not known.
 
     Attributes:
         check_gzip: Whether the key's name promises gzip, so that bytes have to be checked for it.
     """
 
-    def __init__(self, key: str, *, as_is: bool, allow_empty: bool) -> None:
+    def __init__(self, key: str, *, as_is: bool, allow_empty: bool, owner: StoreOwner | None = None) -> None:
         self.check_gzip = is_gzip_name(key)
         self._as_is = as_is
         self._allow_empty = allow_empty
+        self._owner = owner
         self._suspects: set[str] = set()
 
     def judge(self, digest: Digest, *, etag: str | None, proven: bool, where: str) -> None:
@@ -90,7 +93,9 @@ class GzipJudge:
             "what": "the file is not complete gzip",
             "where": where,
             "why": digest.gzip_detail,
-            "next_step": "wait for the vendor to replace it, then run again",
+            "next_step": "replace it in the bucket, then run again"
+            if self._owner == "user"
+            else "wait for the vendor to replace it, then run again",
         }
         if settled:
             raise CorruptFile(**broken)

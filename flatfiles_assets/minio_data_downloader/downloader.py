@@ -260,8 +260,7 @@ class MinIODataDownloader:
 
     @functools.cached_property
     def _connection(self) -> S3Connection:
-        access_key, secret_key = self._settings.minio_credentials()
-        return S3Connection(self._settings.minio_endpoint_url, access_key, secret_key)
+        return S3Connection.of_user(self._settings).for_bucket(self._settings.minio_bucket)
 
     def _sync_years(
         self,

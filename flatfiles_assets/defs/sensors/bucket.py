@@ -122,7 +122,10 @@ class _Bucket:
         client = self._s3.connection().boto3(timeout_seconds=_REQUEST_TIMEOUT_SECONDS)
         found = []
         try:
-            for item in list_with(client, self._s3.bucket_name(), prefix, max_keys=None, policy=_POLICY):
+            listed = list_with(
+                client, self._s3.bucket_name(), prefix, max_keys=None, policy=_POLICY, owner="user"
+            )
+            for item in listed:
                 found.append(item)
                 if time.monotonic() - self._started > _LISTING_BUDGET_SECONDS:
                     raise BucketTooLarge(

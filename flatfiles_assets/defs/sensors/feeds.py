@@ -166,7 +166,14 @@ class _Tick:
         def take(folder: str) -> None:
             # A listing that breaks off must leave nothing behind: what it lacks is not deleted.
             listed = list(
-                list_with(client, s3.bucket_name(), f"{prefix}{folder}", max_keys=None, policy=_POLICY)
+                list_with(
+                    client,
+                    s3.bucket_name(),
+                    f"{prefix}{folder}",
+                    max_keys=None,
+                    policy=_POLICY,
+                    owner="vendor",
+                )
             )
             self._take(listed, f"{prefix}{folder}", first)
 

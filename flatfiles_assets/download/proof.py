@@ -1,0 +1,88 @@
+"""Must what arrived be what the store holds? Length, ETag, HEAD, and what two transfers agree on.
+
+Here: `Proof`. Not here: digests (`integrity.py`) and what an ETag of a store means (`etags.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+from flatfiles_assets.download.etags import Agreement, etags_of
+from flatfiles_assets.download.faults import changed, damaged, incomplete, location
+from flatfiles_assets.download.integrity import Digest, is_md5
+from flatfiles_assets.download.listing import RemoteObject
+from flatfiles_assets.download.pace import UNKNOWN_SIZE
+from flatfiles_assets.download.requests import BucketRequests
+from flatfiles_assets.download.verified_files import GzipJudge
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """What judges one object over all attempts at it.
+
+    Attributes:
+        gzip: What its name promises.
+        agreement: What its transfers brought.
+    """
+
+    gzip: GzipJudge
+    agreement: Agreement
+
+    @property
+    def check_gzip(self) -> bool:
+        """Whether bytes have to be checked for gzip."""
+        return self.gzip.check_gzip
+
+
+class Proof:
+    """Decides about the objects of one bucket."""
+
+    def __init__(self, requests: BucketRequests) -> None:
+        self._requests = requests
+        self._etags = etags_of(*requests.identity)
+
+    async def settle(self, digest: Digest, remote: RemoteObject, judge: Judge) -> RemoteObject:
+        """Raise unless the bytes are proven, or at least nothing speaks against them.
+
+        Returns:
+            The object, with its length where the answer did not say it.
+
+        Raises:
+            CorruptFile: The object itself is broken.
+            DownloadError: What arrived is not the object, or may not be.
+        """
+        where = location(self._requests.bucket, remote.key)
+        if remote.size_bytes not in (digest.size_bytes, UNKNOWN_SIZE):
+            raise incomplete(where, remote.size_bytes, digest.size_bytes)
+        proven = digest.md5 == remote.etag
+        if proven:
+            self._etags.matched()
+        else:
+            if is_md5(remote.etag) and not self._etags.are_no_md5:
+                await self._compare_with_another(digest, remote, judge, where)
+            await self._confirm_size(digest, remote, judge, where)
+        judge.gzip.judge(digest, etag=remote.etag, proven=proven, where=where)
+        return dataclasses.replace(remote, size_bytes=digest.size_bytes)
+
+    async def _compare_with_another(
+        self, digest: Digest, remote: RemoteObject, judge: Judge, where: str
+    ) -> None:
+        """Decide whether the bytes are damaged, or the ETag is no MD5 of them."""
+        if await asyncio.to_thread(self._requests.etag_is_encrypted, remote.key):
+            return
+        if judge.agreement.is_second(remote.etag, digest) and self._etags.differed_twice():
+            return
+        raise damaged(where, f"MD5 {digest.md5} where the ETag is {remote.etag}")
+
+    async def _confirm_size(self, digest: Digest, remote: RemoteObject, judge: Judge, where: str) -> None:
+        """Compare with HEAD, where no checksum can tell a short body with a rewritten length."""
+        # Without a slot: the caller may hold the last one.
+        head = await self._requests.head(remote.key)
+        if head.etag != remote.etag:
+            raise changed(where)
+        if head.size_bytes == UNKNOWN_SIZE:
+            if remote.size_bytes == UNKNOWN_SIZE and not judge.agreement.is_second(remote.etag, digest):
+                raise damaged(where, "the store does not say how long the object is")
+        elif head.size_bytes != digest.size_bytes:
+            raise incomplete(where, head.size_bytes, digest.size_bytes)
