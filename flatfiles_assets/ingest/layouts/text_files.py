@@ -22,6 +22,7 @@ from flatfiles_assets.ingest.layouts.layout import NotUnderstood
 
 HEAD_BYTES = 16 * 1024
 # No row of a table is as long: a file of one endless line would be copied for every block of it.
+_LONGEST_FIRST_LINE_BYTES = 4 * 2**20
 _LONGEST_LINE_BYTES = 16 * 2**20
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -80,12 +81,17 @@ def read_head(path: Path, encoding: str | None = None, head_bytes: int = HEAD_BY
     if encoding is None:
         return NotUnderstood("it is binary, not text", is_table=False)
     text = raw.decode(encoding, "ignore").replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a")
+    if not is_whole and "\n" not in text and head_bytes < _LONGEST_FIRST_LINE_BYTES:
+        return read_head(path, encoding, _LONGEST_FIRST_LINE_BYTES)
     lines = text.split("\n")
     if not is_whole:
         lines.pop()
     lines = [line for line in lines if line.strip()]
     if not lines:
-        return NotUnderstood("the file holds no lines", is_table=False)
+        why = (
+            "the file holds no lines" if is_whole else f"its first line does not end in {head_bytes:,} bytes"
+        )
+        return NotUnderstood(why, is_table=False)
     return Head(tuple(lines), encoding, compression, is_whole)
 
 

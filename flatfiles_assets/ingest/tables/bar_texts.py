@@ -91,7 +91,7 @@ def needs_opening(head: Head | NotUnderstood) -> bool:
     """Whether a file with this beginning is a container, a typed table or text of fixed width."""
     if isinstance(head, NotUnderstood):
         return not head.is_table
-    if begins_like_one(head.lines[0].encode()):
+    if begins_like_one("\n".join(head.lines[:5]).encode()):
         return True
     has_separator = any(mark in head.lines[0] for mark in ",;|\t")
     return not has_separator and is_uneven(head.lines) and find_fixed_widths(head.lines) is not None
@@ -126,12 +126,21 @@ def write_csv(table: TableFile, target: Path) -> None:
     names = _names(table)
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow("" if name.startswith(_INDEX_NAME) else name for name in names)
-        for block in iter_tables(table, _BLOCK_BYTES, MalformedRows()):
+        for number, block in enumerate(iter_tables(table, _BLOCK_BYTES, MalformedRows())):
+            if number == 0:
+                writer.writerow(_heading(name, block.schema) for name in names)
             texts = {name: _texts(block.column(name).combine_chunks()) for name in block.column_names}
             absent = pa.nulls(block.num_rows, pa.string())
             columns = [texts.get(name, absent).to_pylist() for name in names]
             writer.writerows(_lines(columns))
+
+
+def _heading(name: str, schema: pa.Schema) -> str:
+    """A column's name; that of an index that has none is what its type says it is."""
+    if not name.startswith(_INDEX_NAME):
+        return name
+    type_ = schema.field(name).type
+    return "date" if pa.types.is_temporal(type_) and "date" not in schema.names else ""
 
 
 def _names(table: TableFile) -> list[str]:

@@ -178,7 +178,10 @@ def _by_key(value: Row) -> list[Row]:
     else:
         rows = list(value.items())
     labels = [key for key, _ in rows]
-    return [row if _are_positions(labels) else {"": key, **row} for key, row in rows]
+    if _are_positions(labels):
+        return [row for _, row in rows]
+    name = "date" if all(map(candidate_formats, labels)) and "date" not in rows[0][1] else ""
+    return [{name: key, **row} for key, row in rows]
 
 
 def _are_labels(keys: Iterable[str]) -> bool:

@@ -93,7 +93,7 @@ def open_table_file(path: Path, name: str | None = None) -> TableFile | NotUnder
     head = read_head(path)
     if isinstance(head, NotUnderstood):
         return head
-    if begins_like_one(head.lines[0].encode()):
+    if begins_like_one("\n".join(head.lines[:5]).encode()):
         return _open_json(path, head)
     return _open_delimited(path, head, Path(name or path.name))
 
