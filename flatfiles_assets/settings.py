@@ -127,6 +127,8 @@ class Settings(BaseSettings):
     )
     api_key: SecretStr | None = _setting(None, "FLATFILES_API_KEY", "POLYGON_API_KEY", "MASSIVE_API_KEY")
 
+    keep_runs_days: int = Field(default=365, ge=0, validation_alias=AliasChoices("FLATFILES_KEEP_RUNS_DAYS"))
+
     data_dir: Path = _setting(Path("data"), "FLATFILES_DATA_DIR")
     dagster_home_dir: Path | None = _setting(None, "DAGSTER_HOME")
     reference_dir: Path | None = _setting(None, "FLATFILES_REFERENCE_DIR")

@@ -1,4 +1,4 @@
-"""`flatfiles prune`: remove raw files whose rows are safe in the warehouse."""
+"""`flatfiles prune`: remove raw files whose rows are safe in the warehouse, and old runs of Dagster's."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from flatfiles_assets import calendars
 from flatfiles_assets.cli.arguments import FEED
 from flatfiles_assets.console import console as terminal
 from flatfiles_assets.datasets import Dataset, get_dataset, selected_datasets
+from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.housekeeping import prunable_files
 from flatfiles_assets.warehouse.housekeeping import prune as remove_files
 from flatfiles_assets.warehouse.workspace import Workspace
@@ -40,13 +41,20 @@ class Age(click.ParamType[tuple[int, str]]):
     "--older-than", type=Age(), required=True, help="Age of a session: 90 or 90days, or 60sessions."
 )
 @click.option("--feed", type=FEED, help="Only this feed.")
-@click.option("--yes", is_flag=True, help="Remove the files; without it they are only counted.")
-def prune(older_than: tuple[int, str], feed: str | None, yes: bool) -> None:
+@click.option("--runs", is_flag=True, help="Remove old runs and logs of Dagster's instead of files.")
+@click.option("--yes", is_flag=True, help="Remove; without it everything is only counted.")
+def prune(older_than: tuple[int, str], feed: str | None, runs: bool, yes: bool) -> None:
     """Remove raw files whose rows the warehouse holds, all of them, from these very bytes.
 
     A removed file is not fetched again while the vendor's is the same; flatfiles backfill --reload
-    fetches it.
+    fetches it. With --runs: of Dagster's runs that ended before, those whose partitions were all taken
+    up again since, and the logs of the others; what a partition's latest materialisation says stays.
     """
+    if runs:
+        if feed:
+            raise click.UsageError("--runs concerns all feeds; leave out --feed")
+        _prune_runs(older_than, yes)
+        return
     workspace = Workspace.from_settings()
     datasets = [get_dataset(feed)] if feed else selected_datasets(workspace.settings.extra_feeds)
     today = dt.datetime.now(dt.timezone.utc).date()
@@ -67,6 +75,24 @@ def prune(older_than: tuple[int, str], feed: str | None, yes: bool) -> None:
         console.print(
             f"{total_bytes / 1e6:,.1f} MB could be removed; nothing was. Next: the same with --yes.",
         )
+
+
+def _prune_runs(older_than: tuple[int, str], yes: bool) -> None:
+    # Dagster takes seconds to import: only where it is needed.
+    from flatfiles_assets.defs.instance.home import open_instance
+    from flatfiles_assets.defs.instance.retention import old_runs, remove_old_runs
+
+    first = first_kept(get_dataset("stocks_daily"), older_than, dt.datetime.now(dt.timezone.utc).date())
+    before = dt.datetime.combine(first, dt.time(), dt.timezone.utc)
+    with open_instance(load_settings().dagster_home) as instance:
+        found = old_runs(instance, before)
+        if yes:
+            remove_old_runs(instance, found)
+    terminal(stderr=True).print(
+        f"Dagster's runs before {first}: {len(found.superseded)} whole, the logs of {len(found.logs)} more, "
+        f"{found.log_bytes / 1e6:,.1f} MB "
+        + ("removed." if yes else "could be removed; nothing was. Next: the same with --yes.")
+    )
 
 
 def first_kept(dataset: Dataset, older_than: tuple[int, str], today: dt.date) -> dt.date:

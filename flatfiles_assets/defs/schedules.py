@@ -20,6 +20,7 @@ from flatfiles_assets.defs.partitions import dataset_partitions, key_ranges
 from flatfiles_assets.defs.partitions_under_way import RunCoverage
 from flatfiles_assets.defs.range_requests import range_request
 from flatfiles_assets.defs.resources import FlatFilesS3Resource, WarehouseResource
+from flatfiles_assets.defs.run_retention import prune_runs
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.warehouse import inventory
@@ -30,6 +31,7 @@ CATCH_UP_SESSIONS = 10
 # After the usual hour of publication, on the days after sessions, and once more at night.
 _CATCH_UP_TIMES = ("30 13 * * 2-6", "0 3 * * *")
 _VERIFY_TIME = "0 6 * * 0"
+_PRUNE_TIME = "0 5 * * 0"
 
 # A failure of another kind would only be repeated; the sync sensor knows when its time has come.
 _WORTH_ASKING = ("missing", "downloaded", "stale", "failed", "not_published")
@@ -47,7 +49,15 @@ def build_schedules(datasets: Iterable[Dataset]) -> list[dg.ScheduleDefinition]:
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Recompute the checksum of every file in the mirrors, Sundays at 06:00 New York.",
     )
-    return [*(build_catch_up(dataset) for dataset in datasets), verify]
+    prune = dg.ScheduleDefinition(
+        name="prune_runs_weekly",
+        job=prune_runs,
+        cron_schedule=_PRUNE_TIME,
+        execution_timezone=NEW_YORK,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Remove Dagster's runs and logs older than FLATFILES_KEEP_RUNS_DAYS, Sundays at 05:00.",
+    )
+    return [*(build_catch_up(dataset) for dataset in datasets), verify, prune]
 
 
 def build_catch_up(dataset: Dataset, n_sessions: int = CATCH_UP_SESSIONS) -> dg.ScheduleDefinition:

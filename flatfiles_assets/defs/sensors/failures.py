@@ -23,7 +23,7 @@ from flatfiles_assets.defs.step_errors import shown_message
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
 from flatfiles_assets.settings import load_settings
 
-_TICK_SECONDS = 120
+_TICK_SECONDS = 150
 _MOST_PARTITIONS_NAMED = 10
 _MOST_TEXT = 2_000
 

@@ -52,7 +52,7 @@ MOST_RUNS_UNDER_WAY = 10
 # A run that finds a session up to date says so again downstream: only short gaps are worth it.
 BRIDGE_SESSIONS = 5
 
-_TICK_SECONDS = 150
+_TICK_SECONDS = 180
 
 # Dagster gives a tick 60 seconds. One prefix takes at most three attempts of eight seconds.
 _LISTING_BUDGET_SECONDS = 25.0

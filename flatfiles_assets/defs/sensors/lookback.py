@@ -20,7 +20,7 @@ from flatfiles_assets.defs.partitions import key_ranges
 from flatfiles_assets.defs.range_requests import range_request
 from flatfiles_assets.defs.sensors.cursor import tick_seconds
 
-_TICK_SECONDS = 150
+_TICK_SECONDS = 600
 _EVENTS_PER_TICK = 2_000
 _BRIDGE_SESSIONS = 5
 _MOST_SESSIONS_PER_RUN = 253
