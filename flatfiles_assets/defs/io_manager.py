@@ -33,6 +33,7 @@ from flatfiles_assets.defs.dagster_internals.tables import (
     TablePartitionDimension,
     TableSlice,
 )
+from flatfiles_assets.defs.launch import Settled
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import PartitionNotFound, TableNotFound
@@ -46,7 +47,7 @@ from flatfiles_assets.warehouse.workspace import Workspace
 _MOST_NAMED_PARTITIONS = 5
 
 
-class WarehouseIOManager(DuckDBIOManager):
+class WarehouseIOManager(Settled, DuckDBIOManager):
     """Stores what assets return as tables of the warehouse, and loads tables as what assets ask for.
 
     An asset's key names its table: ``market/stocks_daily`` is ``market.stocks_daily``. Stored are

@@ -2,7 +2,8 @@
 
 Here: what an asset may ask for. Not here: how it is done (`download/`, `warehouse/`). Every field
 defaults to None, which means "from the settings, when the run needs it": no environment is read
-at import, and no secret enters Dagster's configuration, where the UI would show it.
+at import, and no secret enters Dagster's configuration, where the UI would show it. No run can set
+one at its launch.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dagster import ConfigurableResource
 from dagster_aws.s3 import S3Resource
 from pydantic import Field, SecretStr
 
+from flatfiles_assets.defs.launch import Settled
 from flatfiles_assets.download.cache import FetchedFile, FileCache
 from flatfiles_assets.download.connection import S3Connection
 from flatfiles_assets.download.fetch import fetch_files
@@ -28,7 +30,7 @@ from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.workspace import Workspace
 
 
-class _CachedS3Resource(S3Resource):
+class _CachedS3Resource(Settled, S3Resource):
     """dagster-aws's S3 resource, plus a local mirror that is filled by asynchronous batches."""
 
     bucket: str | None = Field(default=None, description="Bucket; None for the settings' one.")
@@ -191,7 +193,7 @@ def _secret(value: str | None) -> SecretStr | None:
     return SecretStr(value) if value else None
 
 
-class WarehouseResource(ConfigurableResource[Any]):
+class WarehouseResource(Settled, ConfigurableResource[Any]):
     """The DuckDB warehouse."""
 
     database: str | None = Field(
