@@ -23,6 +23,7 @@ from flatfiles_assets.defs.freshness import build_freshness_sensor
 from flatfiles_assets.defs.io_manager import WarehouseIOManager
 from flatfiles_assets.defs.jobs import build_jobs
 from flatfiles_assets.defs.keys import WAREHOUSE_IO
+from flatfiles_assets.defs.launch import SettledFilesIOManager
 from flatfiles_assets.defs.resources import FlatFilesS3Resource, MinIOS3Resource, WarehouseResource
 from flatfiles_assets.defs.schedules import build_schedules
 from flatfiles_assets.defs.sensors.automation import build_automation_sensor
@@ -59,6 +60,7 @@ def build_defs(
             "minio_s3": MinIOS3Resource(),
             "warehouse": WarehouseResource(),
             WAREHOUSE_IO: WarehouseIOManager(),
+            "io_manager": SettledFilesIOManager(),
             **(resource_overrides or {}),
         },
         # A range run is one process that works ahead by itself; a process per step costs ten seconds.

@@ -96,6 +96,8 @@ class Settings(BaseSettings):
     accepted_sessions: str = _setting("", "FLATFILES_ACCEPTED_SESSIONS")
     failure_webhook_url: SecretStr | None = _setting(None, "FLATFILES_FAILURE_WEBHOOK_URL")
 
+    allowed_hosts: str = _setting("", "FLATFILES_ALLOWED_HOSTS")
+
     minio_endpoint_url: str = _setting("http://localhost:9000", "MINIO_ENDPOINT_URL", "MINIO_ENDPOINT")
     minio_bucket: str = _setting("market-data", "MINIO_BUCKET", "MINIO_BUCKET_NAME")
     minio_access_key: SecretStr | None = _setting(
@@ -165,6 +167,11 @@ class Settings(BaseSettings):
     @classmethod
     def _in_lower_case(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value
+
+    @property
+    def allowed_host_names(self) -> tuple[str, ...]:
+        """Names, besides loopback's, under which the UI may be called."""
+        return tuple(name for name in (part.strip() for part in self.allowed_hosts.split(",")) if name)
 
     @property
     def flatfiles_cache_dir(self) -> Path:

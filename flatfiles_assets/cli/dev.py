@@ -43,11 +43,9 @@ def dev_command(host: str, port: int) -> tuple[list[str], dict[str, str]]:
     # Opening it once writes dagster.yaml and the pool limits before the daemon looks for them.
     with open_instance(home):
         pass
-    arguments = ["dev", "-m", "flatfiles_assets.definitions", "-h", host, "-p", str(port)]
-    # Its advice to install another tool than the one we start is none that a user can follow.
-    quiet = {"PYTHONWARNINGS": "ignore:Function `dev_command`"}
-    environment = {**os.environ, **quiet, **instance_environment(home)}
-    return [sys.executable, "-m", "dagster", *arguments], environment
+    arguments = ["--host", host, "--port", str(port)]
+    environment = {**os.environ, **instance_environment(home)}
+    return [sys.executable, "-m", "flatfiles_assets.cli.ui_server", *arguments], environment
 
 
 def check_address(host: str, port: int) -> None:

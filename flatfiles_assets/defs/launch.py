@@ -7,38 +7,36 @@ Not here: the options of a run, which are its assets' config (``recheck``, ``rel
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import dagster as dg
-from dagster._config.pythonic_config.io_manager import ConfigurableIOManagerFactoryResourceDefinition
-from dagster._config.pythonic_config.resource import ConfigurableResourceFactoryResourceDefinition
-from dagster._utils.cached_method import cached_method
 
 
 class Settled:
     """Before a configurable resource or IO manager: its fields are given in code, never by a run's config."""
 
-    @cached_method
     def get_resource_definition(self) -> Any:
         """The definition, whose config takes no entry."""
-        definition = super().get_resource_definition()  # type: ignore[misc]
+        return _without_config(super().get_resource_definition())  # type: ignore[misc]
 
-        def with_its_own_fields(context: dg.InitResourceContext) -> Any:
-            # Without a config the fields stay as they were given.
-            return definition.resource_fn(context.replace_config({}))
 
-        is_io_manager = isinstance(definition, dg.IOManagerDefinition)
-        kind = (
-            ConfigurableIOManagerFactoryResourceDefinition
-            if is_io_manager
-            else ConfigurableResourceFactoryResourceDefinition
-        )
-        return kind(
-            type(self),
-            resource_fn=with_its_own_fields,
-            config_schema={},
-            description=definition.description,
-            nested_resources={},
-            nested_partial_resources={},
-            dagster_maintained=False,
-        )
+class SettledFilesIOManager(Settled, dg.FilesystemIOManager):
+    """Dagster's own IO manager, for what assets return besides tables; the instance says where it writes."""
+
+
+# Dagster tells resources apart by their definition: one for each.
+@functools.cache
+def _without_config(definition: dg.ResourceDefinition) -> dg.ResourceDefinition:
+    make: Any = definition.resource_fn
+
+    def with_its_own_fields(context: dg.InitResourceContext) -> Any:
+        # Without a config the fields stay as they were given.
+        return make(context.replace_config({}))
+
+    is_io_manager = isinstance(definition, dg.IOManagerDefinition)
+    kind: Any = dg.IOManagerDefinition if is_io_manager else dg.ResourceDefinition
+    settled: dg.ResourceDefinition = kind(
+        resource_fn=with_its_own_fields, config_schema={}, description=definition.description
+    )
+    return settled
