@@ -67,6 +67,16 @@ def markdown(text: object) -> str:
     return _SPACES_THAT_COLLAPSE.sub("&#32;", shown)
 
 
+def markdown_lines(text: object) -> str:
+    """As `markdown`, for text that may have several lines."""
+    return "  \n".join(map(markdown, printable_lines(text).replace("\t", " ").splitlines()))
+
+
+def from_markdown(text: str) -> str:
+    """The text that `markdown` or `markdown_lines` was given, as it shows."""
+    return _html.unescape(text).replace(_WORD_JOINER, "").replace("  \n", "\n")
+
+
 def _reference(character: str) -> str:
     return f"&#{ord(character)};"
 

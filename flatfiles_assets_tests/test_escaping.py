@@ -7,7 +7,7 @@ import pickle
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -63,6 +63,15 @@ def test_as_a_paragraph_or_in_a_list_any_text_is_that_text(text):
         assert all(token.type == "text" for token in _inline(source))
 
 
+@given(st.lists(TEXT, max_size=3).map("\n".join))
+def test_text_comes_back_out_of_markdown_as_it_was_shown(text):
+    shown = printable_lines(text)
+    assert escaping.from_markdown(markdown(text)) == printable(text)
+    assert escaping.from_markdown(escaping.markdown_lines(text)) == "\n".join(
+        shown.replace("\t", " ").splitlines()
+    )
+
+
 @pytest.mark.parametrize(
     "text", ["AAPL", "BRK.B", "BACpL", "2024-01-02", "118.25", "stocks_daily", "X:BTC-USD"]
 )
@@ -95,10 +104,8 @@ def test_html_is_text_in_elements_and_attributes(text):
     assert found == [("p", ("title", printable(text))), (f"x{printable(text)}x",)]
 
 
-@given(
-    TEXT.filter(lambda text: text.isascii())
-    | ANY.filter(lambda t: not any(0xD800 <= ord(c) < 0xE000 for c in t))
-)
+@settings(deadline=None)
+@given(HOSTILE | st.text(st.characters(codec="utf-8"), max_size=60))
 def test_a_name_and_a_text_come_through_sql_as_they_are(text):
     with duckdb.connect() as connection:
         if text:

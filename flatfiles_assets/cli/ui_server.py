@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,8 @@ def main(host: str, port: int) -> None:
                 timeout_graceful_shutdown=_REQUESTS_GRACE_SECONDS,
             )
         )
+        # The server hands a signal on when it has ended: both kinds have to get as far as the daemon.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with _daemon(workspace, server), contextlib.suppress(KeyboardInterrupt):
             _log.info("Serving the UI on http://%s:%d in process %d", host, port, os.getpid())
             server.run()
@@ -114,7 +117,7 @@ def _daemon(workspace: Path, server: uvicorn.Server) -> Iterator[None]:
         yield
     finally:
         server.should_exit = True
-        process.terminate()
+        process.send_signal(signal.SIGINT)
         try:
             process.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:

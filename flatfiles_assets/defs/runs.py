@@ -21,6 +21,7 @@ from flatfiles_assets.defs.partitions import key_ranges
 from flatfiles_assets.defs.range_requests import range_tags
 from flatfiles_assets.defs.step_errors import shown_message
 from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets.escaping import from_markdown
 
 # A run costs about a second, a partition that turns out to be up to date some milliseconds.
 _BRIDGE = 20
@@ -159,7 +160,8 @@ def _failure_message(result: dg.ExecuteInProcessResult) -> str:
 def _failed_checks(result: dg.ExecuteInProcessResult) -> str:
     """What the blocking checks that stopped a run found; empty where none did."""
     return "\n".join(
-        f"check {check.check_name} of {check.asset_key.to_user_string()} failed: {check.description}"
+        f"check {check.check_name} of {check.asset_key.to_user_string()} failed: "
+        f"{from_markdown(check.description or '')}"
         for check in result.get_asset_check_evaluations()
         if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
     )

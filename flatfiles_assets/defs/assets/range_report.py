@@ -14,6 +14,7 @@ import dagster as dg
 
 from flatfiles_assets.defs.dagster_internals.partition_metadata import add_partition_metadata
 from flatfiles_assets.errors import FlatFilesError
+from flatfiles_assets.escaping import markdown_lines
 
 
 class RangeReport:
@@ -69,7 +70,8 @@ class RangeReport:
                     dg.AssetObservation(
                         asset_key,
                         partition=partition,
-                        description=str(error),
+                        # Of the two the UI shows the description as Markdown.
+                        description=markdown_lines(error),
                         metadata={"state": error.state, "reason": str(error)},
                     )
                 )

@@ -18,6 +18,7 @@ from flatfiles_assets.defs.dagster_internals.check_records import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
 )
+from flatfiles_assets.escaping import markdown_lines
 
 _MOST_SHOWN = 50
 # More are counted, but not kept in view: such a feed needs its history looked at, not a list.
@@ -72,7 +73,7 @@ def result_of(
         passed=verdict.passed,
         asset_key=key.asset_key,
         check_name=key.name,
-        description=verdict.description,
+        description=markdown_lines(verdict.description),
         metadata=metadata,
         severity=dg.AssetCheckSeverity.ERROR
         if verdict.serious and concerns_run

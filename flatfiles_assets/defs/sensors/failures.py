@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from flatfiles_assets.defs.range_requests import tagged_range
 from flatfiles_assets.defs.step_errors import shown_message
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
+from flatfiles_assets.escaping import from_markdown
 from flatfiles_assets.settings import load_settings
 
 _TICK_SECONDS = 150
@@ -200,7 +201,7 @@ def failure_report(instance: dg.DagsterInstance, run: dg.DagsterRun) -> FailureR
             found = event.asset_check_evaluation_data
             if found.blocking and not found.passed and found.severity == dg.AssetCheckSeverity.ERROR:
                 name = f"{found.asset_key.to_user_string()}: {found.check_name}"
-                failed_checks[name] = found.description or ""
+                failed_checks[name] = from_markdown(found.description or "")
         elif not by_reason and not failed_checks and not messages:
             messages.append(event.message or "")
     explained = bool(by_reason or failed_checks)
