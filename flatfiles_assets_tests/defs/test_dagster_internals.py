@@ -29,6 +29,7 @@ from flatfiles_assets.defs.dagster_internals import (
     run_tags,
     storages,
     tables,
+    ui,
 )
 
 PACKAGE = Path(flatfiles_assets.__file__).parent
@@ -193,6 +194,20 @@ EXPECTED: dict[str, Callable[[], bool]] = {
     "ConfigurableClassData": lambda: (
         {"module_name", "class_name", "config_yaml"} <= set(_parameters(event_log.ConfigurableClassData))
     ),
+    "ModuleTarget": lambda: (
+        (ui.ModuleTarget("m", None, "/", "n").module_name, ui.ModuleTarget("m", None, "/", "n").location_name)
+        == ("m", "n")
+    ),
+    "WorkspaceFileTarget": lambda: ui.WorkspaceFileTarget(["w.yaml"]).paths == ["w.yaml"],
+    "ProxyServerManager": lambda: (
+        _parameters(ui.ProxyServerManager.__init__)[:2] == ["instance", "workspace_load_target"]
+        and callable(ui.ProxyServerManager.get_code_server_specs)
+    ),
+    "WorkspaceProcessContext": lambda: (
+        {"instance", "workspace_load_target", "version"}
+        <= set(_parameters(ui.WorkspaceProcessContext.__init__))
+    ),
+    "configure_loggers": lambda: {"formatter", "log_level"} <= set(_parameters(ui.configure_loggers)),
 }
 
 
