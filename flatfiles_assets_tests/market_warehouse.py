@@ -9,10 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from flatfiles_assets import calendars
+from flatfiles_assets.algorithms.securities import IdentityRecords
 from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.ingest.reference import reference_records
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.tables import DIVIDENDS, SPLITS, get_table
+from flatfiles_assets.warehouse.securities import make_securities
+from flatfiles_assets.warehouse.tables import DIVIDENDS, SECURITIES, SPLITS, get_table
 from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 STOCKS_DAILY = get_table(("market", "stocks_daily"))
@@ -43,9 +45,16 @@ def load_reference(warehouse: Warehouse, market: SyntheticMarket) -> None:
         transaction.replace_all(DIVIDENDS, reference_records("dividends", market.dividends(), "api").table)
 
 
+def load_securities(warehouse: Warehouse, records: IdentityRecords | None = None) -> None:
+    made, _ = make_securities(warehouse.reader(), records or IdentityRecords.none())
+    with warehouse.writer("test") as transaction:
+        transaction.replace_all(SECURITIES, made.table)
+
+
 def market_warehouse(path: Path, market: SyntheticMarket, start: str, end: str) -> Warehouse:
-    """A warehouse with the market's stock day bars of a range, its splits and dividends."""
+    """A warehouse with the market's stock day bars of a range, its splits, dividends and securities."""
     warehouse = Warehouse(path, lock_timeout_seconds=PATIENCE_SECONDS)
     load_bars(warehouse, market, sessions(start, end))
     load_reference(warehouse, market)
+    load_securities(warehouse)
     return warehouse

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from flatfiles_assets.algorithms.panel import PricePanel
 from flatfiles_assets.algorithms.requested_prices import FACTOR_COLUMNS, RequestedPrices
-from flatfiles_assets.datasets import TRADE_DATE, Column, Terms
+from flatfiles_assets.datasets import Column, Terms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,8 +91,7 @@ class Algorithm:
     @property
     def feature_columns(self) -> tuple[Column, ...]:
         """The columns that are values, not keys."""
-        keys = {TRADE_DATE.name, "adjustment", *self.key_columns}
-        return tuple(column for column in self.columns if column.name not in keys)
+        return tuple(column for column in self.columns if column.type not in (pa.string(), pa.date32()))
 
 
 def requested_features(

@@ -11,8 +11,13 @@ import pyarrow as pa
 from flatfiles_assets.datasets import Column, Terms
 
 TICKER = Column("ticker", pa.string(), "Symbol as published, case-sensitive")
+SECURITY_ID = Column(
+    "security_id", pa.string(), "Security behind the ticker, as in reference.securities; null where unknown"
+)
 TICKER_Y = Column("ticker_y", pa.string(), "Symbol whose price is explained")
 TICKER_X = Column("ticker_x", pa.string(), "Symbol whose price explains it")
+SECURITY_ID_Y = Column("security_id_y", pa.string(), "Security behind ticker_y")
+SECURITY_ID_X = Column("security_id_x", pa.string(), "Security behind ticker_x")
 ADJUSTMENT = Column(
     "adjustment", pa.string(), "Corporate actions accounted for: none, splits or total_return"
 )

@@ -34,7 +34,7 @@ import pyarrow as pa
 
 from flatfiles_assets.algorithms import plots
 from flatfiles_assets.algorithms.algorithm import Algorithm, Frame, median_of, requested_features
-from flatfiles_assets.algorithms.columns import ADJUSTMENT, TICKER, feature
+from flatfiles_assets.algorithms.columns import ADJUSTMENT, SECURITY_ID, TICKER, feature
 from flatfiles_assets.algorithms.panel import (
     MAX_GAP_SESSIONS,
     SAME_PRICE,
@@ -72,6 +72,7 @@ LOOKBACK_SESSIONS = _RSI_MEMORY_SESSIONS + RSI_SESSIONS + MAX_GAP_SESSIONS
 COLUMNS: tuple[Column, ...] = (
     TRADE_DATE,
     TICKER,
+    SECURITY_ID,
     feature("sma_20", "Mean of the last 20 closes, USD of that session", "price"),
     feature("std_20", "Population standard deviation of the last 20 closes, USD", "price"),
     feature("zscore_20", "Distance of the close from sma_20 in std_20"),

@@ -34,7 +34,7 @@ import pyarrow.compute as pc
 
 from flatfiles_assets.algorithms import plots
 from flatfiles_assets.algorithms.algorithm import Algorithm, Frame, median_of, requested_features
-from flatfiles_assets.algorithms.columns import ADJUSTMENT, TICKER, feature
+from flatfiles_assets.algorithms.columns import ADJUSTMENT, SECURITY_ID, TICKER, feature
 from flatfiles_assets.algorithms.panel import (
     MAX_GAP_SESSIONS,
     SAME_PRICE,
@@ -62,6 +62,7 @@ LOOKBACK_SESSIONS = _YEAR + MAX_GAP_SESSIONS
 COLUMNS: tuple[Column, ...] = (
     TRADE_DATE,
     TICKER,
+    SECURITY_ID,
     *(feature(f"return_{k}", f"Simple return over {k} sessions") for k in RETURN_SESSIONS),
     feature("momentum_12_1", "Return from 252 to 21 sessions ago"),
     *(
@@ -77,7 +78,7 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 _RANKS = ("momentum_rank", "momentum_percentile")
-_KEYS = ("trade_date", "ticker", "adjustment")
+_KEYS = ("trade_date", "ticker", "security_id", "adjustment")
 _BLOCK_FEATURES = (*(c.name for c in COLUMNS if c.name not in _RANKS + _KEYS), "bars")
 
 

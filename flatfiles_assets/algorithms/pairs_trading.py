@@ -26,7 +26,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from flatfiles_assets.algorithms.cointegration import MIN_OBSERVATIONS, PairStatistics, engle_granger
-from flatfiles_assets.algorithms.columns import ADJUSTMENT, TICKER_X, TICKER_Y, feature
+from flatfiles_assets.algorithms.columns import (
+    ADJUSTMENT,
+    SECURITY_ID_X,
+    SECURITY_ID_Y,
+    TICKER_X,
+    TICKER_Y,
+    feature,
+)
 from flatfiles_assets.algorithms.panel import (
     MAX_GAP_SESSIONS,
     SAME_PRICE,
@@ -50,6 +57,8 @@ COLUMNS: tuple[Column, ...] = (
     TRADE_DATE,
     TICKER_Y,
     TICKER_X,
+    SECURITY_ID_Y,
+    SECURITY_ID_X,
     feature("correlation", "Correlation of daily returns over 252 sessions"),
     feature("hedge_ratio", "Shares of x that offset one of y", "shares_x_per_y"),
     feature("intercept", "Of the regression of y on x, USD of that session", "price_y"),
@@ -122,17 +131,18 @@ def compute(
         _session_pairs(panel, row, eligible[i], liquidity[i], level[i], parameters)
         for i, row in enumerate(range(rows.start, rows.stop))
     ]
-    symbols = pa.array(panel.symbols, pa.string())
     joined = {name: np.concatenate([day[name] for day in days]) for name in days[0]}
     arrays = {
         "trade_date": pa.array(panel.sessions[joined["row"]].astype(np.int32)).cast(pa.date32()),
-        "ticker_y": symbols.take(pa.array(joined["y"])),
-        "ticker_x": symbols.take(pa.array(joined["x"])),
+        "ticker_y": panel.tickers(joined["row"], joined["y"]),
+        "ticker_x": panel.tickers(joined["row"], joined["x"]),
+        "security_id_y": panel.securities(joined["y"]),
+        "security_id_x": panel.securities(joined["x"]),
         "adjustment": pa.repeat(pa.scalar(panel.adjustment, pa.string()), len(joined["row"])),
         **{name: pa.array(joined[name], from_pandas=True) for name in ("correlation", *STATISTICS)},
     }
     schema = pa.schema([(column.name, column.table_type) for column in COLUMNS])
-    return pa.Table.from_arrays([arrays[field.name] for field in schema], schema=schema)
+    return pa.Table.from_arrays([arrays[field.name].cast(field.type) for field in schema], schema=schema)
 
 
 def _liquidity(panel: PricePanel, rows: slice) -> tuple[FloatArray, FloatArray]:

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from flatfiles_assets.algorithms.panel_identity import PanelIdentity
 from flatfiles_assets.datasets import Column
 from flatfiles_assets.errors import InvalidArgument
 
@@ -60,6 +61,7 @@ class PricePanel:
         price_factor: What published prices were multiplied by; None for 1 throughout.
         volume_factor: What published volumes were multiplied by; None for 1 throughout.
         members: Who may be ranked among others or paired in each session; None for everybody.
+        identity: Which securities the columns are; None where symbols are all there is.
     """
 
     sessions: npt.NDArray[np.datetime64]
@@ -73,6 +75,19 @@ class PricePanel:
     price_factor: FloatArray | None = None
     volume_factor: FloatArray | None = None
     members: BoolArray | None = None
+    identity: PanelIdentity | None = None
+
+    def tickers(self, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> pa.Array:
+        """The ticker, in its session, of each of some cells; as text or its dictionary."""
+        if self.identity is None:
+            return pa.array(self.symbols, pa.string()).take(pa.array(columns))
+        return self.identity.tickers(self.sessions[rows], columns)
+
+    def securities(self, columns: npt.NDArray[np.int64]) -> pa.Array:
+        """The security of each of some cells; null where none is known."""
+        if self.identity is None:
+            return pa.nulls(len(columns), pa.string())
+        return self.identity.securities(columns)
 
     @property
     def eligible(self) -> BoolArray:
@@ -224,6 +239,15 @@ def long_gaps(known: BoolArray) -> npt.NDArray[np.int32] | None:
     return numbers
 
 
+def has_long_gaps(panel: PricePanel) -> bool:
+    """Whether a symbol has bars on both sides of a gap too long to be carried."""
+    last = _last_true_row(panel.has_bar)
+    # The bar before each bar, -1 for none.
+    before = last[:-1][panel.has_bar[1:]]
+    rows = np.nonzero(panel.has_bar[1:])[0] + 1
+    return bool(((before >= 0) & (rows - before > MAX_GAP_SESSIONS + 1)).any())
+
+
 @dataclasses.dataclass(frozen=True)
 class Block:
     """Some symbols' history, ready for windowed arithmetic.
@@ -300,7 +324,8 @@ def to_long(
         panel: The panel the features were computed from.
         rows: The panel's rows that the features cover.
         features: By name, matrices of shape (number of rows, n_symbols); NaN becomes null.
-        columns: The table's columns: ``trade_date``, ``ticker``, ``adjustment`` and the features.
+        columns: The table's columns: ``trade_date``, ``ticker``, ``security_id``, ``adjustment`` and the
+            features.
     """
     present = panel.has_bar[rows]
     cells = np.flatnonzero(present)
@@ -308,7 +333,8 @@ def to_long(
     days = panel.sessions[rows].astype(np.int32)[row]
     keys = {
         "trade_date": pa.array(days, pa.int32()).cast(pa.date32()),
-        "ticker": pa.array(panel.symbols, pa.string()).take(pa.array(column)),
+        "ticker": panel.tickers(np.arange(rows.start, rows.stop)[row], column),
+        "security_id": panel.securities(column),
         "adjustment": pa.repeat(pa.scalar(panel.adjustment, pa.string()), len(cells)),
     }
     complete = len(cells) == present.size

@@ -192,8 +192,11 @@ class RequestedPrices:
     def _with_encoded_text(self, rows: pa.Table) -> pa.Table:
         """The rows with their texts as numbers of the panel's symbols, which need no search."""
         columns = np.flatnonzero(self.dated.has_bar[self.rows]) % max(len(self.symbols), 1)
-        texts: dict[str, tuple[npt.NDArray[np.signedinteger], Sequence[str]]] = {
+        identity = self.dated.identity
+        securities = identity.security_ids if identity else [None] * len(self.symbols)
+        texts: dict[str, tuple[npt.NDArray[np.signedinteger], Sequence[str | None]]] = {
             "ticker": (columns.astype(np.int32), self.symbols),
+            "security_id": (columns.astype(np.int32), securities),
             "adjustment": (np.zeros(len(columns), dtype=np.int8), [self.dated.adjustment]),
         }
         for name, (codes, names) in texts.items():

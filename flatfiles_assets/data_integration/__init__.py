@@ -9,6 +9,7 @@ from __future__ import annotations
 from flatfiles_assets.data_integration.errors import (
     AdjustmentWarning,
     CoverageWarning,
+    IdentityWarning,
     InsufficientCoverage,
     NoData,
     StatementWarning,
@@ -23,6 +24,7 @@ __all__ = [
     "AlgorithmData",
     "CoverageWarning",
     "DataIntegration",
+    "IdentityWarning",
     "InsufficientCoverage",
     "NoData",
     "ReferenceMissing",

@@ -22,6 +22,10 @@ class NoData(FlatFilesError):
     """There is nothing at all of what was asked for."""
 
 
+class IdentityWarning(UserWarning):
+    """Two of the symbols asked for are one security."""
+
+
 class InsufficientCoverage(FlatFilesError):
     """A symbol has fewer bars than `min_coverage` asks for."""
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from flatfiles_assets import calendars
-from flatfiles_assets.algorithms.panel import Adjustment
+from flatfiles_assets.algorithms.panel import Adjustment, has_long_gaps
 from flatfiles_assets.algorithms.requested_prices import RequestedPrices
 from flatfiles_assets.calendars import DateLike, parse_date, parse_range
 from flatfiles_assets.data_integration import availability
@@ -31,14 +31,15 @@ from flatfiles_assets.errors import FlatFilesError, InvalidArgument, MissingCred
 from flatfiles_assets.settings import Settings
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import WarehouseMissing
+from flatfiles_assets.warehouse.identities import Identity, columns_of_symbols
 from flatfiles_assets.warehouse.prices import (
     CALENDAR,
     PRICE_SOURCES,
     CorporateActions,
     PanelWithSource,
     ReferenceMissing,
+    actions_of,
     bars_per_symbol,
-    read_corporate_actions,
     read_panel,
     sessions_with_lookback,
 )
@@ -65,6 +66,7 @@ class DataRequest:
         columns: The prices needed.
         terms: The terms of the result.
         as_of: The day that is asked from; None for the end of the range.
+        identity: What a symbol means.
     """
 
     symbols: tuple[str, ...]
@@ -75,6 +77,7 @@ class DataRequest:
     columns: tuple[str, ...] = ("close", "volume")
     terms: ResultTerms = "end"
     as_of: dt.date | None = None
+    identity: Identity = "security"
 
     @classmethod
     def of(
@@ -88,6 +91,7 @@ class DataRequest:
         *,
         terms: ResultTerms = "end",
         as_of: DateLike | None = None,
+        identity: Identity = "security",
     ) -> DataRequest:
         """Check what a researcher asks for, before anything is read.
 
@@ -99,6 +103,7 @@ class DataRequest:
         start, end = parse_range(start_date, end_date)
         asked_from = None if as_of is None else parse_date(as_of, "as_of")
         check_choice("a kind of terms", terms, get_args(ResultTerms))
+        check_choice("a kind of identity", identity, get_args(Identity))
         if adjust is not None:
             check_choice("an adjustment", adjust, get_args(Adjustment))
         if asked_from is not None and asked_from < start:
@@ -123,7 +128,13 @@ class DataRequest:
         days = [day.isoformat() for day in self.sessions]
         asked_from = None if self.as_of is None else self.as_of.isoformat()
         counts = (self.n_before, self.n_after)
-        return [self.symbols, days, counts, self.adjust, self.columns, self.terms, asked_from]
+        kinds = (self.adjust, self.columns, self.terms, self.identity)
+        return [self.symbols, days, counts, kinds, asked_from]
+
+    @property
+    def asked_from(self) -> dt.date:
+        """The day that is asked from: what a symbol means is what it means then."""
+        return self.as_of or self.asked[-1]
 
     @property
     def rows(self) -> slice:
@@ -157,6 +168,7 @@ class Input:
             digest.update(np.ascontiguousarray(matrix).data)
         for table in (self.actions.splits, self.actions.dividends):
             digest.update(repr(table.to_pylist()).encode())
+        digest.update(repr((panel.symbols, panel.identity)).encode())
         digest.update(repr((self.adjust, self.read.missing_sessions, dict(self.read.source_mix))).encode())
         return digest.hexdigest()
 
@@ -225,27 +237,24 @@ class InputReader:
         self._check_symbols(request, stored.prices)
         if stored.actions is not None:
             return Input(request, stored.prices, stored.actions, request.adjust or "splits")
-        if ensure and self._bring_reference():
-            return Input(request, stored.prices, *self._wanted_actions(request))
-        if request.adjust is not None:
-            # Asked for by name, so that what is missing is an error, which says so.
-            return Input(request, stored.prices, *self._wanted_actions(request))
-        return Input(request, stored.prices, _read_actions(self._session, request, "none"), "none")
+        wanted: Adjustment = request.adjust or "splits"
+        # What was asked for by name, and is missing, is an error, which reading it says.
+        if not ((ensure and self._bring_reference()) or request.adjust is not None):
+            wanted = "none"
+        actions = _read_actions(self._session, request, stored.prices, wanted)
+        return Input(request, stored.prices, actions, wanted)
 
     def _stored(self, request: DataRequest) -> _Stored:
         try:
             with self._session.held() as session:
-                prices = read_panel(session, request.sessions, request.symbols, request.columns)
+                prices = _read_prices(session, request)
                 try:
-                    return _Stored(prices, _read_actions(session, request, request.adjust or "splits"))
+                    wanted: Adjustment = request.adjust or "splits"
+                    return _Stored(prices, _read_actions(session, request, prices, wanted))
                 except ReferenceMissing:
                     return _Stored(prices, None)
         except WarehouseMissing as error:
             return _Stored(None, None, error)
-
-    def _wanted_actions(self, request: DataRequest) -> tuple[CorporateActions, Adjustment]:
-        wanted: Adjustment = request.adjust or "splits"
-        return _read_actions(self._session, request, wanted), wanted
 
     def _bring_reference(self) -> bool:
         """Have splits and dividends loaded, if there is where from; whether it was tried."""
@@ -275,7 +284,7 @@ class InputReader:
     def _check_symbols(self, request: DataRequest, read: PanelWithSource) -> None:
         """See that every symbol is one that the warehouse knows, and that there is anything at all."""
         bars = bars_per_symbol(read.panel, request.rows)
-        without = [symbol for symbol, count in zip(request.symbols, bars, strict=True) if not count]
+        without = [symbol for symbol, count in zip(read.panel.symbols, bars, strict=True) if not count]
         known = self._known(without) if without else set()
         unknown = [symbol for symbol in without if symbol not in known]
         if len(read.missing_sessions) == len(request.sessions):
@@ -335,8 +344,27 @@ def _warn(message: str) -> None:
     warnings.warn(message, CoverageWarning, stacklevel=6)
 
 
-def _read_actions(reader: WarehouseReader, request: DataRequest, adjust: Adjustment) -> CorporateActions:
-    return read_corporate_actions(reader, adjust, request.sessions, request.symbols)
+def _read_prices(reader: WarehouseReader, request: DataRequest) -> PanelWithSource:
+    """The prices of what the symbols mean.
+
+    Where a ticker is silent for long, its bars tell whether it was given to another company, even if
+    no table of securities was ever made.
+    """
+    columns = columns_of_symbols(reader, request.symbols, request.asked_from, request.identity)
+    read = read_panel(reader, request.sessions, columns, request.columns)
+    if request.identity == "ticker" or not has_long_gaps(read.panel):
+        return read
+    between = request.sessions[0], request.sessions[-1]
+    columns = columns_of_symbols(
+        reader, request.symbols, request.asked_from, request.identity, bars_between=between
+    )
+    return read_panel(reader, request.sessions, columns, request.columns)
+
+
+def _read_actions(
+    reader: WarehouseReader, request: DataRequest, read: PanelWithSource, adjust: Adjustment
+) -> CorporateActions:
+    return actions_of(reader, adjust, request.sessions, read.columns, until=request.as_of)
 
 
 def _checked_symbols(symbols: Iterable[str] | str) -> tuple[str, ...]:

@@ -51,6 +51,7 @@ from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import WarehouseMissing
+from flatfiles_assets.warehouse.identities import Identity
 from flatfiles_assets.warehouse.prices import read_panel
 from flatfiles_assets.warehouse.workspace import Workspace
 
@@ -115,6 +116,7 @@ class DataIntegration:
         adjust: Adjustment | None = None,
         terms: ResultTerms = "end",
         as_of: DateLike | None = None,
+        identity: Identity = "security",
         ensure: bool = True,
         min_coverage: float = 0.0,
         skip_unknown: bool = False,
@@ -135,6 +137,9 @@ class DataIntegration:
                 session, as it was published. A statistic about the whole range is in the terms of its end.
             as_of: Ask as on that day: no session after it is returned, no event or statement after it
                 counts, and ``terms="end"`` are those of that day, which may be later than the range.
+            identity: ``security``: a symbol means the security that it is on the day asked from, with its
+                history under earlier tickers; ``metadata["tickers"]`` names them. ``ticker``: whatever bore
+                the ticker on each session.
             ensure: Fetch and load the range's missing sessions first. The look-back of the features
                 is read as far as it is there.
             min_coverage: Share of the range's sessions, 0 to 1, for which every symbol must have a
@@ -183,6 +188,7 @@ class DataIntegration:
             algorithm.lookback_sessions,
             terms=terms,
             as_of=as_of,
+            identity=identity,
         )
         (cached, store), unknown = _without_unknown(
             request, skip_unknown, lambda known: self._dataset(algorithm, parameters, known, ensure=ensure)
@@ -205,6 +211,7 @@ class DataIntegration:
         adjust: Adjustment | None = None,
         terms: ResultTerms = "end",
         as_of: DateLike | None = None,
+        identity: Identity = "security",
         ensure: bool = True,
         skip_unknown: bool = False,
     ) -> Frame:
@@ -219,7 +226,7 @@ class DataIntegration:
         """
         check_choice("a form of data", as_, FRAME_KINDS)
         request = DataRequest.of(
-            symbols, start_date, end_date, adjust, 0, BAR_NAMES, terms=terms, as_of=as_of
+            symbols, start_date, end_date, adjust, 0, BAR_NAMES, terms=terms, as_of=as_of, identity=identity
         )
         found, _ = self._read(request, ensure=ensure, skip_unknown=skip_unknown)
         warn_or_refuse(describe(found), adjust, 0.0)
@@ -236,6 +243,7 @@ class DataIntegration:
         adjust: Adjustment | None = None,
         terms: ResultTerms = "end",
         as_of: DateLike | None = None,
+        identity: Identity = "security",
         ensure: bool = True,
         skip_unknown: bool = False,
         timeframe: Timeframe | None = None,
@@ -256,6 +264,7 @@ class DataIntegration:
             terms: What prices, dividends, and the per-share columns and numbers of shares of statements
                 are counted in.
             as_of: The day that is asked from.
+            identity: What a symbol means.
             ensure: Fetch and load missing prices first.
             skip_unknown: Leave out symbols that the warehouse never saw, with a warning.
             timeframe: ``quarterly``, ``annual``, ``semiannual`` or ``ttm``: join only such statements;
@@ -290,6 +299,7 @@ class DataIntegration:
             BAR_NAMES,
             terms=terms,
             as_of=as_of,
+            identity=identity,
         )
         if timeframe is not None:
             check_choice("a timeframe of statements", timeframe, TIMEFRAMES)
@@ -297,7 +307,10 @@ class DataIntegration:
         metadata = {**describe(found), "symbols_unknown": unknown}
         warn_or_refuse(metadata, adjust, 0.0)
         statements = unified.StatementTerms(self._settings.statement_lag_days, timeframe)
-        rows = unified.unify(self._session, found.prices(), list(dict.fromkeys(kinds)), statements)
+        joining = unified.Joining(
+            self._session, found.prices(), found.read.columns, statements, request.as_of
+        )
+        rows = unified.unify(joining, list(dict.fromkeys(kinds)))
         warn_of_statements(statements.notes)
         table = long_frame(rows.to_arrow(compat_level=pl.CompatLevel.oldest()))
         return frames.with_metadata(frames.convert(table, as_), {**metadata, "joined": statements.notes})
@@ -318,7 +331,7 @@ class DataIntegration:
             By symbol, in the order asked for: ``bars``, ``sessions`` (of the exchange in the range),
             ``coverage`` (0 to 1), ``first_session``, ``last_session`` (NaT without a bar).
         """
-        request = DataRequest.of(symbols, start_date, end_date, "none", 0)
+        request = DataRequest.of(symbols, start_date, end_date, "none", 0, identity="ticker")
         try:
             panel = read_panel(self._session, request.sessions, request.symbols).panel
         except WarehouseMissing as error:

@@ -17,6 +17,7 @@ from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.data_integration.errors import (
     AdjustmentWarning,
     CoverageWarning,
+    IdentityWarning,
     InsufficientCoverage,
     StatementWarning,
 )
@@ -117,15 +118,20 @@ def describe(found: Input) -> dict[str, Any]:
     request = found.request
     bars = bars_per_symbol(found.read.panel, request.rows)
     asked = request.asked
-    coverage = {s: int(n) / len(asked) for s, n in zip(request.symbols, bars, strict=True)}
+    symbols = found.read.panel.symbols
+    coverage = {s: int(n) / len(asked) for s, n in zip(symbols, bars, strict=True)}
     missing = [day.isoformat() for day in request.missing(found.read)]
     missing_before = [day for day in found.read.missing_sessions if day < asked[0]]
     return {
-        "symbols": list(request.symbols),
+        "symbols": list(symbols),
         "start": asked[0].isoformat(),
         "end": asked[-1].isoformat(),
         "sessions": len(asked),
         "adjustment": found.adjust,
+        "identity": request.identity,
+        "tickers": _tickers(found),
+        "security_ids": dict(zip(symbols, found.read.columns.identity.security_ids, strict=True)),
+        "symbols_merged": [symbol for symbol in request.symbols if symbol not in coverage],
         "terms": request.terms,
         "as_of": (request.as_of or request.sessions[-1]).isoformat(),
         "coverage": coverage,
@@ -134,6 +140,16 @@ def describe(found: Input) -> dict[str, Any]:
         "source_mix": dict(found.read.source_mix),
         "lookback_sessions": request.n_before,
         "lookback_missing_sessions": len(missing_before),
+    }
+
+
+def _tickers(found: Input) -> dict[str, list[str]]:
+    """The tickers under which each series traded in the range and its look-back, oldest first."""
+    first, last = found.request.sessions[0], found.request.sessions[-1]
+    columns = found.read.columns
+    return {
+        label: [span.ticker for span in spans if span.first <= last and span.last >= first]
+        for label, spans in zip(columns.labels, columns.identity.spans, strict=True)
     }
 
 
@@ -148,6 +164,13 @@ def warn_or_refuse(metadata: Mapping[str, Any], adjust: Adjustment | None, min_c
             f"{metadata['sessions']} sessions",
             why=named,
             next_step="leave them out, choose another range or a lower min_coverage",
+        )
+    if metadata["symbols_merged"]:
+        warnings.warn(
+            f"{', '.join(metadata['symbols_merged'])}: the same security as another symbol asked for, and "
+            "in the data once; identity='ticker' tells tickers apart",
+            IdentityWarning,
+            stacklevel=3,
         )
     if any(share < 1 for share in coverage.values()):
         warnings.warn(coverage_summary(metadata), CoverageWarning, stacklevel=3)

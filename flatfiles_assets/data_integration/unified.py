@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -28,8 +28,10 @@ from flatfiles_assets.data_integration.errors import NoData
 from flatfiles_assets.data_integration.statement_columns import Timeframe, find_columns
 from flatfiles_assets.data_integration.statements import FRAME, KNOWN, known_states, mixes_timeframes
 from flatfiles_assets.escaping import quoted
+from flatfiles_assets.warehouse.action_records import ActionRecords
 from flatfiles_assets.warehouse.errors import TableNotFound
-from flatfiles_assets.warehouse.prices import ReferenceMissing, read_corporate_actions
+from flatfiles_assets.warehouse.identities import PanelColumns
+from flatfiles_assets.warehouse.prices import ReferenceMissing, actions_of
 from flatfiles_assets.warehouse.reading import WarehouseReader
 
 PRICES = "prices"
@@ -59,14 +61,22 @@ class Joining:
     Attributes:
         reader: The warehouse.
         prices: The prices beside which data are put, and the terms of the result.
-        bars: ``session`` and ``symbol`` of every bar, those of the look-back included.
+        columns: Who the symbols are, and which records are about them.
         statements: How statements are joined; takes what became of them.
+        as_of: The day that is asked from.
     """
 
     reader: WarehouseReader
     prices: RequestedPrices
-    bars: pl.DataFrame
+    columns: PanelColumns
     statements: StatementTerms
+    as_of: dt.date | None = None
+
+    @functools.cached_property
+    def bars(self) -> pl.DataFrame:
+        """``session`` and ``symbol`` of every bar, those of the look-back included."""
+        whole = dataclasses.replace(self.prices, rows=slice(0, self.prices.rows.stop))
+        return frames.to_polars(bars_table(whole)).select(SESSION, SYMBOL)
 
 
 def join_financials(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataFrame:
@@ -85,8 +95,12 @@ def join_financials(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataF
     """
     table, reader, terms = f"market.{name}", joining.reader, joining.statements
     symbol = find_columns(_columns(reader, name, table), table).symbol
-    stored = _of_symbols(reader, table, symbol, rows)
+    stored = reader.sql(
+        f"SELECT * FROM {table} WHERE {quoted(symbol)} IN (SELECT unnest($tickers))",  # noqa: S608
+        {"tickers": joining.columns.tickers},
+    ).pl()
     states, report = known_states(stored, terms.lag_days, table, terms.timeframe)
+    states = _by_security(joining, states, symbol)
     by_turns = mixes_timeframes(states, symbol)
     columns = [each for each in states.columns if each not in (FRAME, KNOWN)]
     taken = {each: f"{name}_{each}" for each in columns if each in rows.columns and each != symbol}
@@ -131,10 +145,9 @@ def _splits_since_first(joining: Joining, rows: pl.DataFrame) -> pa.Table:
     first = rows.get_column(_KNOWN_FROM).min()
     if not isinstance(first, dt.date):
         return _NO_SPLITS
-    symbols = joining.prices.symbols
     try:
         days = [first, joining.prices.published.sessions[-1].item()]
-        return read_corporate_actions(joining.reader, "splits", days, symbols).splits
+        return actions_of(joining.reader, "splits", days, joining.columns, until=joining.as_of).splits
     except ReferenceMissing:
         return _NO_SPLITS
 
@@ -142,18 +155,18 @@ def _splits_since_first(joining: Joining, rows: pl.DataFrame) -> pa.Table:
 def join_splits(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows with ``split_ratio``, shares after over before, on the first bars in new shares."""
     _reference(joining.reader, name)
-    actions = read_corporate_actions(joining.reader, "splits", _days(joining), joining.prices.symbols)
+    actions = actions_of(joining.reader, "splits", _days(joining), joining.columns, until=joining.as_of)
     return share_terms.on_next_bar(rows, share_terms.split_events(actions.splits), joining.bars)
 
 
 def join_dividends(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows with ``dividend``, USD a share in the result's terms, on the first bars from the ex-dates on."""
-    table, days = _reference(joining.reader, name), _days(joining)
-    dividends = joining.reader.sql(
-        f"SELECT ticker, ex_date, cash_amount, currency FROM {table} "  # noqa: S608
-        "WHERE list_contains($symbols, ticker) AND ex_date BETWEEN $first AND $last ORDER BY ALL",
-        {"symbols": list(joining.prices.symbols), "first": days[0], "last": days[-1]},
-    ).to_arrow()
+    _reference(joining.reader, name)
+    days, columns = _days(joining), joining.columns
+    with joining.reader.held() as session:
+        records = ActionRecords(session, columns.securities, set(columns.tickers), joining.as_of)
+        dividends, _ = records.dividends(days[0], days[-1])
+    dividends = columns.by_security_id(dividends)
     events = share_terms.dividend_events(dividends, joining.prices)
     return share_terms.dividends_in_terms(share_terms.on_next_bar(rows, events, joining.bars), joining.prices)
 
@@ -162,9 +175,19 @@ def join_features(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataFra
     """Rows with the stored features of ``algorithm/<name>``, whose adjustment is ``<name>_adjustment``."""
     table = f"algorithm.{name}"
     _columns(joining.reader, name, table)
-    features = _of_symbols(joining.reader, table, "ticker", rows).rename(
+    stored = joining.reader.sql(
+        f"SELECT * FROM {table} "  # noqa: S608
+        "WHERE ticker IN (SELECT unnest($tickers)) AND trade_date BETWEEN $first AND $last",
+        {
+            "tickers": joining.columns.tickers,
+            "first": rows.get_column(SESSION).min(),
+            "last": rows.get_column(SESSION).max(),
+        },
+    ).to_arrow()
+    features = pl.DataFrame(joining.columns.by_column(stored, "trade_date")).rename(
         {"trade_date": SESSION, "ticker": SYMBOL, "adjustment": f"{name}_adjustment"}
     )
+    features = features.drop("security_id", strict=False)
     taken = [each for each in features.columns if each in rows.columns and each not in (SESSION, SYMBOL)]
     names = {each: f"{name}_{each}" for each in taken}
     joined = rows.join(features.rename(names), on=[SESSION, SYMBOL], how="left", maintain_order="left")
@@ -189,17 +212,12 @@ JOINS: Mapping[str, Join] = {
 DATA_TYPES: tuple[str, ...] = (PRICES, *JOINS)
 
 
-def unify(
-    reader: WarehouseReader, prices: RequestedPrices, kinds: Sequence[str], statements: StatementTerms
-) -> pl.DataFrame:
+def unify(joining: Joining, kinds: Sequence[str]) -> pl.DataFrame:
     """One row per session and symbol with a bar, with the kinds of data asked for beside each other.
 
     The factors of the prices are always there: what is joined is brought into the result's terms.
     """
-    whole = dataclasses.replace(prices, rows=slice(0, prices.rows.stop))
-    bars = frames.to_polars(bars_table(prices))
-    all_bars = frames.to_polars(bars_table(whole)).select(SESSION, SYMBOL)
-    joining = Joining(reader, prices, all_bars, statements)
+    bars = frames.to_polars(bars_table(joining.prices))
     rows = bars if PRICES in kinds else bars.select(SESSION, SYMBOL, *_FACTORS)
     for kind in kinds:
         if kind in JOINS:
@@ -235,16 +253,11 @@ def _columns(reader: WarehouseReader, name: str, table: str) -> Sequence[str]:
         ) from error
 
 
-def _of_symbols(
-    reader: WarehouseReader, table: str, symbol_column: str, rows: pl.DataFrame, columns: str = "*"
-) -> pl.DataFrame:
-    symbols = rows.get_column(SYMBOL).unique().to_list()
-    bounded = ""
-    parameters: dict[str, Any] = {"symbols": symbols}
-    if table.startswith("algorithm."):
-        bounded = "AND trade_date BETWEEN $first AND $last"
-        parameters |= {"first": rows.get_column(SESSION).min(), "last": rows.get_column(SESSION).max()}
-    return reader.sql(
-        f"SELECT {columns} FROM {table} WHERE list_contains($symbols, {quoted(symbol_column)}) {bounded}",  # noqa: S608
-        parameters,
-    ).pl()
+def _by_security(joining: Joining, states: pl.DataFrame, symbol: str) -> pl.DataFrame:
+    """States under the symbols of the prices: a ticker's statement is its security's of that day."""
+    known = states.get_column(KNOWN).to_arrow().cast(pa.date32())
+    tickers = states.get_column(symbol).cast(pl.String).to_arrow().cast(pa.string())
+    records = pa.table({"ticker": tickers, "day": known, "number": range(states.height)})
+    mine = joining.columns.by_column(records, "day")
+    kept = states[mine.column("number").to_pylist()]
+    return kept.with_columns(pl.Series(symbol, mine.column("ticker").to_pylist(), pl.String))

@@ -20,7 +20,7 @@ from flatfiles_assets.algorithms.algorithm import Algorithm
 from flatfiles_assets.algorithms.panel import Adjustment
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.prices import read_corporate_actions, read_panel, sessions_with_lookback
+from flatfiles_assets.warehouse.prices import actions_of, read_market, sessions_with_lookback
 from flatfiles_assets.warehouse.tables import algorithm_table_key, get_table
 
 # A year with its look-back is about a gigabyte for the whole market; longer runs go year by year.
@@ -105,8 +105,8 @@ def _update_part(
     table = get_table(algorithm_table_key(algorithm.name))
     session = warehouse.reader()
     days, _ = sessions_with_lookback(wanted[0], wanted[-1], algorithm.lookback_sessions)
-    read = read_panel(session, days)
-    actions = read_corporate_actions(session, adjust, days)
+    read = read_market(session, days)
+    actions = actions_of(session, adjust, days, read.columns)
     panel = actions.adjust(read.panel, adjust, anchor="first")
     without_prices = {day for day in wanted if day in set(read.missing_sessions)}
     computed = [day for day in wanted if day not in without_prices]

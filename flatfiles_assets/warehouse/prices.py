@@ -17,13 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flatfiles_assets import calendars
-from flatfiles_assets.algorithms.panel import PricePanel
+from flatfiles_assets.algorithms.panel import Adjustment, PricePanel
 from flatfiles_assets.datasets import CalendarName
 from flatfiles_assets.warehouse.corporate_actions import CorporateActions as CorporateActions
 from flatfiles_assets.warehouse.corporate_actions import ReferenceMissing as ReferenceMissing
 from flatfiles_assets.warehouse.corporate_actions import read_corporate_actions as read_corporate_actions
 from flatfiles_assets.warehouse.errors import TableNotFound
+from flatfiles_assets.warehouse.identities import PanelColumns, by_security
 from flatfiles_assets.warehouse.reading import WarehouseReader
+from flatfiles_assets.warehouse.securities import stored_securities
 
 CALENDAR: CalendarName = "XNYS"
 
@@ -53,9 +55,10 @@ class Bars:
 
 @dataclasses.dataclass(frozen=True)
 class PanelWithSource:
-    """A panel and where its prices come from; see `Bars`."""
+    """A panel, who its columns are, and where its prices come from; see `Bars`."""
 
     panel: PricePanel
+    columns: PanelColumns
     missing_sessions: tuple[dt.date, ...]
     source_mix: Mapping[str, int]
 
@@ -77,7 +80,7 @@ def sessions_with_lookback(
 def read_bars(
     reader: WarehouseReader,
     sessions: Sequence[dt.date],
-    symbols: Sequence[str] | None = None,
+    symbols: Sequence[str] | PanelColumns | None = None,
     columns: Sequence[str] = ("close", "volume"),
 ) -> Bars:
     """Day bars of some sessions, each session from the first of `PRICE_SOURCES` that has it.
@@ -85,12 +88,15 @@ def read_bars(
     Args:
         reader: The warehouse.
         sessions: Consecutive sessions, ascending.
-        symbols: Which symbols; None for all.
+        symbols: Which tickers, or whose bars: then ``ticker`` is the label of the column; None for all
+            tickers.
         columns: Columns besides ``trade_date`` and ``ticker``.
 
     Raises:
         WarehouseMissing: Nothing was ever loaded.
     """
+    if symbols is not None and not isinstance(symbols, PanelColumns):
+        symbols = PanelColumns.by_ticker(symbols)
     lacking = list(sessions)
     tables: list[pa.Table] = []
     for source in PRICE_SOURCES:
@@ -120,7 +126,7 @@ def _read_source(
     reader: WarehouseReader,
     source: str,
     sessions: Sequence[dt.date],
-    symbols: Sequence[str] | None,
+    symbols: PanelColumns | None,
     columns: Sequence[str],
 ) -> pa.Table:
     constant = PRICE_SOURCES[source]
@@ -129,10 +135,12 @@ def _read_source(
     by_symbol = ""
     ticker = "bars.ticker"
     if symbols is not None:
-        # The symbol's number instead of its text: the text of millions of rows costs more than the prices.
-        parameters["symbols"] = list(symbols)
+        # The column's number instead of its text: the text of millions of rows costs more than the prices.
+        parameters |= {f"of_{name}": values for name, values in symbols.intervals.items()}
         by_symbol = (
-            "JOIN (SELECT unnest($symbols) AS ticker, unnest(range(len($symbols))) AS number) USING (ticker)"
+            "JOIN (SELECT unnest($of_ticker) AS ticker, unnest($of_number) AS number,"
+            " unnest($of_first) AS first, unnest($of_last) AS last) columns"
+            " ON bars.ticker = columns.ticker AND bars.trade_date BETWEEN columns.first AND columns.last"
         )
         ticker = "number::INTEGER"
     rows = reader.scan(
@@ -144,7 +152,7 @@ def _read_source(
         codes = pa.array(np.zeros(len(rows), dtype=np.uint8))
         rows = rows.append_column("source", pa.DictionaryArray.from_arrays(codes, pa.array([constant])))
     if symbols is not None:
-        names = pa.array(symbols, pa.string())
+        names = pa.array(symbols.labels, pa.string())
         chunks = [pa.DictionaryArray.from_arrays(chunk, names) for chunk in rows.column("ticker").chunks] or [
             pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), names)
         ]
@@ -180,7 +188,7 @@ def missing_sessions(reader: WarehouseReader, sessions: Sequence[dt.date]) -> li
 def read_panel(
     reader: WarehouseReader,
     sessions: Sequence[dt.date],
-    symbols: Sequence[str] | None = None,
+    symbols: Sequence[str] | PanelColumns,
     columns: Sequence[str] = ("close", "volume"),
 ) -> PanelWithSource:
     """Published prices of some sessions as a panel.
@@ -188,12 +196,60 @@ def read_panel(
     Args:
         reader: The warehouse.
         sessions: Consecutive sessions, ascending.
-        symbols: The panel's columns; None for all symbols with a bar, sorted.
+        symbols: The panel's columns.
         columns: ``close`` and ``volume``, and any of ``open``, ``high``, ``low``.
     """
-    bars = read_bars(reader, sessions, symbols, columns)
-    panel = PricePanel.from_arrow(bars.table, sessions, symbols)
-    return PanelWithSource(panel, bars.missing_sessions, bars.source_mix)
+    wanted = symbols if isinstance(symbols, PanelColumns) else PanelColumns.by_ticker(symbols)
+    bars = read_bars(reader, sessions, wanted, columns)
+    panel = PricePanel.from_arrow(bars.table, sessions, wanted.labels)
+    return _with_source(panel, bars, wanted)
+
+
+def read_market(
+    reader: WarehouseReader, sessions: Sequence[dt.date], columns: Sequence[str] = ("close", "volume")
+) -> PanelWithSource:
+    """As `read_panel`, of whatever has a bar: a column per security, or per ticker where none are known."""
+    with reader.held() as session:
+        bars = read_bars(session, sessions, None, columns)
+        securities = stored_securities(session)
+    if securities is None:
+        panel = PricePanel.from_arrow(bars.table, sessions)
+        return _with_source(panel, bars, PanelColumns.by_ticker(panel.symbols, whole_market=True))
+    table, of_market = by_security(bars.table, securities)
+    return _with_source(PricePanel.from_arrow(table, sessions, of_market.labels), bars, of_market)
+
+
+def _with_source(panel: PricePanel, bars: Bars, columns: PanelColumns) -> PanelWithSource:
+    panel = dataclasses.replace(panel, identity=columns.identity)
+    return PanelWithSource(panel, columns, bars.missing_sessions, bars.source_mix)
+
+
+def actions_of(
+    reader: WarehouseReader,
+    adjust: Adjustment,
+    sessions: Sequence[dt.date],
+    columns: PanelColumns,
+    *,
+    until: dt.date | None = None,
+) -> CorporateActions:
+    """The splits and dividends of a panel's columns, whose labels are the ``ticker`` of the result.
+
+    Args:
+        reader: The warehouse.
+        adjust: What prices are adjusted for.
+        sessions: The panel's sessions.
+        columns: Whose.
+        until: Nothing dated later is used.
+
+    Raises:
+        ReferenceMissing: The table was never loaded.
+    """
+    found = read_corporate_actions(
+        reader, adjust, sessions, columns.asked_tickers, securities=columns.securities, until=until
+    )
+    return dataclasses.replace(
+        found, splits=columns.by_security_id(found.splits), dividends=columns.by_security_id(found.dividends)
+    )
 
 
 def has_splits(reader: WarehouseReader) -> bool:

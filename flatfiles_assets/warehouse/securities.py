@@ -161,6 +161,48 @@ def securities_of(
     return SecurityMap(_extended(stored, uncovered))
 
 
+def stored_securities(reader: WarehouseReader, tickers: Iterable[str] | None = None) -> SecurityMap | None:
+    """The securities on record of some tickers, with whatever other securities their tickers ever meant.
+
+    No bar is looked at: it costs the same after one year and after twenty. Bars that were loaded since
+    belong to whom the ticker belonged last, and those before the first to that one: such spans are
+    open-ended.
+
+    Args:
+        reader: The warehouse.
+        tickers: None for all.
+
+    Returns:
+        None where the table was never made.
+    """
+    with reader.held() as session:
+        if SECURITIES.sql_name not in session.tables():
+            return None
+        found = _stored(session, None if tickers is None else sorted(set(tickers)))
+    return SecurityMap(_open_ended(found))
+
+
+def _open_ended(table: pa.Table) -> pa.Table:
+    """Rows by ticker and first session whose ends reach as far as nothing on record is against it."""
+    tickers = np.array(table.column("ticker").to_pylist(), dtype=object)
+    securities = np.array(table.column("security_id").to_pylist(), dtype=object)
+    firsts, lasts = (table.column(name).to_pylist() for name in ("first_session", "last_session"))
+    of_security: dict[str, list[int]] = defaultdict(list)
+    for number, security in enumerate(securities):
+        of_security[security].append(number)
+    begins = {min(numbers, key=firsts.__getitem__) for numbers in of_security.values()}
+    ends = {max(numbers, key=firsts.__getitem__) for numbers in of_security.values()}
+    for number, ticker in enumerate(tickers):
+        if number in begins and (number == 0 or tickers[number - 1] != ticker):
+            firsts[number] = calendars.FIRST_DAY
+        if number in ends and (number == len(tickers) - 1 or tickers[number + 1] != ticker):
+            lasts[number] = calendars.LAST_DAY
+    for name, days in (("first_session", firsts), ("last_session", lasts)):
+        place = table.column_names.index(name)
+        table = table.set_column(place, table.schema.field(name), pa.array(days, pa.date32()))
+    return table
+
+
 def _stored(reader: WarehouseReader, tickers: Sequence[str] | None) -> pa.Table:
     if SECURITIES.sql_name not in reader.tables():
         return SECURITIES.arrow_schema.empty_table()

@@ -108,6 +108,7 @@ def test_long_frames_have_every_feature_of_the_stored_dataset_and_the_same_value
         stored = stored.rows.to_pandas().set_index("ticker")
         asked = get(door, name)[key]
         asked = asked[asked["session"] == pd.Timestamp(day)].set_index("symbol")
+        assert list(asked["security_id"]) == list(stored.loc[asked.index, "security_id"])
         factors = {"close_published", "price_factor", "volume_factor"}
         assert set(asked.columns) == set(stored.columns) - {"trade_date"} | {"session"} | factors
         for column in set(stored.columns) - {
@@ -115,6 +116,7 @@ def test_long_frames_have_every_feature_of_the_stored_dataset_and_the_same_value
             "momentum_rank",
             "momentum_percentile",
             "adjustment",
+            "security_id",
         }:
             assert asked[column].notna().any(), column
             np.testing.assert_allclose(
