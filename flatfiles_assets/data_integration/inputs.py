@@ -120,7 +120,9 @@ class DataRequest:
         after: list[dt.date] = []
         if asked_from is not None and asked_from > last and terms == "end":
             after = calendars.sessions(CALENDAR, last + dt.timedelta(days=1), asked_from)
-        return cls(names, (*sessions, *after), n_before, len(after), adjust, columns, terms, asked_from)
+        return cls(
+            names, (*sessions, *after), n_before, len(after), adjust, columns, terms, asked_from, identity
+        )
 
     @property
     def key(self) -> list[Any]:

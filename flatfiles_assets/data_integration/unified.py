@@ -14,6 +14,7 @@ import dataclasses
 import datetime as dt
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -259,5 +260,5 @@ def _by_security(joining: Joining, states: pl.DataFrame, symbol: str) -> pl.Data
     tickers = states.get_column(symbol).cast(pl.String).to_arrow().cast(pa.string())
     records = pa.table({"ticker": tickers, "day": known, "number": range(states.height)})
     mine = joining.columns.by_column(records, "day")
-    kept = states[mine.column("number").to_pylist()]
+    kept: pl.DataFrame = states[mine.column("number").to_pylist()]
     return kept.with_columns(pl.Series(symbol, mine.column("ticker").to_pylist(), pl.String))
