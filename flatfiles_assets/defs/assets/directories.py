@@ -18,6 +18,7 @@ from flatfiles_assets.defs.keys import (
 )
 from flatfiles_assets.defs.resources import MinIOS3Resource, WarehouseResource
 from flatfiles_assets.ingest.directories.directories import DirectoryTable, read_directory
+from flatfiles_assets.ingest.directories.options_table import read_options_directory
 from flatfiles_assets.warehouse.table import schema_from_arrow
 from flatfiles_assets.warehouse.workspace import Workspace
 
@@ -82,7 +83,8 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
         io_manager_key=WAREHOUSE_IO,
     )
     def table(minio_s3: MinIOS3Resource, warehouse: WarehouseResource) -> dg.MaterializeResult[Any]:
-        found = read_directory(
+        read = read_options_directory if directory == "options" else read_directory
+        found = read(
             minio_s3.downloader().cache_dir / directory, Workspace.from_settings().layout_overrides()
         )
         schema = schema_from_arrow(tuple(key.path), found.schema)
@@ -90,6 +92,7 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
             # What columns there are is up to the files, so yesterday's table may have had others.
             transaction.execute(f"DROP TABLE IF EXISTS {schema.stored_name}")
             rows = transaction.replace_all(schema, found.read())
+        found.close()
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": rows,

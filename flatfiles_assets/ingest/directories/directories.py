@@ -15,7 +15,7 @@ written.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -144,24 +144,37 @@ def read_directory(
     scratch = ScratchFolder()
     reports: list[TableFileReport] = []
     tables: dict[str, TableFile] = {}
-    widths: dict[str, Width] = {}
     for opened in open_directory(directory, overrides or LayoutOverrides(), scratch):
         report = (
             TableFileReport(opened.name, reason=opened.content.reason)
             if isinstance(opened.content, NotUnderstood)
-            else _survey(opened.name, opened.content, block_bytes)
+            else survey(opened.name, opened.content, block_bytes)
         )
         reports.append(report)
         if isinstance(opened.content, TableFile) and not report.reason:
             tables[opened.name] = opened.content
-            for column, width in report.columns.items():
-                widths[column] = _wider(widths.get(column, "nothing"), width)
-    fields = [(column, _TYPES[width]) for column, width in widths.items()]
-    schema = pa.schema([*fields, ("source_file", pa.string())])
-    return DirectoryTable(schema, tuple(reports), tables, block_bytes, scratch)
+    return DirectoryTable(unified_schema(reports), tuple(reports), tables, block_bytes, scratch)
 
 
-def _survey(name: str, file: TableFile, block_bytes: int) -> TableFileReport:
+def unified_schema(reports: Iterable[TableFileReport], fixed: pa.Schema | None = None) -> pa.Schema:
+    """The columns of all files that were read, each as wide as its widest file asks for.
+
+    Args:
+        reports: What became of the files.
+        fixed: Columns that come first and have their types already.
+    """
+    widths: dict[str, Width] = {}
+    for report in reports:
+        for column, width in report.columns.items() if not report.reason else ():
+            widths[column] = _wider(widths.get(column, "nothing"), width)
+    first = list(fixed or ())
+    names = {field.name for field in first}
+    fields = [pa.field(column, _TYPES[width]) for column, width in widths.items() if column not in names]
+    return pa.schema([*first, *fields, pa.field("source_file", pa.string())])
+
+
+def survey(name: str, file: TableFile, block_bytes: int) -> TableFileReport:
+    """What a file holds: its columns with the types that it alone asks for, and its rows."""
     widths: dict[str, Width] = dict.fromkeys(column_names(file.columns), "nothing")
     malformed = MalformedRows()
     rows = 0

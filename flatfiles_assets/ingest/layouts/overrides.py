@@ -18,6 +18,7 @@ from flatfiles_assets.ingest.layouts import column_aliases as meaning
 from flatfiles_assets.ingest.layouts.date_formats import is_known_format
 from flatfiles_assets.ingest.layouts.layout import SEPARATORS, BarLabel, BarSize
 from flatfiles_assets.ingest.layouts.sidecars import SIDECARS, sidecar_pattern
+from flatfiles_assets.ingest.options.overrides import EXPECTED, OptionsOverride, options_override
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -45,6 +46,7 @@ class LayoutOverride:
         timezone: IANA name of the zone of naive intraday stamps.
         bar_label: Whether an intraday stamp is the bar's ``"start"`` or ``"end"``.
         ignore: True for files that are to be listed and not read.
+        options: What is stated about files of option quotes.
     """
 
     separator: str | None = None
@@ -60,6 +62,7 @@ class LayoutOverride:
     timezone: str | None = None
     bar_label: BarLabel | None = None
     ignore: bool = False
+    options: OptionsOverride | None = None
 
     def assign_columns(self, headings: Sequence[str], width: int) -> tuple[str, ...] | str:
         """One meaning for each of `width` columns, or a sentence that says why not."""
@@ -151,6 +154,7 @@ _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "bar_label": _one_of("start", "end"),
     "ignore": _one_of(True, False),
+    "options": (lambda value: options_override(value) is not None, EXPECTED),
 }
 
 
@@ -218,4 +222,6 @@ def _entry(entry: Any, where: str) -> tuple[tuple[str, ...], frozenset[int], Lay
             )
     if isinstance(fields.get("columns"), list):
         fields["columns"] = tuple(fields["columns"])
+    if "options" in fields:
+        fields["options"] = options_override(fields["options"])
     return tuple(patterns), frozenset(years), LayoutOverride(**fields)

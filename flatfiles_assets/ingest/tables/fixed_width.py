@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from flatfiles_assets.ingest.layouts.date_formats import candidate_formats
+from flatfiles_assets.ingest.layouts.column_evidence import is_date
 from flatfiles_assets.ingest.layouts.number_formats import is_number
 
 _FEWEST_LINES = 3
@@ -92,4 +92,4 @@ def _is_ruler(line: str) -> bool:
 
 
 def _is_value(cell: str) -> bool:
-    return is_number(cell) or bool(candidate_formats(cell))
+    return is_number(cell) or is_date(cell)

@@ -18,7 +18,7 @@ from typing import Any
 
 import ijson
 
-from flatfiles_assets.ingest.layouts.date_formats import candidate_formats
+from flatfiles_assets.ingest.layouts.column_evidence import is_date
 from flatfiles_assets.ingest.layouts.layout import NotUnderstood
 
 # An object is held in memory; arrays are streamed.
@@ -180,12 +180,12 @@ def _by_key(value: Row) -> list[Row]:
     labels = [key for key, _ in rows]
     if _are_positions(labels):
         return [row for _, row in rows]
-    name = "date" if all(map(candidate_formats, labels)) and "date" not in rows[0][1] else ""
+    name = "date" if all(map(is_date, labels)) and "date" not in rows[0][1] else ""
     return [{name: key, **row} for key, row in rows]
 
 
 def _are_labels(keys: Iterable[str]) -> bool:
-    return all(key.isdecimal() or candidate_formats(key) for key in keys)
+    return all(key.isdecimal() or is_date(key) for key in keys)
 
 
 def _are_positions(keys: Iterable[str]) -> bool:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flatfiles_assets.ingest.layouts.date_formats import candidate_formats
+from flatfiles_assets.ingest.layouts.column_evidence import is_date
 from flatfiles_assets.ingest.layouts.delimited import parse_cells, split_line
 from flatfiles_assets.ingest.layouts.layout import SEPARATORS, NotUnderstood
 from flatfiles_assets.ingest.layouts.number_formats import is_number
@@ -170,7 +170,7 @@ def _are_headings(cells: list[str], rows: list[list[str]]) -> bool:
     if not any(cells) or all(is_number(cell) for cell in cells if cell):
         return False
     for place, cell in enumerate(cells):
-        if is_number(cell) or (candidate_formats(cell) and any(map(str.isdigit, cell))):
+        if is_number(cell) or is_date(cell):
             # A year may name a column of figures; it names no column of years.
             below = [row[place] for row in rows]
             if not _YEAR.fullmatch(cell) or not below or any(map(_YEAR.fullmatch, below)):
@@ -180,7 +180,7 @@ def _are_headings(cells: list[str], rows: list[list[str]]) -> bool:
     # `DataFrame.to_csv()` does not name its index; a row of text may lack cells, too, but then no
     # column has values where it has a word.
     return any(
-        cell and rows and sum(is_number(row[place]) or bool(candidate_formats(row[place])) for row in rows)
+        cell and rows and sum(is_number(row[place]) or is_date(row[place]) for row in rows)
         >= len(rows) / 2
         for place, cell in enumerate(cells)
     )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Option quotes of any vendor's files to one typed table."""
