@@ -14,7 +14,7 @@ from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.warehouse.errors import WarehouseMissing
-from flatfiles_assets.warehouse.housekeeping import compact, prunable_files
+from flatfiles_assets.warehouse.housekeeping import compact, prunable_files, prune
 from flatfiles_assets.warehouse.tables import get_table
 from flatfiles_assets_tests.platform import Platform
 
@@ -67,6 +67,20 @@ def test_only_files_whose_every_row_is_stored_from_these_bytes_can_go(loaded: Pl
         transaction.execute("UPDATE market.files SET sha256 = 'another' WHERE trade_date = '2024-01-03'")
     assert _prunable(loaded) == ["2024-01-04"]
     assert _prunable(loaded, before=dt.date(2024, 1, 4)) == []
+
+
+def test_what_is_pruned_is_noted_before_the_first_file_goes(loaded: Platform):
+    """A process that dies while it removes files must leave none that is gone and counts as there."""
+    with FileCache(loaded.data_dir / "flatfiles_cache") as cache:
+        catalog = S3Catalog(loaded.bucket, "us_options_opra")
+        files = prunable_files(STOCKS, catalog, cache, loaded.warehouse, dt.date(2030, 1, 1))
+        # A folder in a file's place: removing it ends the pruning in the middle.
+        _raw(loaded, DAYS[1]).unlink()
+        _raw(loaded, DAYS[1]).mkdir()
+        with pytest.raises(OSError, match=DAYS[1]):
+            prune(cache, files)
+        assert not _raw(loaded, DAYS[0]).exists()
+        assert set(cache.ledger.pruned([file.key for file in files])) == {file.key for file in files}
 
 
 def test_a_pruned_file_is_not_fetched_again_unless_it_was_replaced(loaded: Platform):

@@ -169,6 +169,18 @@ def test_rows_that_are_already_in_order_keep_it(warehouse: Warehouse, path: Path
         assert connection.sql("FROM market.stocks_daily").to_arrow_table().equals(bars)
 
 
+def test_rows_beside_a_null_are_not_taken_for_ordered(warehouse: Warehouse, path: Path):
+    """Nothing compares with NULL, so such rows are sorted like any that are out of order."""
+    numbers = [3, None, 1, 2]
+    row = dict.fromkeys(QUARANTINE.column_names, "x") | {"trade_date": TUESDAY, "feed": "stocks_daily"}
+    rows = pa.Table.from_pylist([row | {"row_number": n} for n in numbers], schema=QUARANTINE.arrow_schema)
+    with warehouse.writer("test") as transaction:
+        transaction.replace(QUARANTINE, rows, {"trade_date": [TUESDAY], "feed": ["stocks_daily"]})
+    with duckdb.connect(path, read_only=True) as connection:
+        stored_order = connection.sql("SELECT row_number FROM market.quarantine").fetchall()
+    assert [n for (n,) in stored_order] == [1, 2, 3, None]
+
+
 def test_one_feeds_part_of_a_shared_partition_is_replaced_alone(warehouse: Warehouse):
     def rejected(feed: str, count: int) -> pa.Table:
         row = dict.fromkeys(QUARANTINE.column_names, "x") | {
