@@ -314,3 +314,12 @@ def test_the_reference_tables_are_fetched_once_and_then_every_morning(operator: 
     assert refreshed(evening + dt.timedelta(hours=13)) == [], "06:00 in New York"
     assert refreshed(evening + dt.timedelta(hours=15)) == [everything], "08:00 in New York"
     assert refreshed(evening + dt.timedelta(hours=16)) == []
+
+
+def test_the_checks_of_several_assets_are_read_in_one_tick(automation: Automation):
+    for key in (STOCKS, dg.AssetKey(["market", "historical_daily"]), DAILY_PRICES):
+        automation.materialize(key, WEEK[0])
+        automation.check(key)
+    automation.materialize(STOCKS, WEEK[0])
+    automation.check(STOCKS)
+    assert automation.tick()[DAILY_PRICES] == {WEEK[0]}

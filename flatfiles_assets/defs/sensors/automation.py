@@ -17,7 +17,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -33,7 +33,7 @@ from flatfiles_assets.defs.automation import (
     still_open,
 )
 from flatfiles_assets.defs.checks.results import HeldBack, held_back, last_evaluated
-from flatfiles_assets.defs.dagster_internals.check_records import LoadingContext
+from flatfiles_assets.defs.dagster_internals.check_records import AssetCheckExecutionRecord, LoadingContext
 from flatfiles_assets.defs.dagster_internals.run_statuses import FINISHED_STATUSES
 from flatfiles_assets.defs.keys import PRICE_RECONCILIATION_KEY, QUARANTINE_KEY
 from flatfiles_assets.defs.partitions import year_partitions
@@ -306,7 +306,6 @@ def _read_states(graph: _Graph, instance: dg.DagsterInstance) -> dict[str, Asset
         name for rule in graph.rules if rule.needs_checks for name in (*rule.upstream, *rule.all_sessions)
     }
     unfinished = _Unfinished(instance)
-    loading = _Loading(instance)
     states = {}
     records = {
         record.asset_entry.asset_key: record.asset_entry
@@ -336,9 +335,9 @@ def _read_states(graph: _Graph, instance: dg.DagsterInstance) -> dict[str, Asset
                 ).items()
             }
         under_way = {partition for partition, run_id in attempts.items() if run_id in unfinished}
-        untrusted: Any = frozenset()
+        untrusted: frozenset[str] | Literal["all"] = frozenset()
         if name in checked and updated:
-            untrusted = _untrusted(instance, loading, graph.blocking_checks.get(name, ()))
+            untrusted = _untrusted(instance, graph.blocking_checks.get(name, ()))
         states[name] = AssetState(updated, under_way, set(attempts) - under_way, untrusted)
     return states
 
@@ -374,23 +373,32 @@ class _Loading(LoadingContext):
 
 
 def _untrusted(
-    instance: dg.DagsterInstance, loading: LoadingContext, checks: Collection[dg.AssetCheckKey]
-) -> Any:
+    instance: dg.DagsterInstance, checks: Collection[dg.AssetCheckKey]
+) -> frozenset[str] | Literal["all"]:
     """The sessions that blocking checks hold back, or have not judged yet.
 
     Unlike Dagster's own rule for blocking checks, it tells sessions apart: a bad one holds back
     itself and not the feed.
     """
+    records = [last_evaluated(instance, key) for key in checks]
+    evaluations = asyncio.run(_current_evaluations(_Loading(instance), records))
     held: set[str] = set()
-    for key in checks:
-        says = HeldBack(everything=True)
-        record = last_evaluated(instance, key)
-        if record and record.evaluation and asyncio.run(record.targets_latest_materialization(loading)):
-            says = held_back(record.evaluation)
+    for evaluation in evaluations:
+        says = held_back(evaluation) if evaluation else HeldBack(everything=True)
         if says.everything:
             return "all"
         held.update(day.isoformat() for day in says.sessions)
-    return held
+    return frozenset(held)
+
+
+async def _current_evaluations(
+    loading: LoadingContext, records: Iterable[AssetCheckExecutionRecord | None]
+) -> list[dg.AssetCheckEvaluation | None]:
+    """What each check says of its asset's latest materialisation; None where it says nothing yet."""
+    return [
+        record.evaluation if record and await record.targets_latest_materialization(loading) else None
+        for record in records
+    ]
 
 
 @functools.lru_cache(maxsize=32)
