@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from flatfiles_assets.ingest.historical.bars import STAGED_SCHEMA
 from flatfiles_assets.ingest.historical.intraday import aggregate
+from flatfiles_assets.ingest.historical.symbol_marks import SymbolMap
 
 # Some fifty thousand bars of a whole market.
 _DAYS_PER_BUCKET = 10
@@ -57,11 +58,12 @@ class BarBuckets:
     def _path(self, span: int) -> Path:
         return self._directory / f"days-{span}.arrows"
 
-    def finish(self, dropped_files: AbstractSet[int]) -> Iterator[tuple[int, pa.Table]]:
+    def finish(self, dropped_files: AbstractSet[int], symbols: SymbolMap) -> Iterator[tuple[int, pa.Table]]:
         """Sorts every bucket in place; no bars can be added after it.
 
         Args:
             dropped_files: Files whose bars do not count.
+            symbols: What the symbols are called.
 
         Yields:
             Per bucket the number of its bars, and those left out because an earlier file or row has
@@ -76,6 +78,8 @@ class BarBuckets:
             if dropped_files:
                 gone = pa.array(sorted(dropped_files), pa.int32())
                 table = table.filter(pc.invert(pc.is_in(table.column("file_id"), gone)))
+            place = table.column_names.index("ticker")
+            table = table.set_column(place, "ticker", symbols.column(table.column("ticker")))
             table = _sorted(aggregate(table))
             repeated = _repeats_previous(table)
             kept = table

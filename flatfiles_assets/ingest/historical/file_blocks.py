@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 from flatfiles_assets.errors import CorruptFile
 from flatfiles_assets.ingest.archives.zip_directory import Expansion
-from flatfiles_assets.ingest.historical.bar_rows import Segment
+from flatfiles_assets.ingest.historical.bar_rows import Segment, find_symbol
 from flatfiles_assets.ingest.layouts.date_formats import parse_day
-from flatfiles_assets.ingest.layouts.discovery import SourceFile
 from flatfiles_assets.ingest.layouts.file_names import date_text, symbol_text
-from flatfiles_assets.ingest.layouts.layout import FileLayout, NotUnderstood
+from flatfiles_assets.ingest.layouts.layout import FileLayout, NotSettled, NotUnderstood
+from flatfiles_assets.ingest.layouts.overrides import PLACEHOLDER
+from flatfiles_assets.ingest.layouts.source_file import SourceFile
 from flatfiles_assets.ingest.layouts.text_files import iter_text_blocks
 
 DEFAULT_BLOCK_BYTES = 2**20
@@ -35,6 +36,7 @@ def iter_blocks(
     on_refusal: Callable[[NumberedFile, NotUnderstood], None],
     block_bytes: int = DEFAULT_BLOCK_BYTES,
     expansion: Expansion | None = None,
+    year: int | None = None,
 ) -> Iterator[tuple[bytes, list[Segment]]]:
     """Lines without headers, and whose they are.
 
@@ -45,16 +47,17 @@ def iter_blocks(
             read to its end; blocks of it may have been yielded before.
         block_bytes: Size from which a block is yielded.
         expansion: Counts what compressed files become together.
+        year: The archive's year, for names that hold month and day only.
     """
     waiting: list[bytes] = []
     segments: list[Segment] = []
     size = 0
     for file in files:
-        names = _from_name(file.source.name, layout)
-        if isinstance(names, NotUnderstood):
-            on_refusal(file, names)
+        try:
+            symbol, day = _from_name(file.source.name, layout, year)
+        except NotSettled as missing:
+            on_refusal(file, missing.answer)
             continue
-        symbol, day = names
         row = 1
         for lines in _rows(file, layout, on_refusal, block_bytes, expansion):
             count = lines.count(b"\n")
@@ -90,17 +93,27 @@ def _rows(
         on_refusal(file, NotUnderstood(f"{error.what}: {error.why}"))
 
 
-def _from_name(name: str, layout: FileLayout) -> tuple[str | None, int | None] | NotUnderstood:
-    from_name = layout.date_source == "file name"
+def _from_name(name: str, layout: FileLayout, year: int | None) -> tuple[str | None, int | None]:
+    """The symbol and the day that a file's name holds, each where the layout looks for it there.
+
+    Raises:
+        NotSettled: The name holds no date or symbol, unlike its siblings'.
+    """
     day = None
-    if from_name:
-        text = date_text(name)
+    if layout.date_source == "file name":
+        text = date_text(name, year)
         day = parse_day(text, layout.date_format) if text else None
         if day is None:
-            return NotUnderstood(f"its name holds no date as {layout.date_format}, unlike its siblings'")
+            raise NotSettled(f"its name holds no date as {layout.date_format}, unlike its siblings'")
     symbol = layout.symbol
     if symbol is None and layout.symbol_source == "file name":
-        symbol = symbol_text(name, layout.name_decorations, has_date=from_name)
-        if symbol is None:
-            return NotUnderstood("it has no symbol column, and its name is no symbol")
+        if layout.symbol_pattern:
+            symbol = find_symbol(name, layout.symbol_pattern)
+        else:
+            symbol = symbol_text(name, layout.name_rule)
+        if not symbol:
+            raise NotSettled(
+                "it has no symbol column, and its name is no symbol; state `symbol` in an override",
+                symbol=PLACEHOLDER,
+            )
     return symbol, day

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from flatfiles_assets.datasets import NEW_YORK
 from flatfiles_assets.ingest.historical.bars import STAGED_SCHEMA
 from flatfiles_assets.ingest.layouts.layout import FileLayout
-from flatfiles_assets.ingest.layouts.stamp_evidence import CLOSING_SECOND, OPENING_SECOND, utc_offset_seconds
+from flatfiles_assets.ingest.layouts.zones import CLOSING_SECOND, OPENING_SECOND, utc_offset_seconds
 
 KEY = ("trade_date", "ticker", "file_id")
 

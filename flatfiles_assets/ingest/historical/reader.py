@@ -1,14 +1,16 @@
 """The door to historical files: what a file's layout is, its bars, and a whole extracted year.
 
-Here: one file, and one year with its report. Layouts are found in `layout_discovery` (and stated in
-`layout_overrides`), rows typed and checked in `bar_rows`, bars put in order in `bar_buckets`.
+Here: one file, and one year with its report. Layouts are found in `layouts` (and stated in its
+`overrides`), rows typed and checked in `bar_rows`, bars put in order in `bar_buckets`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from types import TracebackType
 
@@ -17,16 +19,18 @@ import pyarrow as pa
 from flatfiles_assets.errors import CorruptFile, InvalidArgument
 from flatfiles_assets.ingest.historical.bar_buckets import BarBuckets
 from flatfiles_assets.ingest.historical.bar_rows import ConvertedRows, convert_rows
-from flatfiles_assets.ingest.historical.bars import FEED, HISTORICAL_SCHEMA, INTRADAY_SCHEMA
+from flatfiles_assets.ingest.historical.bars import FEED, HISTORICAL_SCHEMA, INTRADAY_SCHEMA, STAGED_SCHEMA
 from flatfiles_assets.ingest.historical.file_blocks import DEFAULT_BLOCK_BYTES, NumberedFile, iter_blocks
 from flatfiles_assets.ingest.historical.intraday import aggregate, regular_hours
 from flatfiles_assets.ingest.historical.rejected_spill import RejectedSpill
 from flatfiles_assets.ingest.historical.sibling_groups import group_siblings, list_files
+from flatfiles_assets.ingest.historical.symbols import vendor_style
 from flatfiles_assets.ingest.historical.year_files import YearFiles
 from flatfiles_assets.ingest.historical.year_report import FileReport, YearReport
-from flatfiles_assets.ingest.layouts.discovery import SourceFile, discover
+from flatfiles_assets.ingest.layouts.discovery import discover
 from flatfiles_assets.ingest.layouts.layout import FileLayout, NotUnderstood
 from flatfiles_assets.ingest.layouts.overrides import LayoutOverride, LayoutOverrides, load_overrides
+from flatfiles_assets.ingest.layouts.source_file import SourceFile
 from flatfiles_assets.ingest.quality import QUARANTINE_SCHEMA
 from flatfiles_assets.ingest.tables.bar_texts import BarTexts
 
@@ -140,7 +144,12 @@ def _convert(
         )
 
     for block, segments in iter_blocks([NumberedFile(0, _source(path))], layout, refuse, block_bytes):
-        yield convert_rows(block, segments, layout, year)
+        converted = convert_rows(block, segments, layout, year)
+        place = STAGED_SCHEMA.get_field_index("ticker")
+        named = converted.accepted.set_column(
+            place, STAGED_SCHEMA.field(place), vendor_style(converted.accepted["ticker"])
+        )
+        yield dataclasses.replace(converted, accepted=named)
 
 
 def _with_source(bars: pa.RecordBatch, name: str) -> pa.RecordBatch:
@@ -208,6 +217,7 @@ def read_extracted_year(
     *,
     block_bytes: int = DEFAULT_BLOCK_BYTES,
     scratch_dir: str | Path | None = None,
+    known_tickers: AbstractSet[str] = frozenset(),
 ) -> HistoricalYear:
     """Reads every file of an extracted year.
 
@@ -222,6 +232,8 @@ def read_extracted_year(
         overrides: From `load_overrides`.
         block_bytes: Bytes of text that are parsed at once.
         scratch_dir: Where to put the temporary files; by default the system's place for them.
+        known_tickers: Tickers of that year's flat files, by which symbols are recognised; none where
+            there are no flat files of it.
 
     Raises:
         InvalidArgument: There is no such directory.
@@ -233,7 +245,7 @@ def read_extracted_year(
         )
     scratch = tempfile.TemporaryDirectory(prefix=f"historical-{year}-", dir=scratch_dir)
     try:
-        return _read_year(root, year, overrides or LayoutOverrides(), block_bytes, scratch)
+        return _read_year(root, year, overrides or LayoutOverrides(), block_bytes, scratch, known_tickers)
     except BaseException:
         scratch.cleanup()
         raise
@@ -245,23 +257,26 @@ def _read_year(
     overrides: LayoutOverrides,
     block_bytes: int,
     scratch: tempfile.TemporaryDirectory[str],
+    known_tickers: AbstractSet[str],
 ) -> HistoricalYear:
     spill = RejectedSpill(Path(scratch.name))
-    files = YearFiles(year, BarBuckets(Path(scratch.name)), spill, block_bytes)
+    files = YearFiles(year, BarBuckets(Path(scratch.name)), spill, block_bytes, known_tickers)
     texts = BarTexts(Path(scratch.name) / "opened", root)
     files.expansion = texts.expansion
     sources, unreadable = list_files(root)
     groups, refused = group_siblings(sources, overrides, year, texts.open)
     for name, reason in (unreadable | refused).items():
         files.report.refuse(name, reason)
+    files.fellow_names = [file.name for group in groups for file in group.files]
     for group in groups:
         files.read(group)
+    symbols = files.conclude()
     bars = 0
-    for row_count, duplicates in files.buckets.finish(files.dropped):
+    for row_count, duplicates in files.buckets.finish(files.dropped, symbols):
         bars += row_count
         for batch in duplicates.to_batches():
             spill.add(_duplicate_rows(batch, files), batch.column("file_id"))
-    rejected = spill.finish(files.dropped)
+    rejected = spill.finish(files.dropped, symbols)
     report = files.report.build(year, bars)
     return HistoricalYear(year, report, rejected, files.buckets, pa.array(files.names, pa.string()), scratch)
 

@@ -17,6 +17,7 @@ from flatfiles_assets.ingest.historical.bars import FEED, HISTORICAL_RULES
 from flatfiles_assets.ingest.layouts import column_aliases as meaning
 from flatfiles_assets.ingest.layouts.delimited import Cells, split_line
 from flatfiles_assets.ingest.layouts.layout import FileLayout
+from flatfiles_assets.ingest.layouts.number_formats import is_no_value
 from flatfiles_assets.ingest.quality import QUARANTINE_SCHEMA
 from flatfiles_assets.ingest.row_rules import FileIdentity, RowRule
 
@@ -70,7 +71,10 @@ class RejectedRows:
         rows = self._batch.take(pa.array(indices))
         cells = [self._split(int(line)) for line in self._cells.row_indices[indices]]
         days = rows.column("trade_date").to_pylist()
-        if isinstance(rule, RowRule):
+        if isinstance(rule, RowRule) and rule.name == "missing_value":
+            name = rule.name
+            reasons = [self._missing(row, texts) for row, texts in zip(rows.to_pylist(), cells, strict=True)]
+        elif isinstance(rule, RowRule):
             name, reasons = rule.name, rule.explain(rows, IDENTITY)
         else:
             name = rule
@@ -116,6 +120,19 @@ class RejectedRows:
             return f"an earlier row has the same symbol and time on {day}"
         is_outside = self._year is not None and day is not None and day.year != self._year
         return f"{day} is not in {self._year}" if is_outside else f"{day} is no session of XNYS"
+
+    def _missing(self, row: Mapping[str, object], texts: Sequence[str]) -> str:
+        """What of a bar is missing; a price of zero is none, and said as it stands."""
+        places = {name: place for place, name in enumerate(self._layout.columns)}
+        absent = [name for name in meaning.PRICES if row[name] is None]
+        zeros = [name for name in absent if not is_no_value(texts[places[name]])]
+        empty = [name for name in absent if name not in zeros]
+        parts = [
+            f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {what}"
+            for names, what in ((empty, "empty"), (zeros, "zero, which is no price"))
+            if names
+        ]
+        return ", ".join(parts)
 
     def _unparsable(self, index: int, texts: Sequence[str], day: dt.date | None) -> list[str]:
         places = {name: place for place, name in enumerate(self._layout.columns)}

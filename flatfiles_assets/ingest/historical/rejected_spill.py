@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flatfiles_assets.ingest.historical.symbol_marks import SymbolMap
 from flatfiles_assets.ingest.quality import QUARANTINE_SCHEMA
 
 _SPILLED = QUARANTINE_SCHEMA.append(pa.field("file_id", pa.int32()))
@@ -30,8 +31,8 @@ class RejectedSpill:
         if rows.num_rows:
             self._writer.write_batch(pa.RecordBatch.from_arrays([*rows.columns, file_ids], schema=_SPILLED))
 
-    def finish(self, dropped_files: AbstractSet[int]) -> pa.Table:
-        """All rows but those of the dropped files."""
+    def finish(self, dropped_files: AbstractSet[int], symbols: SymbolMap) -> pa.Table:
+        """All rows but those of the dropped files, with their symbols as tickers."""
         self._writer.close()
         gone = pa.array(sorted(dropped_files), pa.int32())
         with (
@@ -40,6 +41,8 @@ class RejectedSpill:
         ):
             for batch in reader:
                 kept = batch.filter(pc.invert(pc.is_in(batch.column("file_id"), gone)))
-                writer.write_batch(kept.select(QUARANTINE_SCHEMA.names))
+                place = QUARANTINE_SCHEMA.get_field_index("ticker")
+                named = kept.set_column(place, QUARANTINE_SCHEMA.field(place), symbols.column(kept["ticker"]))
+                writer.write_batch(named.select(QUARANTINE_SCHEMA.names))
         self._spilled.unlink()
         return pa.ipc.open_file(pa.memory_map(str(self._finished))).read_all()

@@ -14,13 +14,14 @@ from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 
 from flatfiles_assets.ingest.archives.extraction import MANIFEST_NAME
+from flatfiles_assets.ingest.historical.name_variants import adjusted_copies, adjustment_of, frequency_of
 from flatfiles_assets.ingest.layouts import column_aliases as meaning
 from flatfiles_assets.ingest.layouts.delimited import split_line
-from flatfiles_assets.ingest.layouts.discovery import SourceFile
 from flatfiles_assets.ingest.layouts.file_names import date_text
 from flatfiles_assets.ingest.layouts.layout import SEPARATORS, NotUnderstood
 from flatfiles_assets.ingest.layouts.number_formats import is_number
 from flatfiles_assets.ingest.layouts.overrides import LayoutOverride, LayoutOverrides
+from flatfiles_assets.ingest.layouts.source_file import SourceFile
 from flatfiles_assets.ingest.layouts.text_files import Head, read_head
 from flatfiles_assets.ingest.tables.bar_texts import needs_opening
 from flatfiles_assets.ingest.tables.files_below import files_below
@@ -60,7 +61,7 @@ def group_siblings(
     year: int | None,
     open_container: Callable[[SourceFile], tuple[list[SourceFile], dict[str, NotUnderstood]]],
 ) -> tuple[list[Group], dict[str, NotUnderstood]]:
-    """Groups of siblings, and by name the files that are no text or are to be ignored.
+    """Groups of siblings, and by name the files that are no text, are to be ignored, or are adjusted copies.
 
     Args:
         files: The files of a year.
@@ -70,12 +71,20 @@ def group_siblings(
     """
     groups: dict[Hashable, Group] = {}
     refused: dict[str, NotUnderstood] = {}
-    waiting = collections.deque((file, True) for file in files)
+    listed = list(files)
+    copies = adjusted_copies([file.name for file in listed])
+    waiting = collections.deque((file, True) for file in listed)
     while waiting:
         file, may_be_container = waiting.popleft()
         override = overrides.for_file(file.name, year)
         if ignored := overrides.why_ignored(file.name, year):
             refused[file.name] = NotUnderstood(ignored, is_table=False)
+            continue
+        if raw := copies.get(file.name) if override is None else None:
+            refused[file.name] = NotUnderstood(
+                f"its prices are adjusted, as its name says, and {raw} has them as they were traded",
+                is_table=False,
+            )
             continue
         encoding = override.encoding if override else None
         head = read_head(file.path, encoding, _FIRST_LINES_BYTES)
@@ -89,7 +98,8 @@ def group_siblings(
         if isinstance(head, NotUnderstood):
             refused[file.name] = head
             continue
-        key = (head.compression, head.encoding, id(override), _shape(head, file.name))
+        kind = (adjustment_of(file.name), frequency_of(file.name))
+        key = (head.compression, head.encoding, id(override), kind, _shape(head, file.name))
         groups.setdefault(key, Group([], override)).files.append(file)
     return list(groups.values()), refused
 
@@ -115,10 +125,10 @@ def _header_of(line: str) -> tuple[str, int | None] | None:
     for separator in SEPARATORS:
         cells = split_line(line, separator)
         if len(cells) >= 4 and meaning.looks_like_header(cells):
-            meanings = meaning.assign_meanings(cells)
+            meanings = [heading.meaning for heading in meaning.read_headings(cells)]
             # A column `Time` may hold the stamps.
             places = [meanings.index(name) for name in (meaning.DATE, meaning.TIME) if name in meanings]
-            return separator, places[0] if places and not isinstance(meanings, str) else None
+            return separator, places[0] if places else None
     return None
 
 

@@ -1,13 +1,20 @@
-"""The one table of column names: which headings mean date, symbol, open, volume and so on.
+"""What headings mean: one heading at a time, and all headings of a file together.
 
-Here: headings and their meanings. Not here: columns without a heading, which
-`layout_discovery` recognises by their values.
+Here: from a heading as it is written (numbered, with brackets and units, adjusted or not, with the
+file's symbol before each) to its meaning. The words themselves are in `heading_words`. Not here:
+columns that headings do not explain, which `bar_columns` recognises by their values.
 """
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import re
+import unicodedata
 from collections.abc import Sequence
+from typing import Literal
+
+from flatfiles_assets.ingest.layouts import heading_words as words
 
 DATE = "date"
 TIME = "time"
@@ -18,97 +25,180 @@ LOW = "low"
 CLOSE = "close"
 ADJUSTED_CLOSE = "adjusted_close"
 VOLUME = "volume"
+TICK_VOLUME = "tick_volume"
+UP_VOLUME = "up_volume"
+DOWN_VOLUME = "down_volume"
 TRANSACTIONS = "transactions"
 OPEN_INTEREST = "open_interest"
 PERIOD = "period"
+BAR_NUMBER = "bar_number"
 IGNORED = "ignored"
 
 PRICES = (OPEN, HIGH, LOW, CLOSE)
-MEANINGS = (DATE, TIME, SYMBOL, *PRICES, ADJUSTED_CLOSE, VOLUME, TRANSACTIONS, OPEN_INTEREST, PERIOD, IGNORED)
+MEANINGS = (
+    *(DATE, TIME, BAR_NUMBER, SYMBOL, *PRICES, ADJUSTED_CLOSE, VOLUME, UP_VOLUME, DOWN_VOLUME),
+    *(TICK_VOLUME, TRANSACTIONS, OPEN_INTEREST, PERIOD, IGNORED),
+)
 
-# Headings as `heading_key` writes them, the preferred first: where a file has both `close` and
-# `last`, the first of this order is the close and the other is ignored.
-_ALIASES: dict[str, tuple[str, ...]] = {
-    DATE: (
-        *("date", "tradedate", "tradingdate", "sessiondate", "quotedate", "pricedate", "businessdate"),
-        *("dtyyyymmdd", "dateyyyymmdd", "yyyymmdd", "timestamp", "datetime", "dateandtime", "datetimestamp"),
-        *("day", "tradeday", "tradingday", "session", "asofdate", "asof", "caldt", "bardate", "dt", "d"),
-        *("ts", "windowstart", "unixtime", "epoch", "datum"),
-    ),
-    TIME: ("time", "timehhmmss", "timehhmm", "hhmmss", "hhmm", "bartime", "tradetime", "hour", "minute", "t"),
-    SYMBOL: (
-        *("ticker", "symbol", "tickersymbol", "stocksymbol", "actsymbol", "sym", "tic", "stock", "stockcode"),
-        *("instrument", "security", "code", "ric", "name", "s"),
-    ),
-    OPEN: ("open", "openprice", "opening", "openingprice", "priceopen", "pxopen", "openprc", "op", "o"),
-    HIGH: ("high", "highprice", "pricehigh", "pxhigh", "dayhigh", "hi", "max", "h"),
-    LOW: ("low", "lowprice", "pricelow", "pxlow", "daylow", "lo", "min", "l"),
-    CLOSE: (
-        *("close", "closeprice", "closing", "closingprice", "priceclose", "pxclose", "cl", "c"),
-        *("last", "lastprice", "pxlast", "lastsale", "settle", "price", "prc"),
-    ),
-    ADJUSTED_CLOSE: (
-        *("adjclose", "adjustedclose", "adjcloseprice", "adjustedcloseprice", "closeadj", "closeadjusted"),
-        *("adjclosingprice", "adjustedclosingprice", "adjustedprice", "adjprice", "adj", "ac"),
-    ),
-    VOLUME: (
-        *("volume", "vol", "sharevolume", "totalvolume", "tradedvolume", "volumetraded", "sharestraded"),
-        *("volumeshares", "pxvolume", "shares", "qty", "quantity", "v"),
-    ),
-    TRANSACTIONS: (
-        "transactions",
-        "trades",
-        "numtrades",
-        "numberoftrades",
-        "tradecount",
-        "notrades",
-        "numtrd",
-    ),
-    OPEN_INTEREST: ("openint", "openinterest", "oi"),
-    PERIOD: ("per", "period", "interval", "frequency", "barsize"),
-}
+# What else a heading can say of a column.
+OTHER = "other"
+QUOTE = "quote"
+IDENTIFIER = "identifier"
 
-_RANKS = {
-    alias: (meaning, rank) for meaning, aliases in _ALIASES.items() for rank, alias in enumerate(aliases)
+Adjustment = Literal["", "adjusted", "unadjusted"]
+
+_WORDS: dict[str, tuple[str, ...]] = {
+    DATE: words.DATE,
+    TIME: words.TIME,
+    SYMBOL: words.SYMBOL,
+    OPEN: words.OPEN,
+    HIGH: words.HIGH,
+    LOW: words.LOW,
+    CLOSE: words.CLOSE,
+    VOLUME: words.VOLUME,
+    TICK_VOLUME: words.TICK_VOLUME,
+    UP_VOLUME: words.UP_VOLUME,
+    DOWN_VOLUME: words.DOWN_VOLUME,
+    TRANSACTIONS: words.TRANSACTIONS,
+    OPEN_INTEREST: words.OPEN_INTEREST,
+    PERIOD: words.PERIOD,
+    BAR_NUMBER: words.BAR_NUMBER,
 }
+_RANKS = {key: (meaning, rank) for meaning, keys in _WORDS.items() for rank, key in enumerate(keys)}
+_ADJUSTABLE = (*PRICES, VOLUME)
+
+_NUMBERING = re.compile(r"^\s*\d{1,2}[a-z]?\s*[.):]\s*(?=\S)")
+_BRACKETS = re.compile(r"(?<=\S)\s*[(\[{]([^)\]}]*)[)\]}]\s*$")
+_UNADJUSTED = re.compile(r"(?:unadj(?:usted)?|nonadj(?:usted)?|notadj(?:usted)?|raw|unaj)")
+_ADJUSTED = re.compile(r"(?:adj(?:usted|d)?|splitadj(?:usted)?|ajuste|ajustee?|bereinigt|adjcl|rettificato)")
+_QUOTE = re.compile(r"(?:bid|ask|offer|best(?:bid|ask)|nbbo)")
+# Letters that have no decomposition into a plain one and a mark.
+_PLAIN_LETTERS = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "đ": "d", "æ": "ae", "œ": "oe", "ё": "е"})
+_THOUSANDS = re.compile(r"(?:0?00|1,?000s?|th(?:ousands?)?|k|in ?thousands?|'000s?|x ?1,?000|tsd\.?)", re.I)
+_MILLIONS = re.compile(r"(?:mn?|mm|mio\.?|millions?|in ?millions?|x ?10\^6)", re.IGNORECASE)
+_HUNDREDS = re.compile(r"(?:100s?|hundreds?|lots?|in ?hundreds?|round ?lots?|x ?100)", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Heading:
+    """What one heading says.
+
+    Attributes:
+        text: As it stands in the file.
+        meaning: One of `MEANINGS`, or `OTHER`, `QUOTE` or `IDENTIFIER`; None where no table knows it.
+        rank: Preference among headings of one meaning, 0 first.
+        adjustment: Whether it says that its values are adjusted, or that they are not.
+        scale: By what its values are to be multiplied, from its unit; 1 for none.
+    """
+
+    text: str
+    meaning: str | None
+    rank: int = 0
+    adjustment: Adjustment = ""
+    scale: float = 1.0
 
 
 def heading_key(heading: str) -> str:
-    """A heading without case, brackets, spaces and punctuation: ``<DTYYYYMMDD>`` → ``dtyyyymmdd``."""
-    return re.sub(r"[\W_]+", "", heading.casefold())
+    """A heading without case, accents and punctuation: ``<DTYYYYMMDD>`` → ``dtyyyymmdd``."""
+    folded = heading.casefold().translate(_PLAIN_LETTERS)
+    if folded.isascii():
+        return re.sub(r"[\W_]+", "", folded)
+    decomposed = unicodedata.normalize("NFKD", folded)
+    plain = "".join(mark for mark in decomposed if not unicodedata.combining(mark) or ord(mark) > 0x3000)
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", plain))
+
+
+def read_heading(text: str) -> Heading:
+    """What one heading says by itself.
+
+    >>> read_heading("4. close").meaning, read_heading("Volume (000)").scale
+    ('close', 1000.0)
+    >>> read_heading("Adj. Open").adjustment, read_heading("uClose").adjustment
+    ('adjusted', 'unadjusted')
+    """
+    plain = _NUMBERING.sub("", text.strip().strip("\"'\ufeff").strip())
+    unit = ""
+    if match := _BRACKETS.search(plain):
+        unit, plain = match[1], plain[: match.start()]
+    key = heading_key(plain)
+    adjustment: Adjustment = ""
+    meaning, rank = _RANKS.get(key, (None, 0))
+    if meaning is None and re.match(r"u[A-Z][a-z]", plain):
+        meaning, rank = _RANKS.get(key[1:], (None, 0))
+        adjustment = "unadjusted" if meaning in _ADJUSTABLE else ""
+        meaning = meaning if adjustment else None
+    if meaning is None:
+        for pattern, found in ((_UNADJUSTED, "unadjusted"), (_ADJUSTED, "adjusted")):
+            rest = pattern.sub("", key, count=1)
+            if rest != key:
+                of_rest = _RANKS.get(rest or "close", (None, 0))
+                if of_rest[0] in _ADJUSTABLE:
+                    (meaning, rank), adjustment = (
+                        of_rest,
+                        "unadjusted" if found == "unadjusted" else "adjusted",
+                    )
+                    break
+    if meaning is None:
+        meaning = _other_meaning(key)
+    return Heading(text, meaning, rank, adjustment, _scale_of(unit) if meaning == VOLUME else 1.0)
+
+
+def _other_meaning(key: str) -> str | None:
+    if key in words.IDENTIFIERS:
+        return IDENTIFIER
+    if key in words.OTHER:
+        return OTHER
+    return QUOTE if _QUOTE.match(key) or re.search(r"(?:bid|ask)(?:price|size|qty)?$", key) else None
+
+
+def _scale_of(unit: str) -> float:
+    unit = unit.strip()
+    for pattern, scale in ((_THOUSANDS, 1e3), (_MILLIONS, 1e6), (_HUNDREDS, 1e2)):
+        if pattern.fullmatch(unit):
+            return scale
+    return 1.0
 
 
 def meaning_of(heading: str) -> str | None:
     """What a heading means, one of `MEANINGS`, or None for one that is not in the table."""
-    found = _RANKS.get(heading_key(heading))
-    return found[0] if found else None
+    found = read_heading(heading).meaning
+    return found if found in MEANINGS else None
+
+
+def read_headings(headings: Sequence[str]) -> tuple[Heading, ...]:
+    """What all headings of a file say; what most of them have in common is taken off first.
+
+    ``XYZ.Open, XYZ.High, …`` and ``Open_XYZ, High_XYZ, …`` are read as ``Open, High, …``.
+    """
+    alone = tuple(map(read_heading, headings))
+    prices = {heading.meaning for heading in alone} & set(PRICES)
+    if len(prices) == len(PRICES):
+        return alone
+    for pattern in (r"^(.{1,24}?)[._: /-]+(?=\S)", r"(?<=\S)[._: /-]+([^._: /-]{1,24})$"):
+        shared = collections.Counter(
+            match[1] for heading in headings if (match := re.search(pattern, heading.strip()))
+        )
+        word, count = shared.most_common(1)[0] if shared else ("", 0)
+        if count < len(PRICES):
+            continue
+        stripped = [
+            re.sub(pattern, "", heading.strip())
+            if (match := re.search(pattern, heading.strip())) and match[1] == word
+            else heading
+            for heading in headings
+        ]
+        again = tuple(
+            dataclasses.replace(read_heading(short), text=heading)
+            for short, heading in zip(stripped, headings, strict=True)
+        )
+        if len({heading.meaning for heading in again} & set(PRICES)) > len(prices):
+            return again
+    return alone
 
 
 def looks_like_header(cells: Sequence[str]) -> bool:
     """Whether a line is a header: it names two different meanings and holds no number."""
-    meanings = {meaning for cell in cells if (meaning := meaning_of(cell))}
-    return len(meanings) >= 2 and not any(re.fullmatch(r"[\d.,/:\s-]+", cell.strip()) for cell in cells)
-
-
-def assign_meanings(headings: Sequence[str]) -> tuple[str, ...] | str:
-    """One meaning per heading, `IGNORED` where the table has none.
-
-    Where several headings share a meaning, the one that the table prefers has it and the others
-    are ignored.
-
-    Returns:
-        The meanings, or a sentence that says which headings contradict each other.
-    """
-    best: dict[str, tuple[int, int]] = {}
-    for position, heading in enumerate(headings):
-        found = _RANKS.get(heading_key(heading))
-        if found is None:
-            continue
-        meaning, rank = found
-        if meaning in best and best[meaning][0] == rank:
-            first = headings[best[meaning][1]]
-            return f"two columns, {first!r} and {heading!r}, both mean {meaning}"
-        if meaning not in best or rank < best[meaning][0]:
-            best[meaning] = (rank, position)
-    positions = {position: meaning for meaning, (_, position) in best.items()}
-    return tuple(positions.get(position, IGNORED) for position in range(len(headings)))
+    if any(re.fullmatch(r"[\d.,/:\s-]*\d[\d.,/:\s-]*", cell.strip()) for cell in cells):
+        return False
+    found = {heading.meaning for heading in read_headings(cells)} & set(MEANINGS)
+    return len(found) >= 2

@@ -126,13 +126,14 @@ def _closed(days: npt.NDArray[np.int64]) -> float:
 
 def is_open(days: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Which days (since 1970-01-01) are sessions of XNYS; outside the calendar: which are weekdays."""
-    known = _session_days()
+    known = session_days()
     inside = (days >= _day_number(FIRST_DAY)) & (days <= _day_number(LAST_DAY))
     return np.where(inside, np.isin(days, known), np.is_busday(days.astype("datetime64[D]")))
 
 
 @functools.cache
-def _session_days() -> npt.NDArray[np.int64]:
+def session_days() -> npt.NDArray[np.int64]:
+    """Every session of XNYS that the calendar knows, in days since 1970-01-01, in order."""
     return np.array([_day_number(day) for day in sessions("XNYS", FIRST_DAY, LAST_DAY)], dtype=np.int64)
 
 

@@ -1,68 +1,63 @@
 """From a file's lines to its layout, by evidence.
 
-Here: separator, preamble, header, columns, decimal mark, date format, bar size, and where symbol and
-date stand. Siblings (files of one archive that begin alike) are discovered together: they share the
-evidence, and the time it takes.
+Here: the order in which questions are settled, each by the module that knows its evidence: shape
+(`structure`), date, time and symbol (`text_columns`), the format of dates (`date_evidence`), prices and
+volume (`price_columns`, `price_scales`), symbols in names (`file_names`), sessions and hours
+(`daily_stamps`, `session_hours`). Siblings (files of one archive that begin alike) are discovered
+together: they share the evidence, and the time it takes.
 """
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import functools
+import re
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+
+import numpy as np
+import numpy.typing as npt
 
 from flatfiles_assets.errors import CorruptFile
 from flatfiles_assets.ingest.layouts import column_aliases as meaning
-from flatfiles_assets.ingest.layouts.column_evidence import infer_meanings, is_date
+from flatfiles_assets.ingest.layouts.bar_sizes import with_bar_size
+from flatfiles_assets.ingest.layouts.column_aliases import Heading
+from flatfiles_assets.ingest.layouts.column_cells import iter_column
 from flatfiles_assets.ingest.layouts.date_evidence import DateVerdict, judge_siblings
-from flatfiles_assets.ingest.layouts.date_formats import candidate_formats, parse_stamp, parse_time
-from flatfiles_assets.ingest.layouts.delimited import parse_cells, split_line
-from flatfiles_assets.ingest.layouts.file_names import common_decorations, date_text, symbol_text
-from flatfiles_assets.ingest.layouts.layout import SEPARATORS, FileLayout, NotUnderstood, missing_columns
-from flatfiles_assets.ingest.layouts.number_formats import is_number, settle_decimal
-from flatfiles_assets.ingest.layouts.overrides import LayoutOverride
-from flatfiles_assets.ingest.layouts.stamp_evidence import TimeOfDay, weigh_times
-from flatfiles_assets.ingest.layouts.text_files import Head, iter_text_blocks, read_head
-
-EVIDENCE_BLOCK_BYTES = 4 * 2**20
-_MOST_PREAMBLE_LINES = 20
-_SAMPLE_FILES = 16
-_SAMPLE_ROWS = 2000
-
-
-@dataclasses.dataclass(frozen=True)
-class SourceFile:
-    """A file to read.
-
-    Attributes:
-        path: Where it is.
-        name: Its path below the year's directory, with ``/``: for reports, and for what it says.
-    """
-
-    path: Path
-    name: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Structure:
-    """What a file's lines show without a look at the values' meaning.
-
-    Attributes:
-        separator: One of `SEPARATORS`.
-        width: Cells per row.
-        lines_before_data: Lines before the first row.
-        headings: Names of the columns, empty where there is no header.
-    """
-
-    separator: str
-    width: int
-    lines_before_data: int
-    headings: tuple[str, ...]
+from flatfiles_assets.ingest.layouts.date_formats import candidate_formats, parse_day, parse_stamp, parse_time
+from flatfiles_assets.ingest.layouts.file_names import (
+    NameRule,
+    date_text,
+    find_name_rule,
+    is_ticker_like,
+    symbol_text,
+)
+from flatfiles_assets.ingest.layouts.layout import FileLayout, NotSettled, NotUnderstood, missing_columns
+from flatfiles_assets.ingest.layouts.number_formats import settle_decimal
+from flatfiles_assets.ingest.layouts.overrides import PLACEHOLDER, LayoutOverride
+from flatfiles_assets.ingest.layouts.price_columns import PriceColumns
+from flatfiles_assets.ingest.layouts.price_scales import settle_scale
+from flatfiles_assets.ingest.layouts.samples import Sample, take_sample
+from flatfiles_assets.ingest.layouts.series_evidence import Series
+from flatfiles_assets.ingest.layouts.source_file import SourceFile
+from flatfiles_assets.ingest.layouts.structure import Structure, find_structure
+from flatfiles_assets.ingest.layouts.text_columns import (
+    TextColumns,
+    first_stamp,
+    moments_of,
+    repeated_share,
+    settle_text_columns,
+)
+from flatfiles_assets.ingest.layouts.text_files import Head, read_head
 
 
 def discover(
-    files: Sequence[SourceFile], override: LayoutOverride | None = None, year: int | None = None
+    files: Sequence[SourceFile],
+    override: LayoutOverride | None = None,
+    year: int | None = None,
+    known_tickers: AbstractSet[str] = frozenset(),
+    fellow_names: Sequence[str] = (),
 ) -> FileLayout | NotUnderstood:
     """The layout that all these files share.
 
@@ -70,262 +65,370 @@ def discover(
         files: Siblings, at least one.
         override: What the user states about them.
         year: The year that their dates must lie in, where it is known.
+        known_tickers: Tickers that the warehouse knows of that year, where it has any.
+        fellow_names: Names of all files of the archive: what they share is not the symbol.
     """
-    stated = override or LayoutOverride()
-    head = read_head(files[0].path, stated.encoding)
+    head = read_head(files[0].path, override.encoding if override else None)
     if isinstance(head, NotUnderstood):
         return head
-    structure = find_structure(head.lines, stated)
-    if isinstance(structure, NotUnderstood):
-        return structure
-    rows = _sample(files, head, structure, stated)
-    if not rows:
-        return NotUnderstood("it has a header and no rows")
-    columns = _columns(structure, rows, stated)
-    if isinstance(columns, str):
-        return NotUnderstood(columns)
-    if absent := missing_columns(columns, meaning.PRICES):
-        return NotUnderstood(f"no column means {', '.join(absent)}; its headings are {structure.headings}")
-    decimal = stated.decimal or _decimal(rows, columns)
-    if decimal is None:
-        return NotUnderstood(
-            "its prices can be read with a decimal comma or with a thousands comma, and nothing settles "
-            "which; state `decimal` in an override"
-        )
-    draft = FileLayout(
-        separator=structure.separator,
-        columns=columns,
-        date_format="",
-        headings=structure.headings,
-        encoding=head.encoding,
-        compression=head.compression,
-        decimal=decimal,
-        lines_before_data=structure.lines_before_data,
-        symbol=stated.symbol,
-    )
-    return _with_names_and_dates(files, draft, rows, stated, year)
+    try:
+        return Discovery(
+            files, head, override or LayoutOverride(), year, known_tickers, fellow_names
+        ).layout()
+    except NotSettled as open_question:
+        return open_question.answer
+    except CorruptFile as error:
+        return NotUnderstood(f"{error.what}: {error.why}")
 
 
-def find_structure(lines: Sequence[str], stated: LayoutOverride) -> Structure | NotUnderstood:
-    """Separator, width, header and preamble of a file, from its first lines.
+@dataclasses.dataclass
+class Discovery:
+    """One discovery.
 
-    The separator is the one under which most cells are a number, a date, a word or a known heading,
-    in rows of one width.
+    Attributes:
+        files: Siblings.
+        head: The first one's beginning.
+        stated: What the user states about them.
+        year: The archive's year.
+        known_tickers: Tickers that the warehouse knows.
+        fellow_names: Names of all files of the archive.
     """
-    best: tuple[float, int, Structure] | None = None
-    for separator in (stated.separator,) if stated.separator else SEPARATORS:
-        table = [split_line(line, separator) for line in lines[:200]]
-        widths = collections.Counter(len(cells) for cells in table[1:] or table)
-        width, _ = max(widths.items(), key=lambda item: (item[1], item[0]))
-        if width < 4:
-            continue
-        structure = _with_header(table, separator, width, stated)
-        rows = [cells for cells in table[structure.lines_before_data :] if len(cells) == width]
-        if not rows:
-            continue
-        cells = [cell.strip() for row in rows[:50] for cell in row]
-        clean = sum(_is_clean(cell) for cell in cells) / len(cells) * len(rows) / max(1, len(table) - 1)
-        if best is None or (round(clean, 3), width) > best[:2]:
-            best = (round(clean, 3), width, structure)
-    if best is None or best[0] < 0.5:
-        tried = ", ".join(SEPARATORS.values())
-        return NotUnderstood(
-            f"its lines are no rows of one width under any separator ({tried})", is_table=False
+
+    files: Sequence[SourceFile]
+    head: Head
+    stated: LayoutOverride
+    year: int | None
+    known_tickers: AbstractSet[str]
+    fellow_names: Sequence[str]
+
+    def layout(self) -> FileLayout:
+        """The layout.
+
+        Raises:
+            NotSettled: The evidence leaves a question open.
+            CorruptFile: A file that the evidence needs cannot be read to its end.
+        """
+        text = self._text_columns()
+        self._number_bars(text)
+        dates = self._dates(text)
+        self._refuse_several_bars_of_a_day(text)
+        prices = self._prices(text, dates.formats[0])
+        decimal = self.stated.decimal or self._decimal(text)
+        draft = dataclasses.replace(
+            self._draft(text, dates.formats[0]),
+            decimal=decimal,
+            volume_scale=self.stated.volume_scale or 1.0,
+            other_readings=dates.refuted,
+            evidence=(
+                *((f"dates read so because {dates.reason}",) if dates.reason else ()),
+                *text.evidence,
+            ),
         )
-    return best[2]
+        if _is_of_crsp(text):
+            evidence = "CRSP writes a minus before the middle of bid and ask where nothing was traded"
+            draft = dataclasses.replace(draft, sign_is_mark=True, evidence=(*draft.evidence, evidence))
+        draft = self._with_symbols(draft, text)
+        draft = self._with_price_scale(draft, prices)
+        return with_bar_size(self.files, draft, self.stated, is_intraday=self._is_intraday(text))
 
+    # --- shape
 
-def _is_clean(cell: str) -> bool:
-    return not cell or is_number(cell) or is_date(cell) or not any(mark in cell for mark in ",;|\t")
+    @functools.cached_property
+    def structure(self) -> Structure:
+        """The shape of the lines."""
+        return find_structure(self.head.lines, self.stated)
 
+    @functools.cached_property
+    def sample(self) -> Sample:
+        """Rows of the files."""
+        shape = self.structure
+        found = take_sample(
+            self.files, self.stated.encoding, shape.separator, shape.width, shape.lines_before_data
+        )
+        if not found.rows:
+            raise NotSettled("it has a header and no rows")
+        return found
 
-def _with_header(table: list[list[str]], separator: str, width: int, stated: LayoutOverride) -> Structure:
-    header = next((i for i, cells in enumerate(table[:_MOST_PREAMBLE_LINES]) if _is_header(cells)), None)
-    if stated.header is True and header is None:
-        header = 0
-    if stated.header is False:
-        header = None
-    if header is None:
-        before = next((i for i, cells in enumerate(table) if len(cells) == width and _has_values(cells)), 0)
-        if before == 0:
-            return Structure(separator, width, 0, ())
-        # Names that no table knows, over rows of values.
-        headings = tuple(cell.strip() for cell in table[before - 1])
-        named = stated.header is not False and len(headings) == width
-        return Structure(separator, width, before, headings if named else ())
-    headings = tuple(cell.strip().strip('"') for cell in table[header])
-    padded = (*headings, *("",) * (width - len(headings)))[:width]
-    return Structure(separator, width, header + 1, padded)
+    def _text_columns(self) -> TextColumns:
+        shape, sample = self.structure, self.sample
+        headings = (
+            meaning.read_headings(shape.headings) if shape.headings else (Heading("", None),) * shape.width
+        )
+        return settle_text_columns(
+            headings,
+            sample,
+            self.stated.meanings_by_place(shape.headings, shape.width),
+            self.year,
+            date_from_name=self.stated.date_source == "file name",
+            symbol_from_name=self.stated.symbol_source == "file name" or self.stated.symbol is not None,
+        )
 
+    def _draft(self, text: TextColumns, date_format: str) -> FileLayout:
+        from_name = text.place(meaning.DATE) is None
+        return FileLayout(
+            separator=self.structure.separator,
+            columns=tuple(name or meaning.IGNORED for name in text.meanings),
+            date_format=date_format,
+            date_source="file name" if from_name else "column",
+            headings=self.structure.headings,
+            encoding=self.head.encoding,
+            compression=self.head.compression,
+            lines_before_data=self.structure.lines_before_data,
+            symbol=self.stated.symbol,
+            symbol_pattern=self.stated.symbol_pattern,
+            symbol_case=self.stated.symbol_case,
+        )
 
-def _is_header(cells: list[str]) -> bool:
-    return meaning.looks_like_header(cells)
+    # --- dates
 
-
-def _has_values(cells: list[str]) -> bool:
-    return sum(is_number(cell.strip()) for cell in cells) >= 4
-
-
-def _sample(
-    files: Sequence[SourceFile], head: Head, structure: Structure, stated: LayoutOverride
-) -> list[list[str]]:
-    rows: list[list[str]] = []
-    for index, file in enumerate(files[:_SAMPLE_FILES]):
-        other = head if index == 0 else read_head(file.path, stated.encoding)
-        if isinstance(other, NotUnderstood):
-            continue
-        split = (split_line(line, structure.separator) for line in other.lines[structure.lines_before_data :])
-        rows.extend(cells for cells in split if len(cells) == structure.width)
-        if len(rows) >= _SAMPLE_ROWS:
-            break
-    return rows[:_SAMPLE_ROWS]
-
-
-def _columns(structure: Structure, rows: list[list[str]], stated: LayoutOverride) -> tuple[str, ...] | str:
-    if stated.columns is not None:
-        return stated.assign_columns(structure.headings, structure.width)
-    if structure.headings:
-        named = meaning.assign_meanings(structure.headings)
-        # A header that names some prices and lacks others is believed: values must not overrule it.
-        if isinstance(named, str):
-            return named
-        if set(named) & {*meaning.PRICES, meaning.ADJUSTED_CLOSE}:
-            return _with_stamps_as_dates(named, rows)
-    return infer_meanings(rows)
-
-
-def _with_stamps_as_dates(columns: tuple[str, ...], rows: list[list[str]]) -> tuple[str, ...]:
-    """A column `Time` with no date beside it may hold whole stamps: then it is the date."""
-    if meaning.DATE in columns or meaning.TIME not in columns:
-        return columns
-    position = columns.index(meaning.TIME)
-    are_times = all(parse_time(row[position]) is not None for row in rows if row[position].strip())
-    return columns if are_times else (*columns[:position], meaning.DATE, *columns[position + 1 :])
-
-
-def _decimal(rows: list[list[str]], columns: tuple[str, ...]) -> str | None:
-    by_column = list(zip(*rows, strict=True))
-    prices = [cell for name in meaning.PRICES for cell in by_column[columns.index(name)]]
-    volumes = by_column[columns.index(meaning.VOLUME)] if meaning.VOLUME in columns else ()
-    return settle_decimal(prices, volumes)
-
-
-def _with_names_and_dates(
-    files: Sequence[SourceFile],
-    draft: FileLayout,
-    rows: list[list[str]],
-    stated: LayoutOverride,
-    year: int | None,
-) -> FileLayout | NotUnderstood:
-    date_from_name = stated.date_source == "file name" or draft.position(meaning.DATE) is None
-    symbol_from_name = stated.symbol_source == "file name" or draft.position(meaning.SYMBOL) is None
-    names = [file.name for file in files]
-    if date_from_name:
-        texts = [date_text(name) for name in names]
-        if None in texts:
-            return NotUnderstood("it has no date column, and its name holds no date")
-        verdict = _settle_dates([text for text in texts if text], None, stated, year)
-    else:
-        verdict = _settle_dates(_column_sample(rows, draft), (files, draft), stated, year)
-    if isinstance(verdict, NotUnderstood):
+    def _dates(self, text: TextColumns) -> DateVerdict:
+        place = text.place(meaning.DATE)
+        if self.stated.date_format:
+            verdict = DateVerdict((self.stated.date_format,))
+        elif place is None:
+            texts = [date_text(file.name, self.year) for file in self.files]
+            if None in texts:
+                raise NotSettled(
+                    "it has no date column, and its name holds no date; state `columns` in an override",
+                    columns=self._first_column_as(meaning.DATE),
+                )
+            verdict = self._settle_format([each for each in texts if each], None)
+        else:
+            cells = self.sample.filled(place)
+            verdict = self._settle_format(cells, self._draft(text, ""))
         return verdict
-    decorations = ("", "")
-    if symbol_from_name and not draft.symbol:
-        decorations = common_decorations(names, has_date=date_from_name)
-        if symbol_text(names[0], decorations, has_date=date_from_name) is None:
-            return NotUnderstood(
-                "it has no symbol column, and its name is no symbol; state `symbol` in an override"
+
+    def _first_column_as(self, name: str) -> object:
+        headings = self.structure.headings
+        if headings and headings[0]:
+            return {headings[0]: name}
+        return [name, *[meaning.IGNORED] * (self.structure.width - 1)]
+
+    def _settle_format(self, sample: list[str], draft: FileLayout | None) -> DateVerdict:
+        shapes = collections.Counter(map(candidate_formats, sample))
+        shapes.pop((), None)
+        if not shapes:
+            raise NotSettled(
+                f"its dates are in no known format, e.g. {sample[0]!r}" if sample else "no dates"
             )
-    layout = dataclasses.replace(
-        draft,
-        date_format=verdict.formats[0],
-        other_readings=verdict.refuted,
-        date_source="file name" if date_from_name else "column",
-        symbol_source="file name" if symbol_from_name else "column",
-        name_decorations=decorations,
-        evidence=(f"dates read so because {verdict.reason}",) if verdict.reason else (),
-    )
-    return _with_bar_size(files, layout, rows, stated)
-
-
-def _column_sample(rows: list[list[str]], draft: FileLayout) -> list[str]:
-    position = draft.columns.index(meaning.DATE)
-    return [row[position].strip() for row in rows if row[position].strip()]
-
-
-def _settle_dates(
-    sample: list[str],
-    source: tuple[Sequence[SourceFile], FileLayout] | None,
-    stated: LayoutOverride,
-    year: int | None,
-) -> DateVerdict | NotUnderstood:
-    if stated.date_format:
-        return DateVerdict((stated.date_format,))
-    shapes = collections.Counter(candidate_formats(text) for text in sample)
-    shapes.pop((), None)
-    if not shapes:
-        return NotUnderstood(
-            f"its dates are in no known format, e.g. {sample[0]!r}" if sample else "no dates"
+        candidates = shapes.most_common(1)[0][0]
+        if draft is None:
+            # One file per day: the order of the names says nothing about that of the days.
+            verdict = judge_siblings(([text] for text in sample), candidates, self.year)
+        elif len(candidates) == 1:
+            verdict = DateVerdict(candidates)
+        else:
+            columns = (list(iter_column(file, draft, meaning.DATE)) for file in self.files)
+            verdict = judge_siblings(columns, candidates, self.year)
+        if len(verdict.formats) == 1:
+            others = tuple(name for name in candidates if name != verdict.formats[0])
+            return dataclasses.replace(verdict, refuted=others)
+        if not verdict.formats:
+            raise NotSettled(f"its dates fit no format, e.g. {sample[0]!r}: {verdict.reason}".rstrip(": "))
+        raise NotSettled(
+            f"its dates can be read as {' or '.join(verdict.formats)}, e.g. {sample[0]!r}: no day above "
+            "12, no "
+            "closed day and no order of the rows settles which; state `date_format` in an override",
+            date_format=verdict.formats[0],
         )
-    candidates = shapes.most_common(1)[0][0]
-    if source is None:
-        # One file per day: the order of the names says nothing about that of the days.
-        verdict = judge_siblings(([text] for text in sample), candidates, year)
-    elif len(candidates) == 1:
-        verdict = DateVerdict(candidates)
-    else:
-        files, draft = source
-        try:
-            verdict = judge_siblings(
-                (list(iter_column(file, draft, meaning.DATE)) for file in files), candidates, year
+
+    def _number_bars(self, text: TextColumns) -> None:
+        """A column that counts the bars of each day, where neither a time nor a symbol tells them apart."""
+        has_time = {meaning.TIME, meaning.BAR_NUMBER, meaning.SYMBOL} & set(text.meanings)
+        date = text.place(meaning.DATE)
+        if has_time or date is None:
+            return
+        moments = moments_of(text, self.sample, per_day=False)
+        if repeated_share(self.sample.files, moments) < 0.5:
+            return
+        for place in self.sample.numeric:
+            known = text.meanings[place] is not None or text.headings[place].meaning in (
+                *meaning.PRICES,
+                "volume",
             )
-        except CorruptFile as error:
-            return NotUnderstood(f"{error.what}: {error.why}")
-    if len(verdict.formats) == 1:
-        others = tuple(name for name in candidates if name != verdict.formats[0])
-        return dataclasses.replace(verdict, refuted=others)
-    if not verdict.formats:
-        return NotUnderstood(f"its dates fit no format, e.g. {sample[0]!r}: {verdict.reason}".rstrip(": "))
-    return NotUnderstood(
-        f"its dates can be read as {' or '.join(verdict.formats)}, e.g. {sample[0]!r}: no day above 12, no "
-        "closed day and no order of the rows settles which; state `date_format` in an override"
-    )
+            if not known and _counts_within(self.sample.numbers(place), moments, self.sample.files):
+                text.meanings[place] = meaning.BAR_NUMBER
+                text.evidence.append(f"{text.named(place)} counts the bars of each day")
+                return
+
+    def _refuse_several_bars_of_a_day(self, text: TextColumns) -> None:
+        """Several rows of one date and nothing that tells them apart: no day bars of one symbol."""
+        if self.stated.symbol_pattern is None and self.stated.symbol is not None:
+            return
+        if text.place(meaning.SYMBOL) is not None or self._is_intraday(text):
+            return
+        moments = moments_of(text, self.sample, per_day=text.place(meaning.DATE) is None)
+        repeated = repeated_share(self.sample.files, moments)
+        if text.has_many_securities or (repeated > 0.05 and len(moments) >= 3):
+            names = [h.text for h in text.headings if h.meaning == meaning.IDENTIFIER]
+            why = f"and {', '.join(names)} is no ticker" if names else "and no column is a symbol"
+            raise NotSettled(
+                f"{repeated:.0%} of its rows have a date that an earlier row has, {why}: it holds more "
+                "than one "
+                "security; state in `columns` of an override which column has the tickers",
+                columns={names[0]: meaning.SYMBOL} if names else self._first_column_as(meaning.SYMBOL),
+            )
+
+    # --- prices
+
+    def _prices(self, text: TextColumns, date_format: str) -> PriceColumns:
+        securities = self._securities(text)
+        prices = PriceColumns(
+            text, self.sample, Series.of(securities, self._times(text, date_format)), securities
+        )
+        prices.settle(without_volume=self.stated.columns is not None)
+        if absent := missing_columns(text.meanings, meaning.PRICES):
+            raise NotSettled(
+                f"no column means {', '.join(absent)}; its headings are {self.structure.headings}; state "
+                "`columns` in an override"
+            )
+        if prices.volume_scale != 1 and self.stated.volume_scale is None:
+            place = text.place(meaning.VOLUME)
+            name = text.named(place) if place is not None else "volume"
+            raise NotSettled(
+                f"{name} says that volumes are in units of {prices.volume_scale:,.0f}, so that their "
+                "last digits "
+                "are lost; to take the rounded volumes all the same, state `volume_scale` in an override",
+                volume_scale=int(prices.volume_scale),
+            )
+        return prices
+
+    def _securities(self, text: TextColumns) -> npt.NDArray[np.int64]:
+        place = text.place(meaning.SYMBOL)
+        if place is None:
+            return self.sample.files
+        return np.unique(self.sample.columns[place], return_inverse=True)[1].astype(np.int64)
+
+    def _times(self, text: TextColumns, date_format: str) -> npt.NDArray[np.int64]:
+        """Seconds of each row in the order of time; rows whose date cannot be read come first."""
+        place, time = text.place(meaning.DATE), text.place(meaning.TIME)
+        if place is None:
+            texts = [date_text(name, self.year) or "" for name in self.sample.names]
+            days = [parse_day(each, date_format) or 0 for each in texts]
+            return np.array(days, dtype=np.int64)[self.sample.files] * 86400
+        seconds = []
+        for cell in self.sample.columns[place]:
+            stamp = parse_stamp(cell, date_format)
+            seconds.append(stamp.day * 86400 + (stamp.second or 0) if stamp else 0)
+        moments = np.array(seconds, dtype=np.int64)
+        if time is not None:
+            moments += np.array([parse_time(cell) or 0 for cell in self.sample.columns[time]], dtype=np.int64)
+        number = text.place(meaning.BAR_NUMBER)
+        if number is not None:
+            moments += np.nan_to_num(self.sample.numbers(number)).astype(np.int64)
+        return moments
+
+    def _decimal(self, text: TextColumns) -> str:
+        columns = self.sample.columns
+        prices = [cell for name in meaning.PRICES for cell in columns[text.meanings.index(name)]]
+        volume = text.place(meaning.VOLUME)
+        decimal = settle_decimal(prices, columns[volume] if volume is not None else ())
+        if decimal is None:
+            raise NotSettled(
+                "its prices can be read with a decimal comma or with a thousands comma, and nothing settles "
+                "which; state `decimal` in an override",
+                decimal=",",
+            )
+        return decimal
+
+    def _with_price_scale(self, draft: FileLayout, prices: PriceColumns) -> FileLayout:
+        if self.stated.price_scale is not None:
+            return dataclasses.replace(draft, price_scale=float(self.stated.price_scale))
+        close = self.sample.numbers(draft.columns.index(meaning.CLOSE), draft.decimal)
+        scale, evidence = settle_scale(close, prices.securities, self._sample_symbols(draft))
+        if scale == 1:
+            return draft
+        return dataclasses.replace(draft, price_scale=scale, evidence=(*draft.evidence, evidence))
+
+    def _sample_symbols(self, draft: FileLayout) -> frozenset[str]:
+        if draft.symbol:
+            return frozenset({draft.symbol})
+        if draft.symbol_source == "column":
+            return frozenset(self.sample.filled(draft.columns.index(meaning.SYMBOL)))
+        return frozenset(filter(None, (symbol_text(name, draft.name_rule) for name in self.sample.names)))
+
+    # --- symbols
+
+    def _with_symbols(self, draft: FileLayout, text: TextColumns) -> FileLayout:
+        if text.place(meaning.SYMBOL) is not None and self.stated.symbol_source != "file name":
+            return dataclasses.replace(draft, symbol_source="column")
+        draft = dataclasses.replace(draft, symbol_source="file name")
+        if draft.symbol or draft.symbol_pattern:
+            return draft
+        names = [file.name for file in self.files]
+        rule = self._rule_of_fellows(names) or find_name_rule(names, self.known_tickers)
+        if rule is None:
+            raise self._no_symbol(names, "nothing in its name looks like one")
+        found = [symbol_text(name, rule) for name in names]
+        strange = [name for name, symbol in zip(names, found, strict=True) if not _can_be_ticker(symbol)]
+        if len(strange) > 0.5 * len(names):
+            of_name = symbol_text(strange[0], rule)
+            raise self._no_symbol(
+                names, f"{of_name!r} from its name is none" if of_name else "its name has none"
+            )
+        return dataclasses.replace(draft, name_rule=rule)
+
+    def _rule_of_fellows(self, names: Sequence[str]) -> NameRule | None:
+        """For one file alone: the rule of the files beside it, where it has a symbol under that."""
+        folder = names[0].rpartition("/")[0]
+        fellows = [name for name in self.fellow_names if name.rpartition("/")[0] == folder]
+        if len(names) > 1 or len(fellows) < 2:
+            return None
+        rule = find_name_rule(fellows, self.known_tickers)
+        return rule if rule and _can_be_ticker(symbol_text(names[0], rule)) else None
+
+    def _no_symbol(self, names: Sequence[str], why: str) -> NotSettled:
+        text = f"it has no symbol column, and its name is no symbol: {why}; state"
+        if len(names) == 1:
+            return NotSettled(f"{text} `symbol` in an override", symbol=PLACEHOLDER)
+        return NotSettled(f"{text} `symbol_pattern` in an override", symbol_pattern="([A-Z.]+)[^/]*$")
+
+    # --- time
+
+    def _is_intraday(self, text: TextColumns) -> bool:
+        if self.stated.bar_size:
+            return self.stated.bar_size == "intraday"
+        if text.place(meaning.BAR_NUMBER) is not None:
+            return True
+        seconds = self._seconds_of_sample(text)
+        if len(set(seconds)) < 3:
+            return False
+        per_day = text.place(meaning.DATE) is None
+        days = self._days_of_sample(text)
+        securities = self._securities(text)
+        if per_day:
+            return repeated_share(securities, self.sample.files) > 0.2
+        return repeated_share(securities, days) > 0.2 or len(set(days.tolist())) < 3
+
+    def _seconds_of_sample(self, text: TextColumns) -> list[int]:
+        time, date = text.place(meaning.TIME), text.place(meaning.DATE)
+        if time is not None:
+            return [second for cell in self.sample.columns[time] if (second := parse_time(cell)) is not None]
+        stamps = map(first_stamp, self.sample.columns[date]) if date is not None else ()
+        return [stamp.second for stamp in stamps if stamp and stamp.second is not None]
+
+    def _days_of_sample(self, text: TextColumns) -> npt.NDArray[np.int64]:
+        place = text.place(meaning.DATE)
+        if place is None:
+            return self.sample.files
+        days = [stamp.day if stamp else 0 for stamp in map(first_stamp, self.sample.columns[place])]
+        return np.array(days, dtype=np.int64)
 
 
-def iter_column(file: SourceFile, layout: FileLayout, name: str) -> Iterator[str]:
-    """The distinct cells of one column, in the order of their first appearance; streamed."""
-    position = layout.columns.index(name)
-    seen: set[str] = set()
-    skipped = layout.lines_before_data
-    for block in iter_text_blocks(file.path, layout.encoding, layout.compression, EVIDENCE_BLOCK_BYTES):
-        while skipped and block:
-            block = block[block.index(b"\n") + 1 :]
-            skipped -= 1
-        cells = parse_cells(block, layout.separator, len(layout.columns), [position])
-        for text in cells.columns[position].unique().to_pylist():
-            if (stripped := text.strip()) and stripped not in seen:
-                seen.add(stripped)
-                yield stripped
+def _is_of_crsp(text: TextColumns) -> bool:
+    keys = {meaning.heading_key(heading.text) for heading in text.headings}
+    return bool(keys & {"prc", "altprc"}) and bool(keys & {"permno", "permco", "cfacpr", "shrout", "bidlo"})
 
 
-def _with_bar_size(
-    files: Sequence[SourceFile], layout: FileLayout, rows: list[list[str]], stated: LayoutOverride
-) -> FileLayout | NotUnderstood:
-    name = meaning.TIME if meaning.TIME in layout.columns else meaning.DATE
-    times = TimeOfDay()
-    for file in files[:_SAMPLE_FILES] if _has_times(layout, rows) else ():
-        try:
-            times.add(iter_column(file, layout, name), layout)
-        except CorruptFile:
-            continue  # the reader will say so
-        if times.is_settled:
-            break
-    return weigh_times(times, layout, stated)
+def _can_be_ticker(symbol: str | None) -> bool:
+    """Whether a text is a ticker, or becomes one when what its archive's symbols share is taken off."""
+    return symbol is not None and is_ticker_like(re.split(r"[.:]", symbol)[0])
 
 
-def _has_times(layout: FileLayout, rows: list[list[str]]) -> bool:
-    if meaning.TIME in layout.columns:
-        return True
-    texts = _column_sample(rows, layout) if layout.date_source == "column" else []
-    stamps = (parse_stamp(text, layout.date_format) for text in texts)
-    return any(stamp is not None and stamp.second is not None for stamp in stamps)
+def _counts_within(
+    numbers: npt.NDArray[np.float64], moments: npt.NDArray[np.int64], files: npt.NDArray[np.int64]
+) -> bool:
+    """Whether a column goes up or down by one from row to row of a date."""
+    together = (np.diff(moments) == 0) & (np.diff(files) == 0)
+    steps = np.abs(np.diff(numbers)[together])
+    return len(steps) > 2 and float(np.mean(steps == 1)) >= 0.98

@@ -1,47 +1,247 @@
-"""Symbols and dates that stand in a file's name.
+"""Symbols and dates that stand in the names of files and folders.
 
-Here: which part of a name is a date, which is decoration, and what is left as the symbol. Not here:
-which format the date is in (`date_evidence`).
+A name is cut into words. What all names of a group share is not the symbol, whatever the words are;
+dates, years and times are not; what is left, in the name or else in a folder's, may be. Where
+nothing varies, because there is one file only, known words of this trade are taken off instead.
+
+Here: which part of a name is a date and which the symbol. Not here: which format the date is in
+(`date_evidence`), marks of vendors that symbols share and their case (`historical.symbols`).
 """
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Literal
 
 _SUFFIXES = frozenset(
     (
-        *(".csv", ".txt", ".tsv", ".tab", ".psv", ".dat", ".asc", ".prn", ".fwf"),
+        *(".csv", ".txt", ".tsv", ".tab", ".psv", ".dat", ".asc", ".prn", ".fwf", ".text", ".data", ".eod"),
         *(".gz", ".bz2", ".xz", ".zst", ".lz4", ".tar", ".tgz", ".tbz2", ".txz", ".zip"),
         *(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".parquet", ".pq", ".feather", ".arrow", ".ipc"),
         *(".json", ".jsonl", ".ndjson"),
     )
 )
-
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _DATE = re.compile(
     r"(?<!\d)(?:"
     r"(?:19|20)\d{2}([-_.])\d{1,2}\1\d{1,2}"
     r"|\d{1,2}([-_.])\d{1,2}\2(?:19|20)\d{2}"
     r"|\d{8}"
-    r"|\d{1,2}[-_ ]?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-_ ]?(?:19|20)\d{2}"
-    r"|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-_ ]?\d{1,2}[-_ ](?:19|20)\d{2}"
+    rf"|\d{{1,2}}[-_ ]?{_MONTH}[-_ ]?(?:19|20)\d{{2}}"
+    rf"|{_MONTH}[-_ ]?\d{{1,2}}[-_ ](?:19|20)\d{{2}}"
     r"|\d{2}([-_.])\d{2}\3\d{2}"
     r"|\d{6}"
     r")(?!\d)",
     re.IGNORECASE,
 )
 _FOLDERS = re.compile(r"(?:^|/)((?:19|20)\d{2}/\d{1,2}/\d{1,2})(?:/|$)")
+_YEAR_THEN_DAY = re.compile(r"(?:^|/)(?:[^/]*[^/\d])?((?:19|20)\d{2})/(?:[^/]*[^/\d])?(\d{2})(\d{2})$")
+_SPACED_DATES = re.compile(
+    r"(?<![A-Za-z0-9])(?:"
+    r"(?:19|20)\d{2}[-_. ]\d{1,2}[-_. ]\d{1,2}|\d{1,2}[-_. ]\d{1,2}[-_. ](?:19|20)\d{2}"
+    rf"|\d{{1,2}}[-_ ]?{_MONTH}[-_ ]?(?:19|20)\d{{2}}|{_MONTH}[-_ ]?(?:\d{{1,2}}[-_ ])?(?:19|20)\d{{2}}"
+    rf"|(?:19|20)\d{{2}}[-_ ]?{_MONTH}"
+    r"|(?:19|20)\d{2}[-_. ](?:0[1-9]|1[0-2])|(?:19|20)\d{2}[-_ ]?q[1-4]|q[1-4][-_ ]?(?:19|20)\d{2}"
+    r")(?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
+_SEPARATORS = re.compile(r"([-_. ,()\[\]{}+~]+)")
+_TIMEFRAME = re.compile(
+    r"\d{1,4}-?(?:s|secs?|seconds?|m|mi|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?|mo|months?)"
+    r"|[dhmw]\d{1,4}|mn1?|daily|day|weekly|monthly|hourly|minutely|intraday|eod",
+    re.IGNORECASE,
+)
+_MINUTES_OF_TERMINALS = frozenset({"1", "5", "15", "30", "60", "240", "1440"})
 
-_WORDS = frozenset(
+EXCHANGES = frozenset(
     (
-        *("table", "daily", "day", "eod", "price", "prices", "historical", "history", "hist", "data"),
-        *("quote", "quotes", "stock", "stocks", "equities", "ohlc", "ohlcv", "bar", "bars", "all"),
-        *("minute", "minutes", "min", "1min", "5min", "15min", "60min", "hourly", "intraday", "us"),
+        *(
+            "nyse",
+            "nasdaq",
+            "nasd",
+            "nas",
+            "nms",
+            "amex",
+            "ase",
+            "arca",
+            "nysearca",
+            "nysemkt",
+            "nyseamerican",
+        ),
+        *("bats", "otc", "otcbb", "otcmkts", "pink", "xnys", "xnas", "xase", "arcx", "bzx", "cboe", "iexg"),
     )
 )
-_WORD_BEFORE = re.compile(r"([A-Za-z0-9]+)[-_. ]+(?=.)")
-_WORD_AFTER = re.compile(r"(?<=.)[-_. ]+([A-Za-z0-9]+)$")
-_SYMBOL = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9^=+$#!*~@&._ -]{1,24}")
+_WORDS = EXCHANGES | frozenset(
+    (
+        *(
+            "table",
+            "daily",
+            "day",
+            "eod",
+            "price",
+            "prices",
+            "historical",
+            "history",
+            "hist",
+            "data",
+            "quote",
+        ),
+        *(
+            "quotes",
+            "stock",
+            "stocks",
+            "equity",
+            "equities",
+            "etf",
+            "etfs",
+            "share",
+            "shares",
+            "ohlc",
+            "ohlcv",
+        ),
+        *(
+            "bar",
+            "bars",
+            "all",
+            "minute",
+            "minutes",
+            "min",
+            "hourly",
+            "hour",
+            "intraday",
+            "us",
+            "usa",
+            "file",
+        ),
+        *("adjusted", "adj", "unadjusted", "unadj", "raw", "split", "splits", "trade", "trades", "sample"),
+        *("test", "full", "final", "clean", "cleaned", "merged", "combined", "export", "download", "output"),
+        *(
+            "out",
+            "input",
+            "in",
+            "new",
+            "old",
+            "copy",
+            "csv",
+            "txt",
+            "dump",
+            "backup",
+            "archive",
+            "set",
+            "list",
+        ),
+        *(
+            "market",
+            "markets",
+            "universe",
+            "index",
+            "indices",
+            "main",
+            "master",
+            "sheet",
+            "book",
+            "temp",
+            "tmp",
+        ),
+        *("part", "page", "chunk", "batch", "vol", "volume", "open", "close", "high", "low", "year", "month"),
+        *("yahoo", "stooq", "quandl", "wiki", "google", "kibot", "tiingo", "iex", "polygon", "alpha", "crsp"),
+        *(
+            "compustat",
+            "taq",
+            "bloomberg",
+            "reuters",
+            "nasd",
+            "eoddata",
+            "norgate",
+            "sharadar",
+            "sep",
+            "kaggle",
+        ),
+        *("secd", "dsf", "dse", "wrds", "grouped", "aggs", "agg", "results", "result", "query", "db", "sql"),
+        *(
+            "sp500",
+            "spx",
+            "russell",
+            "nyse",
+            "top",
+            "misc",
+            "other",
+            "tickers",
+            "symbols",
+            "symbol",
+            "ticker",
+        ),
+        *("weekly", "monthly", "feed", "vendor", "research", "panel", "long", "wide", "pricing", "p", "x"),
+        *(
+            "kurse",
+            "aktien",
+            "cours",
+            "cotations",
+            "precios",
+            "acciones",
+            "azioni",
+            "dati",
+            "dane",
+            "notowania",
+        ),
+        *("cotacoes", "acoes", "koersen", "hisse", "bhav", "bhavcopy", "cm", "eq", "bse", "nse", "yfinance"),
+    )
+)
+_MONTHS = frozenset(
+    name
+    for full in (
+        *("january", "february", "march", "april", "may", "june", "july", "august", "september", "october"),
+        *("november", "december"),
+    )
+    for name in (full, full[:3])
+)
+_SYMBOL = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9^=+$#!*~@&._/ -]{1,24}")
+_CLASS = re.compile(r"[A-Za-z]|(?:ws|wt|un|rt|ri|wi|pr?[a-z]|p)", re.IGNORECASE)
+# What the tickers of US exchanges look like, in either case: a root, and a class or series.
+_TICKER = re.compile(
+    r"[$^]?[A-Za-z]{1,5}(?:[-._/ +=](?:[A-Za-z]|(?:WS|WT|UN|RT|RI|WI|CL|PR?)(?:[-._/ ]?[A-Za-z])?))?"
+    r"|[A-Z]{1,5}[prw][A-Z]?(?:\.CL)?|[$^][A-Za-z]{1,8}|[A-Za-z]{1,4}\.(?:WS|ws)\.[A-Za-z]",
+    re.IGNORECASE,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class NameRule:
+    """Which part of a file's path is the symbol.
+
+    Attributes:
+        folder: 0 for the file's own name, 1 for the folder that it is in, 2 for that one's.
+        before: Words before the symbol, lower case.
+        after: Words behind it, lower case.
+        head: Characters that all names have before the symbol, run together with it.
+        tail: Characters that all names have behind it.
+        exchange: Whether the name of an exchange, not always the same, stands before or behind it.
+    """
+
+    folder: int = 0
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    head: str = ""
+    tail: str = ""
+    exchange: Literal["", "before", "behind"] = ""
+
+    def describe(self) -> str:
+        """The rule in words; empty where the whole name is the symbol."""
+        parts = [*self.before, self.head] if self.head else [*self.before]
+        behind = [self.tail, *self.after] if self.tail else [*self.after]
+        around = " and ".join(
+            text for text in (f"after {parts}" if parts else "", f"before {behind}" if behind else "") if text
+        ).replace("'", "")
+        folder = f"folder {self.folder} above" if self.folder else ""
+        exchange = f"{self.exchange} it the exchange" if self.exchange else ""
+        return ", ".join(text for text in (folder, around, exchange) if text)
+
+
+NO_SYMBOL = NameRule()
 
 
 def stem_of(name: str) -> str:
@@ -54,61 +254,213 @@ def stem_of(name: str) -> str:
         stem = shorter
 
 
-def date_text(name: str) -> str | None:
-    """The date in a file's name, as it is written there; or in its folders, as ``2008/01/02``."""
-    if match := _DATE.search(stem_of(name)):
-        return match[0]
-    folders = _FOLDERS.search(f"{name.rpartition('/')[0]}/{stem_of(name)}")
-    return folders[1] if folders else None
+def date_text(name: str, year: int | None = None) -> str | None:
+    """The date in a file's name or its folders, as it is written there.
 
-
-def symbol_text(name: str, decorations: tuple[str, str], *, has_date: bool) -> str | None:
-    """The symbol in a file's name; None where nothing is left that could be one.
+    Folders of a year, month and day come as ``2008/01/02``, and so do a folder of a year, or the
+    archive's year, with month and day in the name.
 
     Args:
-        name: The file's name.
-        decorations: What stands before and after the symbol, from `common_decorations`.
-        has_date: Whether the name holds a date, which is no part of the symbol.
+        name: The file's path.
+        year: The archive's year, where it is known.
     """
-    stem = _without_date(stem_of(name)) if has_date else stem_of(name)
-    before, after = decorations
-    symbol = stem.removeprefix(before).removesuffix(after)
-    is_word = symbol.casefold() in _WORDS and not symbol.isupper()
-    return symbol if _SYMBOL.fullmatch(symbol) and not is_word else None
+    stem = stem_of(name)
+    if match := _DATE.search(stem):
+        return match[0]
+    folder = name.rpartition("/")[0]
+    if match := _FOLDERS.search(f"{folder}/{stem}"):
+        return match[1]
+    if match := _YEAR_THEN_DAY.search(f"{folder}/{stem}"):
+        return f"{match[1]}/{match[2]}/{match[3]}"
+    for part in reversed(folder.split("/")):
+        if match := _DATE.search(part):
+            return match[0]
+    if year and (match := re.fullmatch(r"(?:.*[^\d])?(\d{2})(\d{2})", stem)):
+        return f"{year}/{match[1]}/{match[2]}"
+    return None
 
 
-def common_decorations(names: Sequence[str], *, has_date: bool) -> tuple[str, str]:
-    """Words before and after the symbol that all the names share.
+def is_ticker_like(symbol: str) -> bool:
+    """Whether a symbol has the shape of a US ticker, in any case."""
+    return bool(_TICKER.fullmatch(symbol))
 
-    Only a year or a known word (``table``, ``daily``, ``us``…) counts: two classes of one company
-    share their first letters, too.
+
+def is_word(symbol: str) -> bool:
+    """Whether a text is a word that names of files are made of."""
+    return symbol.casefold() in _WORDS or bool(_TIMEFRAME.fullmatch(symbol))
+
+
+def symbol_text(name: str, rule: NameRule) -> str | None:
+    """The symbol in a file's path; None where what the rule leaves is no symbol."""
+    words = _words(_part(name, rule.folder))
+    texts = [word.casefold() for word, _ in words]
+    first, last = len(rule.before), len(words) - len(rule.after)
+    if first >= last or tuple(texts[:first]) != rule.before or tuple(texts[last:]) != rule.after:
+        return None
+    kept = words[first:last]
+    if rule.exchange and len(kept) > 1:
+        kept = kept[1:] if rule.exchange == "before" else kept[:-1]
+    symbol = "".join(word + mark for word, mark in kept[:-1]) + kept[-1][0]
+    if not (symbol.startswith(rule.head) and symbol.endswith(rule.tail)):
+        return None
+    symbol = symbol[len(rule.head) : len(symbol) - len(rule.tail)]
+    return symbol if symbol and _SYMBOL.fullmatch(symbol) else None
+
+
+def find_name_rule(names: Sequence[str], known: Collection[str] = ()) -> NameRule | None:
+    """The rule that finds a symbol in every name, or None where there is none.
+
+    Args:
+        names: Paths of files that share a layout.
+        known: Tickers that are known from elsewhere.
     """
-    stems = [_without_date(stem_of(name)) if has_date else stem_of(name) for name in names]
-    before = after = ""
-    while match := _WORD_BEFORE.match(stems[0]):
-        found = match[0]
-        if not _is_decoration(match[1]) or not all(
-            stem.startswith(found) and stem != found for stem in stems
-        ):
+    for folder in (0, 1, 2, 3):
+        if any(name.count("/") < folder for name in names):
+            return None
+        words = [tuple(word for word, _ in _words(_part(name, folder))) for name in names]
+        if any(not each for each in words):
+            continue  # a date or a number only: the symbol is a folder's
+        distinct = list(dict.fromkeys(words))
+        if len(distinct) > 1:
+            if folder == 0 and {word.casefold() for each in distinct for word in each} <= _MONTHS:
+                continue
+            return _rule_of_varying(distinct, folder)
+        if rule := _rule_of_one(distinct[0], names, folder, known):
+            return rule
+    return None
+
+
+def _rule_of_varying(distinct: list[tuple[str, ...]], folder: int) -> NameRule | None:
+    lowered = [tuple(word.casefold() for word in each) for each in distinct]
+    before = _shared(lowered)
+    after = _shared([each[::-1] for each in lowered])[::-1]
+    while before or after:
+        if all(len(each) > len(before) + len(after) for each in lowered):
             break
-        before += found
-        stems = [stem.removeprefix(found) for stem in stems]
-    while match := _WORD_AFTER.search(stems[0]):
-        found = match[0]
-        if not _is_decoration(match[1]) or not all(stem.endswith(found) and stem != found for stem in stems):
+        before, after = (before, after[1:]) if after else (before[:-1], after)
+    cores = [each[len(before) : len(each) - len(after)] for each in distinct]
+    are_letters = all(len(core) == 1 and _CLASS.fullmatch(core[0]) for core in cores)
+    if before and are_letters and before[-1] not in _WORDS and len(before[-1]) <= 5:
+        # Classes of one company share their root; single letters behind a word are companies.
+        return None
+    if exchange := _exchange_place(cores):
+        cores = [core[1:] if exchange == "before" else core[:-1] for core in cores]
+    head, tail = _shared_characters([core[0] for core in cores], [core[-1] for core in cores])
+    return NameRule(folder, before, after, head, tail, exchange)
+
+
+def _exchange_place(cores: Sequence[tuple[str, ...]]) -> Literal["", "before", "behind"]:
+    """Where names have an exchange's name, which need not be the same in all."""
+    if all(len(core) > 1 and core[0].casefold() in EXCHANGES for core in cores):
+        return "before"
+    return "behind" if all(len(core) > 1 and core[-1].casefold() in EXCHANGES for core in cores) else ""
+
+
+def _rule_of_one(
+    words: tuple[str, ...], names: Sequence[str], folder: int, known: Collection[str]
+) -> NameRule | None:
+    """One file, or several whose names differ in their dates only."""
+    first, last = 0, len(words)
+    while first < last and is_word(words[first]):
+        first += 1
+    while last > first and is_word(words[last - 1]):
+        last -= 1
+    core = words[first:last]
+    tail = ""
+    if len(core) == 1 and (match := re.fullmatch(r"([A-Za-z]+)(\d+)", core[0])):
+        tail = match[2] if match[2] in _MINUTES_OF_TERMINALS else ""
+    if not core or (folder == 0 and len(names) > 1 and _vary_in_numbers(names)):
+        return None
+    symbol = "-".join(core)
+    symbol = symbol[: len(symbol) - len(tail)]
+    if symbol.upper() in known or (is_ticker_like(symbol) and not is_word(symbol)):
+        before = tuple(word.casefold() for word in words[:first])
+        return NameRule(folder, before, tuple(word.casefold() for word in words[last:]), "", tail)
+    return None
+
+
+def _vary_in_numbers(names: Sequence[str]) -> bool:
+    """Whether several files of one folder have one name but for what is no date: part1, part2."""
+    plain = [re.sub(r"\d+", "", stem_of(name)) for name in names]
+    dated = [
+        bool(_SPACED_DATES.search(stem_of(name)) or re.search(r"\d{4,}", stem_of(name))) for name in names
+    ]
+    return len(set(plain)) == 1 and len({name.rpartition("/")[0] for name in names}) == 1 and not all(dated)
+
+
+def _shared(words: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The first words that all have."""
+    count = 0
+    for place in zip(*words, strict=False):
+        if len(set(place)) > 1:
             break
-        after = found + after
-        stems = [stem.removesuffix(found) for stem in stems]
-    return before, after
+        count += 1
+    return words[0][:count]
 
 
-def _is_decoration(word: str) -> bool:
-    return word.casefold() in _WORDS or bool(re.fullmatch(r"(?:19|20)\d{2}", word))
+def _shared_characters(firsts: Sequence[str], lasts: Sequence[str]) -> tuple[str, str]:
+    """What all first words begin with and all last words end with, where it cannot be of a symbol."""
+    head = tail = ""
+    found = [re.match(r"[a-z]{2,}(?=[A-Z])", word) for word in firsts]
+    texts = {match[0] for match in found if match}
+    if all(found) and len(texts) == 1:
+        head = texts.pop()
+    found = [re.search(r"(?<=[A-Za-z])\d+$", word) for word in lasts]
+    texts = {match[0] for match in found if match}
+    if all(found) and len(texts) == 1:
+        tail = texts.pop()
+    return head, tail
 
 
-def _without_date(stem: str) -> str:
-    match = _DATE.search(stem)
-    if match is None:
-        return stem
-    before, after = stem[: match.start()].rstrip("-_. "), stem[match.end() :].lstrip("-_. ")
-    return f"{before}_{after}" if before and after else before or after
+def _part(name: str, folder: int) -> str:
+    return stem_of(name) if folder == 0 else name.split("/")[-1 - folder]
+
+
+@functools.lru_cache(maxsize=16384)
+def _words(text: str) -> tuple[tuple[str, str], ...]:
+    """The words of a name and the mark behind each, without dates and times."""
+    pieces = _SEPARATORS.split(_SPACED_DATES.sub(" ", text))
+    words: list[tuple[str, str]] = []
+    after_date = text != _SPACED_DATES.sub(" ", text)
+    for place in range(0, len(pieces), 2):
+        word, mark = pieces[place], pieces[place + 1] if place + 1 < len(pieces) else ""
+        if not word:
+            continue
+        if word.isdecimal():
+            is_time = after_date and len(word) in (4, 6)
+            if is_time or _is_date(word):
+                after_date = True
+                continue
+        elif match := re.fullmatch(r"([A-Za-z]+)(\d{4,8})", word):
+            word = match[1] if _is_date(match[2]) and match[2] not in _MINUTES_OF_TERMINALS else word
+        words.append((word, mark))
+    return tuple(words)
+
+
+def _is_date(digits: str) -> bool:
+    """Whether digits are a year, a month of a year, a day or a moment."""
+    if len(digits) in (12, 14) or (len(digits) == 8 and digits[:2] in ("19", "20")):
+        return _exists(digits[:4], digits[4:6], digits[6:8])
+    if len(digits) == 8:
+        return _exists(digits[4:], digits[:2], digits[2:4]) or _exists(digits[4:], digits[2:4], digits[:2])
+    if len(digits) == 6:
+        if _exists(digits[:4], digits[4:], "01"):
+            return True
+        century = "20" if int(digits[:2]) <= 40 else "19"
+        other = "20" if int(digits[4:]) <= 40 else "19"
+        return (
+            _exists(century + digits[:2], digits[2:4], digits[4:])
+            or _exists(other + digits[4:], digits[:2], digits[2:4])
+            or _exists(other + digits[4:], digits[2:4], digits[:2])
+        )
+    return len(digits) == 4 and 1970 <= int(digits) <= 2040
+
+
+def _exists(year: str, month: str, day: str) -> bool:
+    if not 1970 <= int(year) <= 2040:
+        return False
+    try:
+        dt.date(int(year), int(month), int(day))
+    except ValueError:
+        return False
+    return True

@@ -13,7 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 # Only in number columns: a ticker NA or NULL is a company.
-_NO_VALUE = pa.array(["", "nan", "na", "n/a", "#n/a", "null", "none", "nil", "-", "--", ".", "?"])
+_NO_VALUE = pa.array(["", "nan", "na", "n/a", "#n/a", "null", "none", "nil", "-", "--", ".", "?", "\\n"])
+
+# Sites for people write a volume of 8.68 million so.
+_SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9}
+_WITH_SUFFIX = r"(?i)^[+-]?[\d.,' ]*\d ?[kmb]$"
 
 _PLAIN = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?$"
 _GROUPED = {
@@ -52,6 +56,7 @@ def _careful(text: pa.StringArray, decimal: str) -> tuple[pa.DoubleArray, pa.Boo
     text = pc.utf8_trim_whitespace(text)
     absent = pc.is_in(pc.utf8_lower(text), _NO_VALUE)
     text = pc.replace_substring_regex(text, r"^([+-]?)\$\s*", r"\1")
+    text, factors = _without_suffix(text)
     grouped = pc.match_substring_regex(text, _GROUPED[decimal])
     if pc.any(grouped, min_count=0).as_py():
         text = pc.if_else(grouped, pc.replace_substring_regex(text, _GROUP_MARKS[decimal], ""), text)
@@ -61,10 +66,24 @@ def _careful(text: pa.StringArray, decimal: str) -> tuple[pa.DoubleArray, pa.Boo
     readable = pc.match_substring_regex(text, _PLAIN)
     text = pc.if_else(readable, pc.utf8_ltrim(text, "+"), None)
     numbers = text.cast(pa.float64())
+    if factors is not None:
+        numbers = pc.round(pc.multiply(numbers, factors), 6)
     finite = pc.fill_null(pc.is_finite(numbers), True)
     unreadable = pc.or_(pc.and_not(pc.invert(readable), absent), pc.invert(finite))
     numbers = pc.if_else(finite, numbers, None)
     return numbers, unreadable if pc.any(unreadable, min_count=0).as_py() else None
+
+
+def _without_suffix(text: pa.StringArray) -> tuple[pa.StringArray, pa.DoubleArray | None]:
+    """Numbers without their ``K``, ``M`` or ``B``, and what those stand for; None where none has one."""
+    has_suffix = pc.match_substring_regex(text, _WITH_SUFFIX)
+    if not pc.any(has_suffix, min_count=0).as_py():
+        return text, None
+    letters = pc.utf8_lower(pc.utf8_slice_codeunits(text, -1))
+    factors: pa.DoubleArray = pa.array([1.0] * len(text), pa.float64())
+    for letter, factor in _SUFFIXES.items():
+        factors = pc.if_else(pc.and_(has_suffix, pc.equal(letters, letter)), factor, factors)
+    return pc.if_else(has_suffix, pc.replace_substring_regex(text, r" ?[A-Za-z]$", ""), text), factors
 
 
 def settle_decimal(price_cells: Iterable[str], other_cells: Iterable[str] = ()) -> str | None:
@@ -115,6 +134,15 @@ def is_number(cell: str) -> bool:
     return bool(_ANY_NUMBER.fullmatch(cell.strip()))
 
 
+def is_no_value(cell: str) -> bool:
+    """Whether a cell says that there is no number."""
+    return cell.strip().lower() in _NO_VALUE_TEXTS
+
+
+_NO_VALUE_TEXTS = frozenset(_NO_VALUE.to_pylist())
+
+
 _ANY_NUMBER = re.compile(
-    r"[+-]?\$?(?:\d+|\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+)?(?:[.,]\d*)?(?:[eE][+-]?\d{1,3})?(?<=[\d.,])"
+    r"[+-]?\$?(?:\d+|\d{1,3}(?:[,.' "
+    r"\u00a0\u202f]\d{3})+)?(?:[.,]\d*)?(?:[eE][+-]?\d{1,3})?(?<=[\d.,])(?: ?[KkMmBb])?"
 )

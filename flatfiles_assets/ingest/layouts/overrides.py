@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import json
+import math
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +19,7 @@ from zoneinfo import available_timezones
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.ingest.layouts import column_aliases as meaning
 from flatfiles_assets.ingest.layouts.date_formats import is_known_format
-from flatfiles_assets.ingest.layouts.layout import SEPARATORS, BarLabel, BarSize
+from flatfiles_assets.ingest.layouts.layout import SEPARATORS, BarLabel, BarSize, NotSettled
 from flatfiles_assets.ingest.layouts.sidecars import SIDECARS, sidecar_pattern
 from flatfiles_assets.ingest.options.overrides import EXPECTED, OptionsOverride, options_override
 
@@ -24,6 +27,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+PLACEHOLDER = "…"
+"""Stands in entries to paste for what only the user knows."""
 
 _ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252")
 
@@ -43,8 +49,15 @@ class LayoutOverride:
         symbol: The symbol of every row.
         decimal: ``"."`` or ``","``.
         bar_size: ``"daily"`` or ``"intraday"``.
-        timezone: IANA name of the zone of naive intraday stamps.
+        timezone: IANA name of the zone of naive intraday stamps, or whose day daily stamps name.
         bar_label: Whether an intraday stamp is the bar's ``"start"`` or ``"end"``.
+        frequency: ``"daily"`` for bars of one session each, or parts of one, whatever their distance;
+            ``"weekly"`` or ``"monthly"`` for bars that are not to be read.
+        symbol_pattern: Regular expression that finds the symbol, as its first group or as a whole, in
+            the cells of the symbol column, or else in the file's path.
+        symbol_case: ``"upper"`` where case means nothing, ``"as written"`` where it does.
+        price_scale: By what prices are divided, e.g. 10000.
+        volume_scale: By what volumes are multiplied, e.g. 1000.
         ignore: True for files that are to be listed and not read.
         options: What is stated about files of option quotes.
     """
@@ -61,27 +74,33 @@ class LayoutOverride:
     bar_size: BarSize | None = None
     timezone: str | None = None
     bar_label: BarLabel | None = None
+    frequency: Literal["daily", "weekly", "monthly"] | None = None
+    symbol_pattern: str | None = None
+    symbol_case: Literal["upper", "as written"] | None = None
+    price_scale: float | None = None
+    volume_scale: float | None = None
     ignore: bool = False
     options: OptionsOverride | None = None
 
-    def assign_columns(self, headings: Sequence[str], width: int) -> tuple[str, ...] | str:
-        """One meaning for each of `width` columns, or a sentence that says why not."""
+    def meanings_by_place(self, headings: Sequence[str], width: int) -> dict[int, str]:
+        """The stated meanings by the columns' positions.
+
+        Args:
+            headings: The file's headings; empty where it has none.
+            width: Its number of columns.
+
+        Raises:
+            NotSettled: The file has other columns than the override says.
+        """
         if isinstance(self.columns, tuple):
-            if len(self.columns) == width:
-                return self.columns
-            return f"the override names {len(self.columns)} columns where the file has {width}"
+            if len(self.columns) != width:
+                raise NotSettled(f"the override names {len(self.columns)} columns where the file has {width}")
+            return dict(enumerate(self.columns))
         stated = self.columns or {}
         unknown = [heading for heading in stated if heading not in headings]
         if unknown:
-            return f"the override names the headings {unknown}; the file has {list(headings)}"
-        by_table = meaning.assign_meanings(["" if h in stated else h for h in headings])
-        if isinstance(by_table, str):
-            return by_table
-        taken = set(stated.values())
-        return tuple(
-            stated.get(heading) or (meaning.IGNORED if named in taken else named)
-            for heading, named in zip(headings, by_table, strict=True)
-        )
+            raise NotSettled(f"the override names the headings {unknown}; the file has {list(headings)}")
+        return {place: stated[heading] for place, heading in enumerate(headings) if heading in stated}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +153,17 @@ def _is_columns(value: Any) -> bool:
     return bool(meanings) and set(meanings) <= set(meaning.MEANINGS) and len(set(meanings)) == len(meanings)
 
 
+def _is_pattern(value: str) -> bool:
+    try:
+        return bool(value) and re.compile(value).groups <= 1
+    except re.error:
+        return False
+
+
+def _is_positive(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and value > 0
+
+
 _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "separator": _one_of(*SEPARATORS),
     "header": _one_of(True, False),
@@ -145,7 +175,10 @@ _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "date_source": _one_of("column", "file name"),
     "symbol_source": _one_of("column", "file name"),
-    "symbol": (lambda value: isinstance(value, str) and bool(value.strip()), "a symbol"),
+    "symbol": (
+        lambda value: isinstance(value, str) and value.strip() not in ("", PLACEHOLDER),
+        "a symbol, such as 'AAPL'",
+    ),
     "decimal": _one_of(".", ","),
     "bar_size": _one_of("daily", "intraday"),
     "timezone": (
@@ -153,6 +186,14 @@ _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "an IANA zone such as 'America/New_York' or 'UTC'",
     ),
     "bar_label": _one_of("start", "end"),
+    "frequency": _one_of("daily", "weekly", "monthly"),
+    "symbol_pattern": (
+        lambda value: isinstance(value, str) and _is_pattern(value),
+        "a regular expression with at most one group, e.g. '^daily_([A-Z.]+)'",
+    ),
+    "symbol_case": _one_of("upper", "as written"),
+    "price_scale": (_is_positive, "a number above zero by which prices are divided, e.g. 10000"),
+    "volume_scale": (_is_positive, "a number above zero by which volumes are multiplied, e.g. 1000"),
     "ignore": _one_of(True, False),
     "options": (lambda value: options_override(value) is not None, EXPECTED),
 }
@@ -225,3 +266,38 @@ def _entry(entry: Any, where: str) -> tuple[tuple[str, ...], frozenset[int], Lay
     if "options" in fields:
         fields["options"] = options_override(fields["options"])
     return tuple(patterns), frozenset(years), LayoutOverride(**fields)
+
+
+def override_entry(names: Sequence[str], settling: Mapping[str, object], year: int | None = None) -> str:
+    """The entry of an override file that would settle what was refused, ready to paste.
+
+    Args:
+        names: The files that it is about.
+        settling: Values by key.
+        year: The archive's year, to which it is limited; None for every year.
+    """
+    lines = ["[[files]]", f"match = {_toml(_glob_of(names))}"]
+    if year is not None:
+        lines.append(f"years = [{year}]")
+    lines += [f"{key} = {_toml(value)}" for key, value in settling.items()]
+    return "\n".join(lines)
+
+
+def _glob_of(names: Sequence[str]) -> str:
+    """A glob for one name, or for the folder and suffix that several share."""
+    if len(names) == 1:
+        return re.sub(r"([*?\[])", r"[\1]", names[0])
+    folders = {name.rpartition("/")[0] for name in names}
+    folder = f"{folders.pop()}/" if len(folders) == 1 and "" not in folders else ""
+    endings = {"." + name.rpartition(".")[2] for name in names if "." in name.rpartition("/")[2]}
+    ending = endings.pop() if len(endings) == 1 else ""
+    return re.sub(r"([?\[])", r"[\1]", folder.replace("*", "[*]")) + "*" + ending
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_toml(str(key))} = {_toml(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    # TOML's basic strings are JSON's, but for a character that JSON writes in two halves.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -17,13 +17,15 @@ import pyarrow.compute as pc
 from flatfiles_assets.errors import CorruptFile
 from flatfiles_assets.ingest.archives.extraction import read_manifest
 from flatfiles_assets.ingest.archives.zip_directory import ArchiveLimits, Expansion
-from flatfiles_assets.ingest.layouts.discovery import SourceFile
 from flatfiles_assets.ingest.layouts.layout import NotUnderstood
+from flatfiles_assets.ingest.layouts.source_file import SourceFile
 from flatfiles_assets.ingest.layouts.text_files import Head, read_head
 from flatfiles_assets.ingest.tables.fixed_width import find_fixed_widths, is_uneven
 from flatfiles_assets.ingest.tables.json_documents import begins_like_one
+from flatfiles_assets.ingest.tables.spaced_text import is_spaced_text, write_spaced_text
 from flatfiles_assets.ingest.tables.table_files import MalformedRows, TableFile, iter_tables, open_table_file
 from flatfiles_assets.ingest.tables.unpacking import RefusedMember, Unpacker
+from flatfiles_assets.ingest.tables.wide_tables import find_wide_table, write_long_table
 
 _BLOCK_BYTES = 4 * 2**20
 _LARGEST_EXACT = 2**53
@@ -70,6 +72,8 @@ class BarTexts:
 
     def _as_text(self, file: SourceFile) -> SourceFile | NotUnderstood:
         try:
+            if (rewritten := self._rewritten(file)) is not None:
+                return rewritten
             if not _is_typed(file.path):
                 return file
             table = open_table_file(file.path, file.name)
@@ -77,24 +81,44 @@ class BarTexts:
                 return table
             if table.separator:
                 return file
-            self._made += 1
-            self._folder.mkdir(exist_ok=True)
-            target = self._folder / f"{self._made}.csv"
+            target = self._new_target()
             write_csv(table, target)
         except (CorruptFile, pa.ArrowInvalid, OSError) as error:
             why = f"{error.what}: {error.why}" if isinstance(error, CorruptFile) else str(error)
             return NotUnderstood(f"the file is damaged: {why}")
         return SourceFile(target, file.name)
 
+    def _rewritten(self, file: SourceFile) -> SourceFile | None:
+        """A text in a form that has no separator, or more than one bar a row, in one that has."""
+        head = read_head(file.path)
+        if isinstance(head, NotUnderstood):
+            return None
+        if (table := find_wide_table(head.lines)) is not None:
+            target = self._new_target()
+            write_long_table(file.path, head, table, target)
+        elif needs_opening(head) and is_spaced_text(head.lines):
+            target = self._new_target()
+            write_spaced_text(file.path, head, target)
+        else:
+            return None
+        return SourceFile(target, file.name)
+
+    def _new_target(self) -> Path:
+        self._made += 1
+        self._folder.mkdir(exist_ok=True)
+        return self._folder / f"{self._made}.csv"
+
 
 def needs_opening(head: Head | NotUnderstood) -> bool:
-    """Whether a file with this beginning is a container, a typed table or text of fixed width."""
+    """Whether a file with this beginning is a container, a typed or wide table, or text of fixed width."""
     if isinstance(head, NotUnderstood):
         return not head.is_table
-    if begins_like_one("\n".join(head.lines[:5]).encode()):
+    if begins_like_one("\n".join(head.lines[:5]).encode()) or find_wide_table(head.lines) is not None:
         return True
-    has_separator = any(mark in head.lines[0] for mark in ",;|\t")
-    return not has_separator and is_uneven(head.lines) and find_fixed_widths(head.lines) is not None
+    if any(mark in line for line in head.lines[:2] for mark in ",;|\t"):
+        return False
+    is_fixed = is_uneven(head.lines) and find_fixed_widths(head.lines) is not None
+    return is_fixed or is_spaced_text(head.lines)
 
 
 def _is_typed(path: Path) -> bool:

@@ -30,6 +30,19 @@ def _row(day: str, close: float = 10.0, volume: int = 1000) -> str:
     return f"{day},10,11,9,{close},{volume}\n"
 
 
+def _close(place: int) -> float:
+    """Closes that go up and down, so that an open near the one before is no other's."""
+    return 10.25 + place * 7 % 5 / 4 + place % 3 / 100
+
+
+def _opened(place: int) -> float:
+    return _close(place - 1) + place % 2 / 100
+
+
+def _letters(number: int) -> str:
+    return chr(ord("A") + number // 26) + chr(ord("A") + number % 26)
+
+
 def _days(first: str, last: str) -> list[dt.date]:
     return sessions("XNYS", first, last)
 
@@ -189,14 +202,16 @@ def test_siblings_that_contradict_each_other_settle_nothing_for_a_third(tmp_path
     days = _days("2008-02-01", "2008-02-29")
     (tmp_path / "A.csv").write_text(HEADER + _row("02/05/2008"))
     for number in range(siblings):
-        (tmp_path / f"B{number}.csv").write_text(HEADER + "".join(_row(f"{d:%m/%d/%Y}") for d in days))
+        (tmp_path / f"B{_letters(number)}.csv").write_text(
+            HEADER + "".join(_row(f"{d:%m/%d/%Y}") for d in days)
+        )
     (tmp_path / "C.csv").write_text(HEADER + "".join(_row(f"{d:%d/%m/%Y}") for d in days))
     bars, rejected, report = _read(tmp_path)
     assert rejected == []
     assert report["A.csv"].status == "not understood"
     assert "prove both" in report["A.csv"].reason
     assert not [bar for bar in bars if bar["ticker"] == "A"]
-    for ticker in ("B0", "C"):
+    for ticker in ("BAA", "C"):
         assert [bar["trade_date"] for bar in bars if bar["ticker"] == ticker] == days
 
 
@@ -240,7 +255,7 @@ def test_the_whole_file_is_evidence_and_not_only_its_beginning(tmp_path):
 
 def test_values_decide_what_columns_without_names_are(tmp_path):
     lines = "".join(
-        f"{d:%Y%m%d},{9.5 + i % 3},{20 + i % 5},{5 + i % 2}.5,{10.25 + i % 4},{100000 + i}\n"
+        f"{d:%Y%m%d},{_opened(i):.2f},{12 + i % 2},{9 + i % 2 / 4:.2f},{_close(i):.2f},{100000 + i}\n"
         for i, d in enumerate(_days("2008-01-02", "2008-03-01"))
     )
     (tmp_path / "A.txt").write_text(lines)
@@ -251,7 +266,8 @@ def test_values_decide_what_columns_without_names_are(tmp_path):
 
 def test_an_adjusted_close_without_a_name_that_equals_the_close_is_not_taken_for_it(tmp_path):
     lines = "".join(
-        f"{d:%Y%m%d},{9.5 + i % 3},{10.25 + i % 4},{20 + i % 5},{5 + i % 2}.5,{10**5 + i},{10.25 + i % 4}\n"
+        f"{d:%Y%m%d},{_opened(i):.2f},{_close(i):.2f},{12 + i % 2},{9 + i % 2 / 4:.2f},{10**5 + i},"
+        f"{_close(i):.2f}\n"
         for i, d in enumerate(_days("2008-01-02", "2008-03-01"))
     )
     (tmp_path / "A.txt").write_text(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets.ingest.layouts.layout import NotSettled
 from flatfiles_assets.ingest.layouts.overrides import load_overrides
 
 
@@ -39,8 +40,9 @@ def test_columns_may_be_given_by_heading(tmp_path):
     override = _load(tmp_path, '[[files]]\nmatch = "*"\ncolumns = {Kurs = "close", Tag = "date"}\n').for_file(
         "a"
     )
-    assert override.assign_columns(("Tag", "Open", "Kurs"), 3) == ("date", "open", "close")
-    assert "Kurs" in override.assign_columns(("Tag", "Open", "Close"), 3)
+    assert override.meanings_by_place(("Tag", "Open", "Kurs"), 3) == {0: "date", 2: "close"}
+    with pytest.raises(NotSettled, match="Kurs"):
+        override.meanings_by_place(("Tag", "Open", "Close"), 3)
 
 
 @pytest.mark.parametrize(
