@@ -366,6 +366,16 @@ def _rule_of_one(
     while last > first and is_word(words[last - 1]):
         last -= 1
     core = words[first:last]
+    capitals = [place for place in range(first, last) if words[place].isupper()]
+    if len(capitals) == 1 and all(
+        word.islower() and len(word) >= 3
+        for place, word in enumerate(words[first:last], first)
+        if place not in capitals
+    ):
+        # Words in small letters around one in capital letters.
+        (first,) = capitals
+        last = first + 1
+        core = words[first:last]
     tail = ""
     if len(core) == 1 and (match := re.fullmatch(r"([A-Za-z]+)(\d+)", core[0])):
         tail = match[2] if match[2] in _MINUTES_OF_TERMINALS else ""

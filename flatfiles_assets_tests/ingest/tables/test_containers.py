@@ -176,7 +176,9 @@ def test_a_bomb_is_stopped_in_every_container(tmp_path, name):
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
 def test_compressed_members_of_a_year_count_as_parts_of_its_archive(tmp_path, pack):
-    lines = (CSV + CSV.splitlines()[1] + "\n" + "2008-01-08,10,11,9,10,1000\n" * 2**17).encode()
+    # With a symbol in each row: a file of one symbol whose dates repeat is refused by its first lines.
+    rows = [f"AAPL,{line}" for line in [*CSV.splitlines()[1:], *["2008-01-08,10,11,9,10,1000"] * 2**17]]
+    lines = ("Symbol," + "\n".join([CSV.splitlines()[0], *rows]) + "\n").encode()
     (tmp_path / "AAPL.csv.packed").write_bytes(pack(lines))
     with read_extracted_year(tmp_path, 2008) as year:
         assert year.read().read_all().num_rows == 0
