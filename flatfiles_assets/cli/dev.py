@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import click
 
@@ -35,14 +36,16 @@ def dev_command(host: str, port: int) -> tuple[list[str], dict[str, str]]:
 
     Raises:
         InvalidArgument: The UI cannot listen there.
+        DaemonRuns: UI and daemon of this home run already.
     """
     check_address(host, port)
+    from flatfiles_assets.defs.instance.daemon_lock import refuse_second_daemon
     from flatfiles_assets.defs.instance.home import instance_environment, open_instance
 
     home = load_settings().dagster_home
     # Opening it once writes dagster.yaml and the pool limits before the daemon looks for them.
     with open_instance(home):
-        pass
+        refuse_second_daemon(Path(home))
     arguments = ["--host", host, "--port", str(port)]
     environment = {**os.environ, **instance_environment(home)}
     return [sys.executable, "-m", "flatfiles_assets.cli.ui_server", *arguments], environment

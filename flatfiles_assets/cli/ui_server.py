@@ -33,6 +33,7 @@ from flatfiles_assets.defs.dagster_internals.ui import (
     WorkspaceProcessContext,
     configure_loggers,
 )
+from flatfiles_assets.defs.instance.daemon_lock import only_one
 from flatfiles_assets.settings import load_settings
 
 _MODULE, _LOCATION = "flatfiles_assets.definitions", "flatfiles_assets"
@@ -53,6 +54,7 @@ def main(host: str, port: int) -> None:
     settings = load_settings()
     hosts = {*settings.allowed_host_names, host} - {"0.0.0.0", "::", ""}  # noqa: S104  (what is left out)
     with (
+        only_one(Path(os.environ["DAGSTER_HOME"]), "ui"),
         dg.DagsterInstance.get() as instance,
         _shared_code(instance) as workspace,
         _application(instance, workspace) as app,
@@ -102,7 +104,7 @@ def _application(instance: dg.DagsterInstance, workspace: Path) -> Iterator[Any]
 @contextlib.contextmanager
 def _daemon(workspace: Path, server: uvicorn.Server) -> Iterator[None]:
     """The daemon beside the server: neither runs on without the other."""
-    command = [sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(workspace)]
+    command = [sys.executable, "-m", "flatfiles_assets.cli.daemon", "run", "--workspace", str(workspace)]
     # Of its own session, so that an interrupt of the terminal's reaches it once, from here.
     process = subprocess.Popen(command, start_new_session=True)  # noqa: S603
 

@@ -68,6 +68,12 @@ def test_started_in_the_background_it_serves_and_ends_whole_when_terminated(tmp_
             assert time.monotonic() < deadline, (tmp_path / "dev.log").read_text()
             time.sleep(0.3)
         assert _processes_of(home)
+        second = CliRunner().invoke(
+            main, ["dev", "--port", str(free_port())], env={"FLATFILES_DATA_DIR": str(tmp_path)}
+        )
+        assert second.exit_code == 1
+        assert "a daemon runs on this Dagster home already" in second.stderr
+        assert f"process {process.pid} holds it" in second.stderr
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE_SECONDS)
         while _processes_of(home):
