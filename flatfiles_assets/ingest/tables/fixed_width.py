@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from flatfiles_assets.ingest.layouts.column_evidence import is_date
+from flatfiles_assets.ingest.layouts.text_columns import is_date
 from flatfiles_assets.ingest.layouts.number_formats import is_number
 
 _FEWEST_LINES = 3
