@@ -8,13 +8,18 @@ escape sequence is shown instead of carried out. Styles are given by `Text`, nev
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
-from rich.text import Text
+from rich.text import Text, TextType
 
 from flatfiles_assets.escaping import printable_lines
+
+_WIDTH_OF_A_FILE = 4000
 
 
 class PlainConsole(Console):
@@ -28,10 +33,31 @@ class PlainConsole(Console):
             else:
                 yield Segment(printable_lines(segment.text), segment.style)
 
+    def rule(self, title: TextType = "", **options: Any) -> None:
+        """A line across the terminal, with a title; in a file, the title."""
+        if self.is_terminal:
+            super().rule(title, **options)
+        else:
+            self.print(Text.assemble("── ", title if isinstance(title, Text) else str(title), " ──"))
+
 
 def console(*, stderr: bool = False) -> Console:
-    """The console of standard output, or of standard error."""
-    return PlainConsole(stderr=stderr, markup=False, emoji=False, highlight=False)
+    """The console of standard output, or of standard error.
+
+    What is piped or written to a file has no width: nothing of it is cut or wrapped. A character that the
+    stream's encoding lacks is written out and ends no command.
+    """
+    show_every_character()
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream is not None and stream.isatty() else _WIDTH_OF_A_FILE
+    return PlainConsole(stderr=stderr, markup=False, emoji=False, highlight=False, width=width)
+
+
+def show_every_character() -> None:
+    """Let standard output and error take every character, whatever the locale says they are encoded in."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def styled(style: str, text: str, rest: str = "") -> Text:

@@ -155,11 +155,11 @@ class Settings(BaseSettings):
         _keep_pairs(sources)
         return init_settings, env_settings, dotenv_settings, file_secret_settings
 
-    @field_validator("data_dir", "reference_dir", "ca_bundle", "minio_ca_bundle", "minio_layout_overrides")
+    @field_validator("*")
     @classmethod
-    def _at_home(cls, path: Path | None) -> Path | None:
+    def _at_home(cls, value: object) -> object:
         try:
-            return path.expanduser() if path else path
+            return value.expanduser() if isinstance(value, Path) else value
         except RuntimeError as error:  # ~somebody, who has no home here
             raise ValueError(str(error)) from None
 

@@ -131,3 +131,58 @@ def test_missing_credentials_are_named_and_an_empty_one_is_missing():
 def test_limits_that_make_no_sense_are_refused(name, value):
     with pytest.raises(InvalidArgument, match=f"{name}.*greater than"):
         load_settings(**{name: value})
+
+
+@pytest.mark.parametrize("empty", ["", "  ", '""', "''"])
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_an_empty_value_counts_as_not_given(monkeypatch, tmp_path, empty, place):
+    names = {name for choices in ALIASES.values() for name in choices}
+    if place == "environment":
+        for name in names:
+            monkeypatch.setenv(name, empty)
+    else:
+        (tmp_path / ".env").write_text("".join(f"{name}={empty}\n" for name in names))
+    assert load_settings() == Settings.model_construct()
+
+
+def test_an_empty_name_does_not_hide_a_filled_alias(monkeypatch, tmp_path):
+    monkeypatch.setenv("FLATFILES_ACCESS_KEY_ID", "")
+    monkeypatch.setenv("POLYGON_S3_ACCESS_KEY", "k")
+    monkeypatch.setenv("POLYGON_S3_SECRET_KEY", "s")
+    assert load_settings().flatfiles_credentials() == ("k", "s")
+    (tmp_path / ".env").write_text("FLATFILES_BUCKET=from-file\n")
+    monkeypatch.setenv("FLATFILES_BUCKET", "")
+    assert load_settings().bucket == "from-file"
+
+
+def test_key_and_secret_are_those_of_one_account(monkeypatch, tmp_path):
+    # A half that was left from another account must not be signed with.
+    (tmp_path / ".env").write_text("POLYGON_S3_ACCESS_KEY=polygon\nPOLYGON_S3_SECRET_KEY=polygon-secret\n")
+    monkeypatch.setenv("FLATFILES_ACCESS_KEY_ID", "half")
+    assert load_settings().flatfiles_credentials() == ("polygon", "polygon-secret")
+    monkeypatch.setenv("FLATFILES_SECRET_ACCESS_KEY", "whole")
+    assert load_settings().flatfiles_credentials() == ("half", "whole")
+    monkeypatch.setenv("MINIO_ACCESS_KEY", "half")
+    monkeypatch.setenv("MINIO_ROOT_USER", "root")
+    monkeypatch.setenv("MINIO_ROOT_PASSWORD", "root-secret")
+    assert load_settings().minio_credentials() == ("root", "root-secret")
+
+
+PATHS = [name for name, field in Settings.model_fields.items() if "Path" in str(field.annotation)]
+
+
+@pytest.mark.parametrize("field", PATHS)
+def test_a_tilde_is_the_home_folder_in_every_path(monkeypatch, tmp_path, field):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(ALIASES[field][0], "~/market")
+    assert getattr(load_settings(), field) == tmp_path / "market"
+    monkeypatch.setenv(ALIASES[field][0], "~nobody-of-that-name/market")
+    with pytest.raises(InvalidArgument, match=ALIASES[field][0]):
+        load_settings()
+
+
+def test_the_users_store_believes_the_certificates_given_for_the_vendors(monkeypatch):
+    monkeypatch.setenv("FLATFILES_CA_BUNDLE", "/company.pem")
+    assert load_settings().minio_ca_bundle == Path("/company.pem")
+    monkeypatch.setenv("MINIO_CA_BUNDLE", "/minio.pem")
+    assert load_settings().minio_ca_bundle == Path("/minio.pem")

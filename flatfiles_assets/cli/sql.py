@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 
 import click
@@ -11,6 +12,7 @@ import pyarrow.csv
 from rich.table import Table
 
 from flatfiles_assets.console import console as terminal
+from flatfiles_assets.console import show_every_character
 from flatfiles_assets.escaping import printable_lines
 from flatfiles_assets.warehouse.workspace import open_warehouse
 
@@ -27,6 +29,9 @@ def sql(query: str, as_csv: bool, as_json: bool, allow_files: bool) -> None:
 
     It reads the warehouse and nothing else, unless --allow-files opens COPY … TO and other files.
     """
+    show_every_character()
+    # In the C locale Python takes UTF-8 in an argument for bytes that are no text.
+    query = os.fsencode(query).decode("utf-8", "replace")
     with open_warehouse(allow_files=allow_files) as warehouse:
         result = warehouse.sql(query)
         if as_csv:

@@ -80,9 +80,7 @@ class WarehouseIOManager(Settled, DuckDBIOManager):
             _FrameHandler(pl.DataFrame, QueryResult.pl),
             _FrameHandler(pl.LazyFrame, lambda result: result.pl().lazy()),
             _FrameHandler(pa.RecordBatchReader, lambda result: result.to_arrow().to_reader()),
-            _FrameHandler(
-                duckdb.DuckDBPyRelation, lambda result: duckdb.connect().from_arrow(result.to_arrow())
-            ),
+            _FrameHandler(duckdb.DuckDBPyRelation, _as_relation),
         ]
 
     @staticmethod
@@ -178,6 +176,12 @@ class _PartitionIOManager(DbIOManager):
             columns=(context.definition_metadata or {}).get("columns"),
             partition_dimensions=dimensions,
         )
+
+
+def _as_relation(result: QueryResult) -> duckdb.DuckDBPyRelation:
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection.from_arrow(result.to_arrow())
 
 
 @dataclasses.dataclass(frozen=True)

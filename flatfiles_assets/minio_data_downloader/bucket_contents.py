@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 
 from flatfiles_assets.download.cache import METADATA_FOLDER
+from flatfiles_assets.download.errors import NotPublished
 from flatfiles_assets.download.listing import RemoteObject
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
 
@@ -45,6 +46,62 @@ def year_key(year: int) -> str:
 def year_folder_key(year: int) -> str:
     """Where a year's ZIP is extracted to in the cache."""
     return f"{HISTORICAL_FOLDER}/{year:04d}"
+
+
+def historical_prefix(setting: str | None, bucket: str) -> str | None:
+    """The setting as the beginning of keys, however people write it.
+
+    ``/x/``, ``./x`` and ``s3://bucket/x`` are ``x``; the root is anywhere.
+
+    Raises:
+        InvalidArgument: It names another bucket, or cannot begin a key.
+    """
+    if setting is None:
+        return None
+    text = setting.strip()
+    if "://" in text:
+        scheme, _, rest = text.partition("://")
+        named, _, text = rest.partition("/")
+        if scheme.lower() not in ("s3", "s3a") or named != bucket:
+            raise InvalidArgument(
+                "the prefix of the yearly archives is in another place than the bucket",
+                where="MINIO_HISTORICAL_PREFIX",
+                why=f"it is {setting!r}, and the bucket is {bucket!r}",
+                next_step="use the beginning of the keys, e.g. historical/, and MINIO_BUCKET for the bucket",
+            )
+    parts = text.split("/")
+    if ".." in parts or "\\" in text or not text.isprintable():
+        raise InvalidArgument(
+            f"{setting!r} cannot be the beginning of a key",
+            where="MINIO_HISTORICAL_PREFIX",
+            next_step="use the beginning of the archives' keys, e.g. historical/",
+        )
+    ends_with_folder = text.endswith("/")
+    prefix = "/".join(part for part in parts if part not in ("", "."))
+    return (prefix + "/" if ends_with_folder else prefix) if prefix else None
+
+
+def similar_prefix(objects: Iterable[RemoteObject], prefix: str) -> str | None:
+    """The beginning under which years lie whose keys begin with a prefix in another case, if it is one."""
+    size = len(prefix)
+    found = {
+        remote.key[:size]
+        for remote in objects
+        if _YEAR_KEY.match(remote.key) and remote.key[:size].lower() == prefix.lower()
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def no_years_below(prefix: str, bucket: str, objects: Iterable[RemoteObject] = ()) -> NotPublished:
+    """The error for a prefix under which no year lies, naming where years do lie among objects."""
+    folders = sorted({match["folder"] for item in objects if (match := _YEAR_KEY.match(item.key))})
+    shown = ", ".join(repr(folder) for folder in folders[:5])
+    return NotPublished(
+        "no yearly archive (YYYY.zip) lies below the prefix",
+        where=f"s3://{bucket}/{prefix}",
+        why=f"the bucket has years below {shown}" if folders else "the bucket has no year at all",
+        next_step="set MINIO_HISTORICAL_PREFIX to the beginning of their keys, or to nothing for anywhere",
+    )
 
 
 def find_years(objects: Iterable[RemoteObject], prefix: str | None) -> dict[int, Wanted | AmbiguousYear]:

@@ -109,7 +109,7 @@ class MinIODataDownloader:
 
     def available_years(self) -> list[int]:
         """The years whose ZIPs the bucket has, in order."""
-        return list(contents.find_years(self._list_historical(), self._settings.minio_historical_prefix))
+        return list(contents.find_years(*self._list_historical()))
 
     def download_historical_zips(self, years: Iterable[int] | int | None = None) -> list[Path]:
         """Bring yearly ZIPs up to date.
@@ -128,8 +128,13 @@ class MinIODataDownloader:
     def sync_historical(self, years: Iterable[int] | int | None = None) -> SyncReport:
         """`download_historical_zips`, with a report instead of an exception for failures."""
         wanted_years = None if years is None else [years] if isinstance(years, int) else list(years)
+        try:
+            objects, prefix = self._list_historical()
+        except NotPublished as error:
+            names = [str(year) for year in wanted_years or ()] or [str(error.where)]
+            return SyncReport(failures=dict.fromkeys(names, error))
         with self._mirror() as cache:
-            return self._sync_years(cache, self._list_historical(), wanted_years)
+            return self._sync_years(cache, objects, prefix, wanted_years)
 
     def extract_historical_data(self, year: int, cleanup: bool = False) -> Path:
         """Extract a downloaded year, unless its extraction is there and whole.
@@ -205,11 +210,16 @@ class MinIODataDownloader:
         Returns:
             What was found and done, failures included.
         """
-        if self._settings.minio_historical_prefix is None:
-            objects = self._list("")
-            historical = objects
+        no_years: NotPublished | None = None
+        historical: list[RemoteObject] = []
+        prefix = self._settings.minio_historical_prefix
+        try:
+            historical, prefix = self._list_historical()
+        except NotPublished as error:
+            no_years = error
+        if prefix is None:
+            objects = historical
         else:
-            historical = self._list_historical()
             objects = [found for name in contents.DIRECTORIES for found in self._list(f"{name}/")]
         with self._mirror() as cache:
             report = SyncReport()
@@ -219,7 +229,10 @@ class MinIODataDownloader:
                 kept = kept_though_deleted(cache, f"{name}/", (item.local_key for item in files))
                 report += SyncReport(kept_though_deleted=kept)
                 wanted += files
-            return self._sync_years(cache, historical, None, also=wanted) + report
+            if no_years:
+                report += SyncReport(failures={str(no_years.where): no_years})
+                return self._synchronise(cache, wanted) + report
+            return self._sync_years(cache, historical, prefix, None, also=wanted) + report
 
     def verify_data_integrity(self) -> IntegrityReport:
         """Recompute the hash of every downloaded and extracted file.
@@ -255,8 +268,18 @@ class MinIODataDownloader:
             )
         )
 
-    def _list_historical(self) -> list[RemoteObject]:
-        return self._list(self._settings.minio_historical_prefix or "")
+    def _list_historical(self) -> tuple[list[RemoteObject], str | None]:
+        """The objects among which the years are, and the beginning of their keys; None for anywhere."""
+        settings = self._settings
+        prefix = contents.historical_prefix(settings.minio_historical_prefix, settings.minio_bucket)
+        objects = self._list(prefix or "")
+        if prefix and not contents.find_years(objects, prefix):
+            everything = self._list("")
+            similar = contents.similar_prefix(everything, prefix)
+            if similar is None:
+                raise contents.no_years_below(prefix, settings.minio_bucket, everything)
+            return everything, similar
+        return objects, prefix
 
     @functools.cached_property
     def _connection(self) -> S3Connection:
@@ -266,11 +289,12 @@ class MinIODataDownloader:
         self,
         cache: FileCache,
         objects: Sequence[RemoteObject],
+        prefix: str | None,
         years: Sequence[int] | None,
         also: Sequence[contents.Wanted] = (),
     ) -> SyncReport:
         """Synchronise years, and other files in the same stride."""
-        found = contents.find_years(objects, self._settings.minio_historical_prefix)
+        found = contents.find_years(objects, prefix)
         failures: dict[str, FlatFilesError] = {}
         wanted: list[contents.Wanted] = []
         for year in found if years is None else dict.fromkeys(years):

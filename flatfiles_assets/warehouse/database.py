@@ -104,6 +104,8 @@ def attached(
         )
     connection = duckdb.connect(config={"temp_directory": str(_spill_folder(path))})
     try:
+        # Or the same query would have other days on a machine in another zone.
+        connection.execute("SET TimeZone = 'UTC'")
         _attach(connection, path, read_only=read_only, timeout_seconds=timeout_seconds)
         if read_only:
             confine(connection, allow_files=allow_files, lock=settled)

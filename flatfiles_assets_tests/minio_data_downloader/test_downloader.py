@@ -12,7 +12,7 @@ import pytest
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.errors import NotPublished
 from flatfiles_assets.download.transfer import TransferLimits
-from flatfiles_assets.errors import CorruptFile, InvalidArgument, MissingCredentials
+from flatfiles_assets.errors import CorruptFile, FlatFilesError, InvalidArgument, MissingCredentials
 from flatfiles_assets.ingest.archives.extraction import UnsafeArchive
 from flatfiles_assets.minio_data_downloader import (
     DIRECTORIES,
@@ -359,3 +359,50 @@ def test_a_real_store_is_mirrored_incrementally(real_s3: S3Server, tmp_path: Pat
         assert [file.key for file in downloader.sync_all().fetched] == ["options/x.csv"]
         assert set(bucket.reads()) == {"options/x.csv"}
         assert downloader.verify_data_integrity()["ok"]
+
+
+@pytest.mark.parametrize(
+    "prefix", ["archive/", "/archive/", "./archive", "s3://{bucket}/archive/", "Archive/", " archive "]
+)
+def test_the_prefix_of_the_years_is_understood_however_it_is_written(s3, tmp_path, monkeypatch, prefix):
+    monkeypatch.chdir(tmp_path)
+    name = s3.new_bucket()
+    s3.client().put_object(Bucket=name, Key="archive/2007.zip", Body=b"not looked into")
+    s3.client().put_object(Bucket=name, Key="other/2008.zip", Body=b"not asked for")
+    monkeypatch.setenv("MINIO_HISTORICAL_PREFIX", prefix.format(bucket=name))
+    downloader = _at(s3, name, tmp_path)
+    assert downloader.available_years() == [2007]
+    report = downloader.sync_all()
+    assert [file.key for file in report.files] == ["archive/2007.zip"]
+    assert report.ok
+
+
+@pytest.mark.parametrize(
+    ("prefix", "message"),
+    [("nothing/", "years below 'archive/'"), ("s3://another/archive", "bucket"), ("../archive", "beginning")],
+)
+def test_a_prefix_below_which_no_year_lies_is_a_failure_and_the_directories_come_all_the_same(
+    s3, tmp_path, monkeypatch, prefix, message
+):
+    monkeypatch.chdir(tmp_path)
+    name = s3.new_bucket()
+    s3.client().put_object(Bucket=name, Key="archive/2007.zip", Body=b"not looked into")
+    s3.client().put_object(Bucket=name, Key="samples/a.csv", Body=b"a,b\n1,2\n")
+    monkeypatch.setenv("MINIO_HISTORICAL_PREFIX", prefix)
+    downloader = _at(s3, name, tmp_path)
+    with pytest.raises(FlatFilesError, match=message):
+        downloader.available_years()
+    if prefix == "nothing/":
+        report = downloader.sync_all()
+        assert [file.key for file in report.files] == ["samples/a.csv"]
+        assert message in str(report.failures)
+
+
+def _at(s3, name, folder):
+    return MinIODataDownloader(
+        folder / "mirror",
+        endpoint_url=s3.endpoint_url,
+        bucket=name,
+        access_key=s3.access_key_id,
+        secret_key=s3.secret_access_key,
+    )

@@ -31,6 +31,8 @@ from flatfiles_assets.minio_data_downloader.bucket_contents import (
     directory_prefix,
     find_directory,
     find_years,
+    historical_prefix,
+    no_years_below,
 )
 from flatfiles_assets.settings import load_settings
 
@@ -177,8 +179,11 @@ class _Bucket:
 
 
 def _historical_requests(bucket: _Bucket) -> Iterable[dg.RunRequest]:
-    prefix = load_settings().minio_historical_prefix
+    settings = load_settings()
+    prefix = historical_prefix(settings.minio_historical_prefix, settings.minio_bucket)
     found = find_years(bucket.objects(prefix or ""), prefix)
+    if prefix and not found:
+        raise no_years_below(prefix, settings.minio_bucket)
     under_way = bucket.years_under_way()
     for year in HISTORICAL_YEARS:
         wanted = found.get(int(year))

@@ -93,6 +93,7 @@ class Stage:
         self._connection = duckdb.connect(
             ":memory:", config={"memory_limit": memory_limit, "temp_directory": spill}
         )
+        self._connection.execute("SET TimeZone = 'UTC'")
         checked = [
             pa.field("row_number", pa.int64()),
             pa.field("trade_date", pa.date32()),
