@@ -13,10 +13,12 @@ import dagster as dg
 
 from flatfiles_assets.datasets import Dataset, selected_datasets
 from flatfiles_assets.defs.assets.algorithm import build_algorithm_assets
+from flatfiles_assets.defs.assets.corporate_actions import build_corporate_action_assets
 from flatfiles_assets.defs.assets.daily_prices import daily_prices, price_reconciliation
 from flatfiles_assets.defs.assets.directories import build_directory_assets
 from flatfiles_assets.defs.assets.flat_files import build_flat_file_assets
 from flatfiles_assets.defs.assets.historical import historical_daily, ingest_historical_year
+from flatfiles_assets.defs.assets.identities import build_identity_assets
 from flatfiles_assets.defs.assets.quarantine import build_quarantine_asset
 from flatfiles_assets.defs.assets.reference import build_reference_assets
 from flatfiles_assets.defs.freshness import build_freshness_sensor
@@ -79,6 +81,8 @@ def build_assets(datasets: Sequence[Dataset]) -> list[dg.AssetsDefinition]:
         daily_prices,
         price_reconciliation,
         *build_reference_assets(),
+        *build_identity_assets(),
+        *build_corporate_action_assets(),
         *build_algorithm_assets(),
     ]
 

@@ -45,6 +45,7 @@ AUDIT_COLUMNS = (
     Column("kind", pa.string(), "split, dividend, or jump for a move without a record"),
     Column("verdict", pa.string(), "What the bars say of the record; see the documentation"),
     Column("applied", pa.bool_(), "Whether prices are adjusted for it"),
+    Column("overridden", pa.bool_(), "Whether overrides.csv decides it"),
     Column("security_id", pa.string(), "The security it is about; null where no bar has the ticker"),
     Column("ticker", pa.string(), "Ticker of the security on the session"),
     Column("recorded_ticker", pa.string(), "Ticker that the record is filed under; null without a record"),

@@ -1,7 +1,8 @@
 """Splits that no record explains, found in the prices.
 
-Here: `suspected_splits`. It looks for what a missing record leaves behind, so it works on published
-prices and is a check of the data, never an input of a feature.
+Here: `suspected_splits` in a panel, `unexplained_jumps` in a scan of everything. They look for what a
+missing record leaves behind, so they work on published prices and are checks of the data, never an input
+of a feature.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from flatfiles_assets.algorithms.bar_scan import BarEvidence
 from flatfiles_assets.algorithms.panel import FloatArray, PricePanel, carry_closes
 
 #: Shares after and before of the splits that are looked for; each also the other way round. Smaller
@@ -32,6 +34,8 @@ SUSPECTED_SPLITS_SCHEMA = pa.schema(
         ("volume_ratio", pa.float64()),
     ]
 )
+
+SUSPECTED_JUMPS_SCHEMA = SUSPECTED_SPLITS_SCHEMA.insert(1, pa.field("session_before", pa.date32()))
 
 
 def suspected_splits(panel: PricePanel, splits: pa.Table) -> pa.Table:
@@ -60,31 +64,71 @@ def suspected_splits(panel: PricePanel, splits: pa.Table) -> pa.Table:
     # Most sessions do not move; only those that do are compared with every fraction.
     rows, columns = np.nonzero(np.abs(at_open) > np.log(1.5) - _OPEN_TOLERANCE)
     at_open, at_close = at_open[rows, columns], at_close[rows, columns]
-    pairs = np.concatenate([_FRACTIONS, _FRACTIONS[:, ::-1]])
-    expected = np.log(pairs[:, 1] / pairs[:, 0])
-    nearest = np.argmin(np.abs(at_open[:, None] - expected), axis=1)
     volume_ratio = _volume_ratio(panel, rows, columns)
     with np.errstate(divide="ignore", invalid="ignore"):
         dollars = np.log(volume_ratio) + at_close
-    suspected = (
-        (np.abs(at_open - expected[nearest]) <= _OPEN_TOLERANCE)
-        & (np.abs(at_close - expected[nearest]) <= _CLOSE_TOLERANCE)
-        & (np.abs(dollars) <= _DOLLAR_VOLUME_TOLERANCE)
-        & ~_explained(panel, splits, rows, columns)
-    )
+    suspected, pairs = _like_splits(at_open, at_close, dollars)
+    suspected &= ~_explained(panel, splits, rows, columns)
     rows, columns = rows[suspected], columns[suspected]
     days = panel.sessions[rows].astype(np.int32)
     return pa.table(
         [
             pa.array(days, pa.int32()).cast(pa.date32()),
             pa.array([panel.symbols[column] for column in columns], pa.string()),
-            pairs[nearest[suspected], 1].astype(np.float64),
-            pairs[nearest[suspected], 0].astype(np.float64),
+            pairs[suspected, 0],
+            pairs[suspected, 1],
             np.exp(at_open[suspected]),
             volume_ratio[suspected],
         ],
         schema=SUSPECTED_SPLITS_SCHEMA,
     )
+
+
+def unexplained_jumps(evidence: BarEvidence) -> pa.Table:
+    """Every overnight move of a scan that looks like a split, by the same signs as `suspected_splits`.
+
+    The usual dollar volume is the scan's, which forgets slowly; no record is asked.
+
+    Returns:
+        `SUSPECTED_JUMPS_SCHEMA`, by session and ticker.
+    """
+    jumps = evidence.jumps
+    with np.errstate(divide="ignore", invalid="ignore"):
+        at_open, at_close = np.log(jumps.open / jumps.close_before), np.log(jumps.close / jumps.close_before)
+        dollars = np.log(jumps.dollars / jumps.usual_dollars)
+    found, pairs = _like_splits(at_open, at_close, dollars)
+
+    def days(positions: np.ndarray) -> pa.Array:
+        return pa.array(evidence.sessions[positions].astype(np.int32), pa.int32()).cast(pa.date32())
+
+    rows = pa.table(
+        [
+            days(jumps.session[found]),
+            days(jumps.before[found]),
+            pa.array([evidence.tickers[code] for code in jumps.ticker[found]], pa.string()),
+            pairs[found, 0],
+            pairs[found, 1],
+            np.exp(at_open[found]),
+            np.exp(dollars[found] - at_close[found]),
+        ],
+        schema=SUSPECTED_JUMPS_SCHEMA,
+    )
+    return rows.sort_by([("trade_date", "ascending"), ("ticker", "ascending")])
+
+
+def _like_splits(
+    at_open: FloatArray, at_close: FloatArray, dollars: FloatArray
+) -> tuple[np.ndarray, FloatArray]:
+    """Which moves (logs of ratios) look like a split, and for each the shares before and after."""
+    pairs = np.concatenate([_FRACTIONS, _FRACTIONS[:, ::-1]])
+    expected = np.log(pairs[:, 1] / pairs[:, 0])
+    nearest = np.argmin(np.abs(at_open[:, None] - expected), axis=1)
+    suspected = (
+        (np.abs(at_open - expected[nearest]) <= _OPEN_TOLERANCE)
+        & (np.abs(at_close - expected[nearest]) <= _CLOSE_TOLERANCE)
+        & (np.abs(dollars) <= _DOLLAR_VOLUME_TOLERANCE)
+    )
+    return suspected, pairs[nearest][:, ::-1].astype(np.float64)
 
 
 def _volume_ratio(panel: PricePanel, rows: np.ndarray, columns: np.ndarray) -> FloatArray:

@@ -76,12 +76,15 @@ def build_bucket_jobs() -> list[UnresolvedAssetJobDefinition]:
     ]
 
 
+_REFERENCE = ("splits", "dividends", "tickers", "ticker_events", "securities", "corporate_action_audit")
+
+
 def build_feature_jobs() -> list[UnresolvedAssetJobDefinition]:
     """The jobs of corporate actions and of each algorithm's features."""
     reference = dg.define_asset_job(
         name="reference",
-        selection=dg.AssetSelection.assets(reference_key("splits"), reference_key("dividends")),
-        description="Bring splits and dividends up to date.",
+        selection=dg.AssetSelection.assets(*map(reference_key, _REFERENCE)),
+        description="Bring splits, dividends, securities and the audit of corporate actions up to date.",
     )
     features = [
         dg.define_asset_job(

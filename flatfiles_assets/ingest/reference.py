@@ -103,8 +103,20 @@ def _row(name: ReferenceName, kind: RecordKind, record: Mapping[str, Any]) -> di
         row["entity"] = row["entity"] or row["composite_figi"] or pair or row["name"] or row["cik"]
     elif name == "dividends":
         row["currency"] = row["currency"].upper()
+    elif name == "overrides":
+        _check_override(row)
     _check(row, kind)
     return row
+
+
+def _check_override(row: Mapping[str, Any]) -> None:
+    if row["action"] == "move" and row["session"] is None:
+        raise ValueError("no session to move it to")
+    needed = ("cash_amount",) if row["kind"] == "dividend" else ("split_from", "split_to")
+    if row["action"] == "add" and any(row[name] is None for name in needed):
+        raise ValueError(f"no {' and '.join(needed)} of what is added")
+    if row["kind"] == "dividend" and row["action"] not in ("ignore", "add"):
+        raise ValueError(f"a dividend can be ignored or added, not {row['action']}")
 
 
 def _value(column: Column, kind: RecordKind, record: Mapping[str, Any]) -> Any:

@@ -8,7 +8,6 @@ Here: `ActionRecords`, which lays records to securities and has them judged. Not
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -25,12 +24,10 @@ from flatfiles_assets.algorithms.action_audit import (
     audit_splits,
     same_split,
 )
-from flatfiles_assets.datasets import CalendarName
 from flatfiles_assets.warehouse.reading import WarehouseReader
-from flatfiles_assets.warehouse.securities import SecurityMap, bars_source
+from flatfiles_assets.warehouse.securities import SecurityMap, bars_source, session_days
 from flatfiles_assets.warehouse.tables import ACTION_AUDIT, DIVIDENDS, OVERRIDES, SPLITS
 
-_CALENDAR: CalendarName = "XNYS"
 #: Bars on either side that a verdict may use, with room for sessions without one.
 BARS_BEFORE, BARS_AFTER = dt.timedelta(days=120), dt.timedelta(days=60)
 # A record this far outside a range may count inside it.
@@ -47,17 +44,12 @@ _APPLIED_DIVIDENDS = pa.schema(
 )
 
 
-@functools.lru_cache(maxsize=1)
-def _days() -> np.ndarray:
-    return np.array(calendars.sessions(_CALENDAR, calendars.FIRST_DAY, calendars.LAST_DAY), "datetime64[D]")
-
-
 def _position(day: dt.date) -> int:
-    return int(np.searchsorted(_days(), np.datetime64(day)))
+    return int(np.searchsorted(session_days(), np.datetime64(day)))
 
 
 def _day(position: int) -> dt.date:
-    found: dt.date = _days()[min(position, len(_days()) - 1)].item()
+    found: dt.date = session_days()[min(position, len(session_days()) - 1)].item()
     return found
 
 
@@ -182,7 +174,7 @@ class ActionRecords:
         ).to_arrow()
         days = rows.column("trade_date").to_numpy().astype("datetime64[D]")
         prices = (rows.column(name).to_numpy() for name in ("open", "close", "volume"))
-        return SecurityBars(rows.column("code").to_numpy(), np.searchsorted(_days(), days), *prices)
+        return SecurityBars(rows.column("code").to_numpy(), np.searchsorted(session_days(), days), *prices)
 
     def _split_row(self, record: Mapping[str, Any], security: str | None, judged: Judged) -> dict[str, Any]:
         session = (
@@ -212,6 +204,7 @@ class ActionRecords:
         return {
             **dict.fromkeys(ACTION_AUDIT.column_names),
             "kind": kind,
+            "overridden": False,
             "security_id": security,
             "ticker": ticker,
             "recorded_ticker": recorded_ticker,
@@ -238,6 +231,7 @@ class ActionRecords:
                         session,
                         verdict="no_record",
                         applied=True,
+                        overridden=True,
                         note=_overridden("added", said),
                         recorded_date=said["date"],
                         **added,
@@ -247,7 +241,7 @@ class ActionRecords:
             for row in rows:
                 if not _is_meant(said, row):
                     continue
-                row["applied"] = said["action"] != "ignore"
+                row["applied"], row["overridden"] = said["action"] != "ignore", True
                 row["session"] = session_from(
                     said["session"] if said["action"] == "move" else row["recorded_date"]
                 )
@@ -278,7 +272,8 @@ class ActionRecords:
             ]
             why = self._why_not_paid(record, kinds, said)
             if why is not None:
-                left_out.append(self._dividend_row(record, security, *why))
+                row = self._dividend_row(record, security, *why)
+                left_out.append({**row, "overridden": said is not None})
                 continue
             kinds.append(record["distribution_type"] or "unknown")
             ticker = self._securities.ticker_of(security, record["ex_date"]) if security else record["ticker"]

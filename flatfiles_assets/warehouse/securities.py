@@ -11,11 +11,13 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import datetime as dt
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from flatfiles_assets import calendars
@@ -309,9 +311,18 @@ def bars_source(reader: WarehouseReader) -> str | None:
     return " UNION ALL ".join(parts) if parts else None
 
 
+@functools.lru_cache(maxsize=1)
+def session_days() -> npt.NDArray[np.datetime64]:
+    """Every session of the calendar, ascending: what positions of sessions refer to."""
+    days = calendars.sessions(_CALENDAR, calendars.FIRST_DAY, calendars.LAST_DAY)
+    found = np.array(days, dtype="datetime64[D]")
+    found.flags.writeable = False
+    return found
+
+
 def scan_bars(reader: WarehouseReader, tickers: Sequence[str] | None = None) -> BarEvidence:
     """Runs and jumps of all bars, or of those of some tickers; see `BarScan`."""
-    days = np.array(calendars.sessions(_CALENDAR, calendars.FIRST_DAY, calendars.LAST_DAY), "datetime64[D]")
+    days = session_days()
     source = bars_source(reader)
     if source is None:
         return BarScan((), days).finish()

@@ -91,8 +91,8 @@ DIVIDENDS = TableSchema(
 TICKERS = TableSchema(
     key=("reference", "tickers"),
     columns=TICKER_COLUMNS,
-    partition_column=None,
-    sort_columns=("snapshot_date", "ticker"),
+    partition_column="snapshot_date",
+    sort_columns=("ticker",),
     required_columns=("snapshot_date", "ticker", "active"),
     description="Snapshots of the vendor's list of tickers, as of a day each",
 )
@@ -171,7 +171,11 @@ HISTORICAL_DAILY = TableSchema(
 
 DAILY_PRICES = TableSchema(
     key=("market", "daily_prices"),
-    columns=(*_BAR, Column("source", pa.string(), "Where the row comes from: flat_files or historical")),
+    columns=(
+        *_BAR,
+        Column("source", pa.string(), "Where the row comes from: flat_files or historical"),
+        Column("security_id", pa.string(), "The security that the ticker means; null until it is known"),
+    ),
     sort_columns=("ticker",),
     required_columns=("ticker", "source"),
     description="Every session and symbol of both sources, one row each, unadjusted",

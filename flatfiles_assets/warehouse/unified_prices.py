@@ -19,7 +19,9 @@ import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
+from flatfiles_assets.warehouse.identity_tables import SECURITY_OF_BAR
 from flatfiles_assets.warehouse.reading import WarehouseReader
+from flatfiles_assets.warehouse.tables import SECURITIES
 
 Fill = Literal["none", "sessions", "symbols"]
 
@@ -80,8 +82,17 @@ def held_sessions(reader: WarehouseReader, sessions: Sequence[dt.date]) -> dict[
     }
 
 
+def has_securities(reader: WarehouseReader) -> bool:
+    """Whether the table of securities was ever made."""
+    return SECURITIES.sql_name in reader.tables()
+
+
 def unified_query(
-    sessions: Sequence[dt.date], held: Mapping[str, Collection[dt.date]], precedence: Precedence
+    sessions: Sequence[dt.date],
+    held: Mapping[str, Collection[dt.date]],
+    precedence: Precedence,
+    *,
+    securities: bool = False,
 ) -> UnifiedQuery:
     """The query that unifies some sessions.
 
@@ -89,6 +100,7 @@ def unified_query(
         sessions: Sessions wanted.
         held: From `held_sessions`.
         precedence: Which source counts when.
+        securities: Whether there is a table of securities: without it no bar knows its own yet.
     """
     parts: list[str] = []
     parameters: dict[str, Any] = {}
@@ -119,7 +131,18 @@ def unified_query(
         if precedence.fill == "symbols":
             take(source, label, [day for day in others if day in has and day in other_has], but_not=other)
     nothing = f"SELECT {_COLUMNS}, source FROM (SELECT {_NO_COLUMNS}) WHERE false"
-    return UnifiedQuery(" UNION ALL ".join(parts) or nothing, parameters, precedence.fill != "symbols")
+    bars = " UNION ALL ".join(parts) or nothing
+    if securities and parts:
+        parameters |= {"first_wanted": min(sessions), "last_wanted": max(sessions)}
+        bars = (
+            f"SELECT bars.*, known.security_id FROM ({bars}) bars LEFT JOIN (FROM ({SECURITY_OF_BAR})"
+            " WHERE first_session <= $last_wanted AND last_session >= $first_wanted) known"
+            " ON bars.ticker = known.ticker"
+            " AND bars.trade_date BETWEEN known.first_session AND known.last_session"
+        )
+    else:
+        bars = f"SELECT *, NULL::VARCHAR AS security_id FROM ({bars})"
+    return UnifiedQuery(bars, parameters, precedence.fill != "symbols")
 
 
 def _counts(source: str, day: dt.date, precedence: Precedence) -> bool:

@@ -27,6 +27,7 @@ from flatfiles_assets.warehouse.unified_prices import (
     FLAT_FILES,
     HISTORICAL,
     Precedence,
+    has_securities,
     held_sessions,
     reconciliation_query,
     unified_query,
@@ -61,7 +62,7 @@ def _both_sources() -> list[dg.AssetDep]:
     pool=DUCKDB_WRITER_POOL,
     group_name="market",
     description=(
-        "Every session and symbol of both sources, one row each, unadjusted, with its source. "
+        "Every session and symbol of both sources, one row each, unadjusted, with source and security. "
         "Flat files count from 2003-09-10 on, archives before; each fills sessions that the other lacks."
     ),
     kinds={"duckdb"},
@@ -82,7 +83,10 @@ def daily_prices(
     settings = load_settings()
     precedence = Precedence(settings.prices_flat_files_from, settings.prices_fill)
     store = warehouse.open()
-    query = unified_query(sessions, held_sessions(store.reader(), sessions), precedence)
+    reader = store.reader()
+    query = unified_query(
+        sessions, held_sessions(reader, sessions), precedence, securities=has_securities(reader)
+    )
     with store.writer(f"unify prices {min(sessions)} to {max(sessions)}") as transaction:
         counts = transaction.replace_from_query(
             DAILY_PRICES,

@@ -1,0 +1,84 @@
+"""Where reference data come from: the vendor's API where a key is set, else files that the user drops.
+
+Here: the choice, and what is said where there is neither. Not here: the assets.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from flatfiles_assets.download.reference_api import ReferenceApi
+from flatfiles_assets.errors import MissingCredentials
+from flatfiles_assets.ingest.reference import (
+    ReferenceRecords,
+    dropped_file,
+    read_dropped_file,
+    reference_records,
+)
+from flatfiles_assets.ingest.reference_columns import ReferenceName
+from flatfiles_assets.settings import Settings
+
+_MOST_REJECTED_SHOWN = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class ReferenceSource:
+    """The source that the settings name.
+
+    Attributes:
+        settings: They.
+    """
+
+    settings: Settings
+
+    @property
+    def api(self) -> ReferenceApi | None:
+        """The vendor's endpoints; None where no key is set."""
+        settings = self.settings
+        if not settings.api_key or not settings.api_key.get_secret_value():
+            return None
+        return ReferenceApi(
+            settings.api_url,
+            settings.api_key,
+            max_retries=settings.max_retries,
+            timeout_seconds=settings.timeout_seconds,
+        )
+
+    def dropped(
+        self,
+        name: ReferenceName,
+        completed: Callable[[Path, Iterable[dict[str, Any]]], Iterable[Mapping[str, Any]]] | None = None,
+    ) -> ReferenceRecords | None:
+        """The records of the user's file of a table; None where there is no such file.
+
+        Args:
+            name: The table.
+            completed: Makes of the file's rows what a record needs.
+        """
+        path = dropped_file(self.settings.reference_path, name)
+        if path is None:
+            return None
+        rows = read_dropped_file(path)
+        return reference_records(name, completed(path, rows) if completed else rows, path.name)
+
+    def nothing(self, name: str) -> MissingCredentials:
+        """The error where there is neither a key nor a file; the message tells both ways."""
+        folder = self.settings.reference_path.expanduser().resolve()
+        return MissingCredentials(
+            f"there is no source of {name}",
+            where=f"reference/{name}",
+            why="no API key is set, and no file is in the folder",
+            next_step=f"set FLATFILES_API_KEY, or put {name}.csv or {name}.parquet into "
+            f"{folder} (FLATFILES_REFERENCE_DIR)",
+        )
+
+
+def log_rejected(context: dg.AssetExecutionContext, records: ReferenceRecords) -> None:
+    """Say which records could not be used."""
+    for reason in records.rejected[:_MOST_REJECTED_SHOWN]:
+        context.log.warning("left out: %s", reason)
