@@ -38,6 +38,10 @@ class AdjustmentWarning(UserWarning):
     """Prices are returned unadjusted because the warehouse knows no splits."""
 
 
+class CorporateActionWarning(UserWarning):
+    """Splits or dividends are not applied as recorded; `metadata` has each, with the reason."""
+
+
 class StatementWarning(UserWarning):
     """Statements could not all be placed by the day of their publication; `metadata` has the counts."""
 

@@ -168,7 +168,7 @@ class Input:
         panel = self.read.panel
         for matrix in (panel.close, panel.volume):
             digest.update(np.ascontiguousarray(matrix).data)
-        for table in (self.actions.splits, self.actions.dividends):
+        for table in (self.actions.splits, self.actions.dividends, self.actions.not_as_recorded):
             digest.update(repr(table.to_pylist()).encode())
         digest.update(repr((panel.symbols, panel.identity)).encode())
         digest.update(repr((self.adjust, self.read.missing_sessions, dict(self.read.source_mix))).encode())

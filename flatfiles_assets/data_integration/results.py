@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flatfiles_assets.algorithms import plots
@@ -16,6 +16,7 @@ from flatfiles_assets.algorithms.panel import Adjustment
 from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.data_integration.errors import (
     AdjustmentWarning,
+    CorporateActionWarning,
     CoverageWarning,
     IdentityWarning,
     InsufficientCoverage,
@@ -23,6 +24,7 @@ from flatfiles_assets.data_integration.errors import (
 )
 from flatfiles_assets.data_integration.inputs import Input
 from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets.warehouse.corporate_actions import sentence
 from flatfiles_assets.warehouse.prices import bars_per_symbol
 
 if TYPE_CHECKING:
@@ -134,6 +136,7 @@ def describe(found: Input) -> dict[str, Any]:
         "symbols_merged": [symbol for symbol in request.symbols if symbol not in coverage],
         "terms": request.terms,
         "as_of": (request.as_of or request.sessions[-1]).isoformat(),
+        "actions_not_as_recorded": _actions(found),
         "coverage": coverage,
         "missing_sessions": missing,
         "symbols_not_found": [symbol for symbol, share in coverage.items() if share == 0],
@@ -151,6 +154,41 @@ def _tickers(found: Input) -> dict[str, list[str]]:
         label: [span.ticker for span in spans if span.first <= last and span.last >= first]
         for label, spans in zip(columns.labels, columns.identity.spans, strict=True)
     }
+
+
+_ACTION_FIELDS = (
+    "kind", "verdict", "applied", "overridden", "ticker", "recorded_ticker", "recorded_date", "session",
+    "split_from", "split_to", "cash_amount", "note",
+)  # fmt: skip
+# Said in the metadata, and no reason for a warning: nothing about the prices is in doubt.
+_SETTLED = "duplicate"
+
+
+def _actions(found: Input) -> list[dict[str, Any]]:
+    """Splits and dividends of the range and its look-back that are not applied as recorded."""
+    first, last = found.request.sessions[0], found.request.sessions[-1]
+    rows = []
+    for row in found.actions.not_as_recorded.to_pylist():
+        days = [day for day in (row["session"], row["recorded_date"]) if day is not None]
+        if any(first <= day <= last for day in days):
+            told = {name: row[name] for name in _ACTION_FIELDS}
+            dates = {name: day.isoformat() for name, day in told.items() if isinstance(day, dt.date)}
+            rows.append({**told, **dates, "sentence": sentence(row)})
+    return rows
+
+
+def _warn_of_actions(actions: Sequence[Mapping[str, Any]]) -> None:
+    open_cases = [row for row in actions if row["verdict"] != _SETTLED and not row["overridden"]]
+    if open_cases:
+        named = "; ".join(row["sentence"] for row in open_cases[:_MOST_NAMED])
+        more = len(open_cases) - _MOST_NAMED
+        warnings.warn(
+            f"{_count(len(open_cases), 'corporate action')} not applied as recorded: {named}"
+            f"{f'; and {more} more' if more > 0 else ''}. `flatfiles audit` shows the bars, overrides.csv "
+            "settles them",
+            CorporateActionWarning,
+            stacklevel=4,
+        )
 
 
 def warn_or_refuse(metadata: Mapping[str, Any], adjust: Adjustment | None, min_coverage: float) -> None:
@@ -174,6 +212,7 @@ def warn_or_refuse(metadata: Mapping[str, Any], adjust: Adjustment | None, min_c
         )
     if any(share < 1 for share in coverage.values()):
         warnings.warn(coverage_summary(metadata), CoverageWarning, stacklevel=3)
+    _warn_of_actions(metadata["actions_not_as_recorded"])
     if adjust is None and metadata["adjustment"] == "none":
         warnings.warn(
             "prices are not adjusted for splits: reference/splits was never materialised; do that, or "

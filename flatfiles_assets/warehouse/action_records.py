@@ -141,11 +141,11 @@ class ActionRecords:
     def _bars(self, wanted: Mapping[str, Sequence[dt.date]], numbers: Mapping[str, int]) -> SecurityBars:
         """Bars around some dates of some securities, whatever tickers they bore."""
         windows = [
-            (numbers[security], span.ticker, max(lo, span.first), min(hi, span.last))
+            (numbers[security], ticker, max(lo, first), min(hi, last))
             for security, dates in wanted.items()
             for lo, hi in _merged([(day - BARS_BEFORE, day + BARS_AFTER) for day in dates])
-            for span in self._securities.spans(security)
-            if lo <= span.last and span.first <= hi
+            for ticker, first, last in self._open_spans(security)
+            if lo <= last and first <= hi
         ]
         source = bars_source(self._reader)
         if not windows or source is None:
@@ -175,6 +175,14 @@ class ActionRecords:
         days = rows.column("trade_date").to_numpy().astype("datetime64[D]")
         prices = (rows.column(name).to_numpy() for name in ("open", "close", "volume"))
         return SecurityBars(rows.column("code").to_numpy(), np.searchsorted(session_days(), days), *prices)
+
+    def _open_spans(self, security: str) -> list[tuple[str, dt.date, dt.date]]:
+        """Tickers of a security; the last until somebody else has it: bars may have come since."""
+        spans = [(span.ticker, span.first, span.last) for span in self._securities.spans(security)]
+        ticker, first, last = spans[-1]
+        meanings = self._securities.securities_of_ticker(ticker)
+        next_first = min((begins for _, begins, _ in meanings if begins > last), default=calendars.LAST_DAY)
+        return [*spans[:-1], (ticker, first, max(last, next_first - dt.timedelta(days=1)))]
 
     def _split_row(self, record: Mapping[str, Any], security: str | None, judged: Judged) -> dict[str, Any]:
         session = (

@@ -359,3 +359,17 @@ def test_nothing_dated_later_is_used_where_a_day_is_given(world):
     assert [r["verdict"] for r in known.not_as_recorded.to_pylist()] == ["contradicted"]
     known = world.actions("2017-01-03", "2017-08-31", "CPRT", until=day("2017-04-12"))
     assert [str(r["execution_date"]) for r in known.splits.to_pylist()] == ["2017-04-12"]
+
+
+def test_bars_that_came_after_the_securities_were_made_are_judged_too(world):
+    early = history("CPRT", "2017-01-03", "2017-04-05", 62.0)
+    world.make([early])
+    longer = history("CPRT", "2017-01-03", "2017-08-31", 62.0, splits=[("2017-04-11", 1, 2)])
+    store(world.warehouse, longer)
+    records = [("CPRT", "2017-04-10", 1, 2), ("CPRT", "2017-04-11", 1, 2)]
+    rows = [
+        dict(zip(("ticker", "execution_date", "split_from", "split_to"), r, strict=True)) for r in records
+    ]
+    with world.warehouse.writer("test") as transaction:
+        transaction.replace_all(SPLITS, reference_records("splits", rows, "api").table)
+    np.testing.assert_allclose(world.closes("2017-01-03", "2017-08-31", "CPRT"), 31.0, rtol=1e-9)
