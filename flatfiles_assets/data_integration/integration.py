@@ -26,7 +26,7 @@ from flatfiles_assets.algorithms.frames import SYMBOL
 from flatfiles_assets.algorithms.frames import long as long_frame
 from flatfiles_assets.algorithms.panel import MAX_GAP_SESSIONS, Adjustment
 from flatfiles_assets.algorithms.registry import ALGORITHMS
-from flatfiles_assets.calendars import DateLike, parse_range
+from flatfiles_assets.calendars import DateLike, parse_date, parse_range
 from flatfiles_assets.data_integration import frames, unified
 from flatfiles_assets.data_integration.bars import BAR_NAMES, bars_table
 from flatfiles_assets.data_integration.cache import Cached, ResultCache, code_hash, file_state, hashed
@@ -38,6 +38,12 @@ from flatfiles_assets.data_integration.inputs import (
     InputReader,
     ResultTerms,
     nothing_found,
+)
+from flatfiles_assets.data_integration.option_quotes import (
+    OPTION_SOURCES,
+    OptionSource,
+    option_chain,
+    select_chain,
 )
 from flatfiles_assets.data_integration.results import (
     AlgorithmData,
@@ -255,7 +261,9 @@ class DataIntegration:
             start_date: First day, included.
             end_date: Last day, included.
             data_types: ``prices``, ``financials``, ``us_financials``, ``splits``, ``dividends``,
-                ``momentum``, ``mean_reversion``. A statement counts from the first session after it
+                ``options``, ``momentum``, ``mean_reversion``. With ``options`` there is a row per contract
+                that was traded or quoted, strikes and prices in the result's terms. A statement
+                counts from the first session after it
                 was published; before the first one its columns are null. Where statements say no day
                 of publication they count from `Settings.statement_lag_days` after the period's end. A
                 split or dividend stands on its own session, or on the first one after it with a bar.
@@ -314,6 +322,51 @@ class DataIntegration:
         warn_of_statements(statements.notes)
         table = long_frame(rows.to_arrow(compat_level=pl.CompatLevel.oldest()))
         return frames.with_metadata(frames.convert(table, as_), {**metadata, "joined": statements.notes})
+
+    def option_chain(
+        self,
+        underlying: str,
+        date: DateLike,
+        *,
+        expiry: DateLike | Sequence[DateLike] | None = None,
+        strikes: tuple[float, float] | None = None,
+        option_type: str | None = None,
+        source: OptionSource | None = None,
+        as_: FrameKind = "pandas",
+    ) -> Frame:
+        """The options on an underlying on one session, from the feed and the directory alike.
+
+        Args:
+            underlying: Ticker of that day, or an index (``SPX``).
+            date: The session.
+            expiry: One or several days; None for all.
+            strikes: Lowest and highest, both included; None for all.
+            option_type: ``C`` or ``P``; None for both.
+            source: ``flat_files`` or ``directory``; None for both, one row a contract.
+            as_: ``pandas``, ``polars`` or ``arrow``.
+
+        Returns:
+            ``session``, ``underlying``, ``expiry``, ``option_type``, ``strike``, ``root``, ``open``,
+            ``high``, ``low``, ``last``, ``bid``, ``ask`` (USD a share as published), ``volume``,
+            ``open_interest`` (contracts), ``implied_volatility``, ``source``, ``underlying_close``,
+            ``days_to_expiry``; by expiry, strike and type.
+
+        Raises:
+            NoData: No options were loaded, or there are none of it on that session.
+            InvalidArgument: An argument is not usable.
+        """
+        check_choice("a form of data", as_, FRAME_KINDS)
+        for what, value, choices in (
+            ("a source of options", source, OPTION_SOURCES),
+            ("a type of option", option_type, ("C", "P")),
+        ):
+            if value is not None:
+                check_choice(what, value, choices)
+        one = [expiry] if isinstance(expiry, (str, dt.date)) else expiry
+        days = None if one is None else [parse_date(day, "expiry") for day in one]
+        chain = option_chain(self._session, underlying, parse_date(date), source)
+        chain = select_chain(chain, days, strikes, option_type)
+        return frames.convert(long_frame(chain.to_arrow(compat_level=pl.CompatLevel.oldest())), as_)
 
     def available_symbols(
         self, start_date: DateLike | None = None, end_date: DateLike | None = None

@@ -26,6 +26,7 @@ from flatfiles_assets.algorithms.requested_prices import FACTOR_COLUMNS, Request
 from flatfiles_assets.data_integration import frames, share_terms
 from flatfiles_assets.data_integration.bars import bars_table
 from flatfiles_assets.data_integration.errors import NoData
+from flatfiles_assets.data_integration.option_quotes import CONTRACTS, PER_SHARE, read_option_quotes
 from flatfiles_assets.data_integration.statement_columns import Timeframe, find_columns
 from flatfiles_assets.data_integration.statements import FRAME, KNOWN, known_states, mixes_timeframes
 from flatfiles_assets.escaping import quoted
@@ -35,7 +36,7 @@ from flatfiles_assets.warehouse.identities import PanelColumns
 from flatfiles_assets.warehouse.prices import ReferenceMissing, actions_of
 from flatfiles_assets.warehouse.reading import WarehouseReader
 
-PRICES = "prices"
+PRICES, OPTIONS = "prices", "options"
 
 _KNOWN_FROM = "_known_from"
 
@@ -201,6 +202,29 @@ def join_features(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataFra
     )
 
 
+def join_options(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of each contract on the symbol that was traded or quoted on the session, in the result's terms.
+
+    A session and symbol without one keeps its row; a column whose name is taken is ``options_…``.
+    """
+    first, last = rows.get_column(SESSION).min(), rows.get_column(SESSION).max()
+    if not (isinstance(first, dt.date) and isinstance(last, dt.date)):
+        first = last = dt.date.min
+    quotes = read_option_quotes(joining.reader, joining.columns.tickers, first, last)
+    # Contracts are on whoever had the ticker on that day.
+    stored = quotes.rename({"session": "trade_date", "underlying": "ticker"})
+    arrow = stored.to_arrow(compat_level=pl.CompatLevel.oldest())
+    placed = pl.DataFrame(joining.columns.by_column(arrow, "trade_date"))
+    placed = placed.rename({"trade_date": SESSION, "ticker": SYMBOL}).drop("security_id", strict=False)
+    keys = (SESSION, SYMBOL)
+    names = {c: f"{name}_{c}" for c in placed.columns if c in rows.columns and c not in keys}
+    joined = rows.join(placed.rename(names), on=list(keys), how="left", maintain_order="left")
+    factors = dict.fromkeys(PER_SHARE, "price_factor") | dict.fromkeys(CONTRACTS, "volume_factor")
+    return joined.with_columns(
+        pl.col(names.get(column, column)) * pl.col(factor) for column, factor in factors.items()
+    )
+
+
 Join = Callable[[Joining, str, pl.DataFrame], pl.DataFrame]
 
 JOINS: Mapping[str, Join] = {
@@ -208,6 +232,7 @@ JOINS: Mapping[str, Join] = {
     "us_financials": join_financials,
     "splits": join_splits,
     "dividends": join_dividends,
+    OPTIONS: join_options,
     **{algorithm.name: join_features for algorithm in ALGORITHMS.values() if algorithm.is_per_symbol},
 }
 DATA_TYPES: tuple[str, ...] = (PRICES, *JOINS)
@@ -216,11 +241,14 @@ DATA_TYPES: tuple[str, ...] = (PRICES, *JOINS)
 def unify(joining: Joining, kinds: Sequence[str]) -> pl.DataFrame:
     """One row per session and symbol with a bar, with the kinds of data asked for beside each other.
 
+    With options among them, one row per contract on each.
+
     The factors of the prices are always there: what is joined is brought into the result's terms.
     """
     bars = frames.to_polars(bars_table(joining.prices))
     rows = bars if PRICES in kinds else bars.select(SESSION, SYMBOL, *_FACTORS)
-    for kind in kinds:
+    # Contracts make several rows of one, so they come last.
+    for kind in sorted(kinds, key=lambda kind: kind == OPTIONS):
         if kind in JOINS:
             rows = JOINS[kind](joining, kind, rows)
     return rows

@@ -271,8 +271,9 @@ class _Finder:
             self._evidence.append("the day of the quotes from its name")
             return possible.pop()
         why = "its name holds no day that is before its expiries and not before its last trades"
+        why = why if named else "its name holds none"
         raise _Unsettled(
-            f"no column says the day of the quotes, and {why if named else 'its name holds none'}; state it in"
+            f"no column says the day of the quotes, and {why}; state it in"
             ' an override: options = { quote_date = "2024-01-12" }'
         )
 

@@ -236,7 +236,8 @@ def test_an_override_settles_it(tmp_path):
 
 def test_one_bad_row_costs_one_row(tmp_path):
     good = "".join(f"2024-01-12,AAPL,2024-01-19,{s},C,{s}.5,{s}.75\n" for s in range(100, 200))
-    bad = "2024-01-12,AAPL,2024-01-05,100,C,1,2\n2024-01-12,,2024-01-19,100,C,1,2\n2024-01-12,AAPL,n/a,100,C,1,2\n"
+    bad = "2024-01-12,AAPL,2024-01-05,100,C,1,2\n2024-01-12,,2024-01-19,100,C,1,2\n"
+    bad += "2024-01-12,AAPL,n/a,100,C,1,2\n"
     (tmp_path / "a.csv").write_text("date,symbol,expiration,strike,type,bid,ask\n" + good + bad)
     table = read_options_directory(tmp_path)
     (report,) = table.files
