@@ -7,14 +7,21 @@ in no representation.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from flatfiles_assets.errors import InvalidArgument, MissingCredentials
+from flatfiles_assets.escaping import keep_secret
 
 #: Longest wait for the warehouse where nothing else is said.
 DEFAULT_LOCK_TIMEOUT_SECONDS = 300.0
@@ -140,10 +147,13 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("FLATFILES_LOCK_TIMEOUT_SECONDS"),
     )
 
+    # Of each secret that would go where a file in the working directory says: which two do not agree.
+    leaks: Mapping[str, str] = Field(default_factory=dict, repr=False)
+
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
@@ -153,7 +163,21 @@ class Settings(BaseSettings):
         sources = [found for found in (env_settings, dotenv_settings) if isinstance(found, EnvSettingsSource)]
         _forget_empty(sources)
         _keep_pairs(sources)
-        return init_settings, env_settings, dotenv_settings, file_secret_settings
+        leaks = {
+            secret: f"{name} comes from .env, and {key} from the environment"
+            for secret, places in _GOES_TO.items()
+            if (found := _leak(secret, places, env_settings, dotenv_settings, init_settings))
+            for name, key in [found]
+        }
+        noted = InitSettingsSource(settings_cls, {"leaks": leaks})
+        return init_settings, noted, env_settings, dotenv_settings, file_secret_settings
+
+    def model_post_init(self, _context: Any, /) -> None:
+        """Have every secret masked in messages from now on, wherever a store or a library repeats it."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                keep_secret(value.get_secret_value())
 
     @field_validator("*")
     @classmethod
@@ -203,6 +227,24 @@ class Settings(BaseSettings):
         """Where Dagster's instance is: the user's ``DAGSTER_HOME``, or a folder of ours."""
         return self.dagster_home_dir or self.data_dir / "dagster_home"
 
+    def reference_api_key(self) -> SecretStr | None:
+        """The key of the reference endpoints, for `api_url` and no other host; None where none is set.
+
+        Raises:
+            InvalidArgument: The key comes from the environment, and where it would go from ``.env``.
+        """
+        self._refuse_leak("api_key")
+        return self.api_key if self.api_key and self.api_key.get_secret_value() else None
+
+    def _refuse_leak(self, secret: str) -> None:
+        if secret in self.leaks:
+            raise InvalidArgument(
+                "a key of the environment is not sent where a .env file says",
+                why=self.leaks[secret],
+                next_step="set both in one place: whoever writes a .env into a folder could have the key "
+                "sent anywhere",
+            )
+
     @property
     def has_flatfiles_credentials(self) -> bool:
         """Whether there is a key for the vendor's bucket."""
@@ -213,7 +255,9 @@ class Settings(BaseSettings):
 
         Raises:
             MissingCredentials: One of them is not set.
+            InvalidArgument: They come from the environment, and where they would go from ``.env``.
         """
+        self._refuse_leak("access_key_id")
         return _require(
             self.access_key_id,
             self.secret_access_key,
@@ -226,12 +270,20 @@ class Settings(BaseSettings):
 
         Raises:
             MissingCredentials: One of them is not set.
+            InvalidArgument: They come from the environment, and where they would go from ``.env``.
         """
+        self._refuse_leak("minio_access_key")
         return _require(self.minio_access_key, self.minio_secret_key, "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")
 
 
 # Fields of a key and of its secret.
 _KEY_PAIRS = (("access_key_id", "secret_access_key"), ("minio_access_key", "minio_secret_key"))
+# Of each secret: what decides who gets to see it.
+_GOES_TO = {
+    "access_key_id": ("endpoint_url", "proxy_url", "ca_bundle"),
+    "minio_access_key": ("minio_endpoint_url", "minio_proxy_url", "minio_ca_bundle"),
+    "api_key": ("api_url",),
+}
 _NOT_A_VALUE = " \t\r\n\"'"
 
 
@@ -256,6 +308,34 @@ def _keep_pairs(sources: Sequence[EnvSettingsSource]) -> None:
             others = {name for some in names for name in some if _family(name) != complete[0]}
             for source in sources:
                 source.env_vars = {name: v for name, v in source.env_vars.items() if name not in others}
+
+
+def _leak(
+    secret: str,
+    places: Sequence[str],
+    environment: PydanticBaseSettingsSource,
+    dotenv: PydanticBaseSettingsSource,
+    arguments: PydanticBaseSettingsSource,
+) -> tuple[str, str] | None:
+    """The variables of a place from ``.env`` and of a secret from the environment, if that is so."""
+    said = {name.lower() for name in arguments()}
+    if not isinstance(environment, EnvSettingsSource) or said & {secret, *_names(secret)}:
+        return None
+    key = _in_force(secret, environment, dotenv)
+    if key is None or key not in environment.env_vars:
+        return None
+    for place in places:
+        name = _in_force(place, environment, dotenv)
+        by_argument = bool(said & {place, *_names(place)})
+        if name is not None and name not in environment.env_vars and not by_argument:
+            return name.upper(), key.upper()
+    return None
+
+
+def _in_force(field: str, environment: EnvSettingsSource, dotenv: PydanticBaseSettingsSource) -> str | None:
+    """The variable that a field's value comes from: the first of its names that is set anywhere."""
+    in_file = dotenv.env_vars if isinstance(dotenv, EnvSettingsSource) else {}
+    return next((name for name in _names(field) if name in environment.env_vars or name in in_file), None)
 
 
 def _names(field: str) -> list[str]:

@@ -186,3 +186,73 @@ def test_the_users_store_believes_the_certificates_given_for_the_vendors(monkeyp
     assert load_settings().minio_ca_bundle == Path("/company.pem")
     monkeypatch.setenv("MINIO_CA_BUNDLE", "/minio.pem")
     assert load_settings().minio_ca_bundle == Path("/minio.pem")
+# Of each key: how it is asked for, and what would decide where it goes.
+KEYS = {
+    "FLATFILES_API_KEY": (lambda settings: settings.reference_api_key(), ["FLATFILES_API_URL"]),
+    "POLYGON_API_KEY": (lambda settings: settings.reference_api_key(), ["FLATFILES_API_URL"]),
+    "FLATFILES_ACCESS_KEY_ID": (
+        lambda settings: settings.flatfiles_credentials(),
+        ["FLATFILES_ENDPOINT_URL", "POLYGON_S3_ENDPOINT", "FLATFILES_PROXY_URL", "FLATFILES_CA_BUNDLE"],
+    ),
+    "MINIO_ACCESS_KEY": (
+        lambda settings: settings.minio_credentials(),
+        ["MINIO_ENDPOINT_URL", "MINIO_ENDPOINT", "MINIO_PROXY_URL", "MINIO_CA_BUNDLE"],
+    ),
+}
+SECRET_OF = {"FLATFILES_ACCESS_KEY_ID": "FLATFILES_SECRET_ACCESS_KEY", "MINIO_ACCESS_KEY": "MINIO_SECRET_KEY"}
+CASES = [(key, ask, place) for key, (ask, places) in KEYS.items() for place in places]
+
+
+def _give(monkeypatch, where, **values):
+    if where == "environment":
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+    else:
+        with Path(".env").open("a") as file:
+            file.writelines(f"{name}={value}\n" for name, value in values.items())
+
+
+@pytest.mark.parametrize(("key", "ask", "place"), CASES)
+def test_a_file_in_the_folder_cannot_have_a_key_of_the_environment_sent_elsewhere(
+    monkeypatch, key, ask, place
+):
+    key_values = {name: "the-value" for name in (key, SECRET_OF.get(key)) if name}
+    _give(monkeypatch, "environment", **key_values)
+    _give(monkeypatch, ".env", **{place: "http://elsewhere.example"})
+
+    settings = load_settings()
+
+    with pytest.raises(InvalidArgument, match=rf"{place} comes from \.env.*{key}.*environment.*one place"):
+        ask(settings)
+    # The environment's own word counts, and so does an argument in code.
+    _give(monkeypatch, "environment", **{place: "http://mine.example"})
+    assert ask(load_settings())
+
+
+@pytest.mark.parametrize(("key", "ask", "place"), CASES)
+@pytest.mark.parametrize(
+    ("of_key", "of_place"), [(".env", ".env"), (".env", "environment"), ("environment",) * 2]
+)
+def test_a_key_goes_where_its_own_source_or_the_environment_says(
+    monkeypatch, key, ask, place, of_key, of_place
+):
+    key_values = {name: "the-value" for name in (key, SECRET_OF.get(key)) if name}
+    _give(monkeypatch, of_key, **key_values)
+    _give(monkeypatch, of_place, **{place: "http://mine.example"})
+    assert ask(load_settings())
+
+
+def test_what_is_said_in_code_is_nobody_elses_word(monkeypatch):
+    _give(monkeypatch, "environment", FLATFILES_API_KEY="the-value")
+    _give(monkeypatch, ".env", FLATFILES_API_URL="http://elsewhere.example")
+    assert load_settings(api_url="https://mine.example").reference_api_key()
+    assert load_settings(api_key="another").reference_api_key()
+
+
+def test_whatever_was_read_as_a_secret_is_in_no_message(monkeypatch):
+    for name, field in Settings.model_fields.items():
+        if name in SECRETS:
+            monkeypatch.setenv(field.validation_alias.choices[0], f"hidden-{name}")
+    load_settings()
+    for name in SECRETS:
+        assert "hidden" not in str(InvalidArgument("refused", why=f"the store said: hidden-{name}!"))

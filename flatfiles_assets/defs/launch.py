@@ -28,15 +28,10 @@ class SettledFilesIOManager(Settled, dg.FilesystemIOManager):
 # Dagster tells resources apart by their definition: one for each.
 @functools.cache
 def _without_config(definition: dg.ResourceDefinition) -> dg.ResourceDefinition:
-    make: Any = definition.resource_fn
-
-    def with_its_own_fields(context: dg.InitResourceContext) -> Any:
-        # Without a config the fields stay as they were given.
-        return make(context.replace_config({}))
-
     is_io_manager = isinstance(definition, dg.IOManagerDefinition)
     kind: Any = dg.IOManagerDefinition if is_io_manager else dg.ResourceDefinition
+    # Without a config the fields stay as they were given.
     settled: dg.ResourceDefinition = kind(
-        resource_fn=with_its_own_fields, config_schema={}, description=definition.description
+        resource_fn=definition.resource_fn, config_schema={}, description=definition.description
     )
     return settled

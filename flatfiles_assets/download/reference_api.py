@@ -29,6 +29,7 @@ from flatfiles_assets.download.errors import (
     Throttled,
     TransferFailed,
 )
+from flatfiles_assets.download.network import is_loopback
 from flatfiles_assets.errors import InvalidArgument
 
 Endpoint = Literal["splits", "dividends"]
@@ -82,7 +83,7 @@ class ReferenceApi:
         timeout_seconds: Longest silence of the server.
 
     Raises:
-        InvalidArgument: The URL is not one of HTTP.
+        InvalidArgument: The URL is not one of https, nor of http on this machine.
     """
 
     def __init__(
@@ -100,6 +101,13 @@ class ReferenceApi:
                 "the API's address is not a plain http(s) URL",
                 where="FLATFILES_API_URL",
                 next_step="use scheme and host only, e.g. https://api.polygon.io",
+            )
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            raise InvalidArgument(
+                "the API's address is not one of https",
+                where="FLATFILES_API_URL",
+                why="the key would be readable on its way",
+                next_step="use https; http is for this machine only, e.g. http://127.0.0.1:8080",
             )
         self._base_url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
         self._api_key = api_key

@@ -113,3 +113,34 @@ def test_a_failed_or_empty_answer_leaves_the_table_as_it_is(data_dir, monkeypatc
     assert not result.success
     assert API_KEY not in reason(result)
     assert rows(data_dir, "splits") == len(MARKET.splits())
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"ticker,execution_date,split_from,split_to\n", b"\xef\xbb\xbf\n\n"]
+)
+def test_an_empty_file_leaves_the_table_as_it_is(data_dir, content):
+    drop(data_dir / "reference", "splits", MARKET.splits())
+    assert materialize(data_dir, "splits").success
+    (data_dir / "reference" / "splits.csv").write_bytes(content)
+
+    said = reason(materialize(data_dir, "splits"))
+
+    assert "no splits at all" in said
+    assert "left as it is" in said
+    assert rows(data_dir, "splits") == len(MARKET.splits())
+
+
+def test_a_ticker_that_does_not_show_is_left_out(data_dir):
+    drop(data_dir / "reference", "splits", [MARKET.splits()[0], {**MARKET.splits()[1], "ticker": "A\x1bB"}])
+    result = materialize(data_dir, "splits")
+    assert metadata(result, "splits")["rejected"] == 1
+    assert rows(data_dir, "splits") == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["http://api.example", "http://192.0.2.1:80", "http://127.0.0.1.evil.example"]
+)
+def test_the_key_travels_encrypted_unless_it_stays_on_this_machine(data_dir, monkeypatch, url):
+    monkeypatch.setenv("FLATFILES_API_KEY", API_KEY)
+    monkeypatch.setenv("FLATFILES_API_URL", url)
+    assert "not one of https" in reason(materialize(data_dir, "splits"))
