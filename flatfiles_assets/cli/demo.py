@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -20,12 +19,12 @@ from rich.console import Console
 
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.cli.backfill import backfill_sessions, feed_inventory
+from flatfiles_assets.cli.demo_folder import fresh_folder, note_contents
 from flatfiles_assets.cli.demo_output import print_rows
 from flatfiles_assets.cli.dev import check_address, dev_command, run_until_stopped
 from flatfiles_assets.cli.status import calendar_picture, reasons, summary_table
 from flatfiles_assets.console import console as terminal
 from flatfiles_assets.datasets import get_dataset
-from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse import inventory
 from flatfiles_assets.warehouse.inventory import SessionStatus
@@ -33,7 +32,6 @@ from flatfiles_assets.warehouse.workspace import open_warehouse
 
 BUCKET = "flatfiles"
 MINIO_BUCKET = "market-data"
-_MARKER = ".made-by-flatfiles-demo"
 
 _QUARANTINE = """
     SELECT feed, rule, count(*) AS "rows", min(reason) AS example
@@ -49,39 +47,30 @@ _FRACTIONAL_VOLUMES = """
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Default: demo/ in the data directory.")
 @click.option("--ui", is_flag=True, help="Keep the store running afterwards and open the Dagster UI on it.")
 @click.option("--port", default=3000, show_default=True, help="Port of the UI.")
-def demo(data_dir: Path | None, ui: bool, port: int) -> None:
+@click.option(
+    "--replace", is_flag=True, help="Remove an earlier demo's folder also where something was added since."
+)
+def demo(data_dir: Path | None, ui: bool, port: int, replace: bool) -> None:
     """Run the main job on an embedded S3 store with a synthetic market in the vendor's format."""
     console = terminal()
     started = time.perf_counter()
     if ui:
         check_address("127.0.0.1", port)
-    folder = _fresh_folder(data_dir or load_settings().data_dir / "demo")
+    folder = fresh_folder(data_dir or load_settings().data_dir / "demo", replace=replace)
     with _seeded_store(folder, console):
         settings = load_settings()
         _backfill_feeds(settings, console)
         _replace_a_file(settings, console)
         _show_what_was_refused(console)
         _use_the_data(settings, console)
+        note_contents(folder)
         _say_what_next(console, folder, time.perf_counter() - started)
         if ui:
             console.print(f"\nThe UI: http://127.0.0.1:{port} (Ctrl-C ends it and the store)")
             run_until_stopped(*dev_command("127.0.0.1", port))
+            # Sensors load what the store has, and it is the demo's, too.
+            note_contents(folder)
     sys.exit(0)
-
-
-def _fresh_folder(folder: Path) -> Path:
-    """An empty folder; a demo's earlier one is removed, anything else is left alone."""
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / _MARKER).exists():
-            raise InvalidArgument(
-                "the folder holds something that no demo made",
-                where=str(folder),
-                next_step="name another one with --data-dir",
-            )
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / _MARKER).touch()
-    return folder
 
 
 @contextlib.contextmanager
