@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flatfiles_assets import calendars
+from flatfiles_assets.errors import CorruptFile
+from flatfiles_assets.ingest.archives.extraction import verify_extracted
 from flatfiles_assets.ingest.historical.bars import FEED
 from flatfiles_assets.ingest.historical.reader import HistoricalYear, read_extracted_year
 from flatfiles_assets.ingest.historical.year_report import YearReport
@@ -62,9 +64,11 @@ def load_year(
 
     Raises:
         InvalidArgument: The year is not extracted.
+        CorruptFile: A file is not as it was extracted.
         WarehouseBusy: Another process holds the warehouse for longer than the limit.
     """
     whole_year = calendars.sessions("XNYS", dt.date(year, 1, 1), dt.date(year, 12, 31))
+    _check_extraction(directory, year)
     with read_extracted_year(directory, year, overrides) as found:
         rejected = _placed(found.rejected, whole_year, sessions)
         with warehouse.writer(f"load historical {min(sessions)} to {max(sessions)}") as transaction:
@@ -75,6 +79,20 @@ def load_year(
                 QUARANTINE, rejected, where={"trade_date": sessions, "feed": [FEED]}
             )
         return LoadedYear(year, rows, quarantined, found.report)
+
+
+def _check_extraction(directory: Path, year: int) -> None:
+    """Refuse files that are not what the archive held; of a folder without a manifest nothing is known."""
+    changed = [member for member in verify_extracted(directory) if member.status != "ok"]
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise CorruptFile(
+            f"{changed[0].path}{more} is not as it was extracted",
+            where=str(directory),
+            why=changed[0].detail,
+            next_step=f"extract it again: `flatfiles minio extract-historical {year}`, or materialise "
+            "historical/extracted_year",
+        )
 
 
 def _only(year: HistoricalYear, sessions: Collection[dt.date]) -> pa.RecordBatchReader:

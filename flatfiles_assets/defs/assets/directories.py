@@ -17,6 +17,7 @@ from flatfiles_assets.defs.keys import (
     raw_directory_key,
 )
 from flatfiles_assets.defs.resources import MinIOS3Resource, WarehouseResource
+from flatfiles_assets.errors import CorruptFile
 from flatfiles_assets.ingest.directories.directories import DirectoryTable, read_directory
 from flatfiles_assets.ingest.directories.options_table import read_options_directory
 from flatfiles_assets.warehouse.table import schema_from_arrow
@@ -24,6 +25,26 @@ from flatfiles_assets.warehouse.workspace import Workspace
 
 EVERY_OBJECT_CHECK = "every_object_fetched"
 _MOST_LISTED = 50
+_MOST_NAMED = 5
+
+
+def check_mirror(minio_s3: MinIOS3Resource, directory: str) -> None:
+    """Refuse files that are not the bytes that were fetched, whatever their size and time say.
+
+    Raises:
+        CorruptFile: Some are not; they are marked, and the next synchronisation fetches them again.
+    """
+    with minio_s3.cache() as cache:
+        damaged = [file for file in cache.verify(prefix=f"{directory}/") if file.status != "ok"]
+    if damaged:
+        named = "; ".join(f"{file.key}: {file.detail}" for file in damaged[:_MOST_NAMED])
+        more = f"; and {len(damaged) - _MOST_NAMED} more" if len(damaged) > _MOST_NAMED else ""
+        raise CorruptFile(
+            f"{len(damaged)} file(s) of the mirror are not what was fetched; the table was left as it is",
+            where=f"{directory}/",
+            why=named + more,
+            next_step=f"materialise {raw_directory_key(directory).to_user_string()}: it fetches them again",
+        )
 
 
 def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
@@ -83,6 +104,7 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
         io_manager_key=WAREHOUSE_IO,
     )
     def table(minio_s3: MinIOS3Resource, warehouse: WarehouseResource) -> dg.MaterializeResult[Any]:
+        check_mirror(minio_s3, directory)
         read = read_options_directory if directory == "options" else read_directory
         found = read(
             minio_s3.downloader().cache_dir / directory, Workspace.from_settings().layout_overrides()
