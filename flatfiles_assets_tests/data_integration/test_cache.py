@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import multiprocessing
+import random
 import warnings
 from pathlib import Path
 
@@ -193,3 +194,23 @@ def test_nothing_is_half_stored_beside_the_entries(warehouse):
     get(warehouse)
     assert not list((warehouse.path.parent / "integration_cache").glob(".*"))
     assert dt.date(2024, 2, 1) == get(warehouse)["metadata"]["start"]
+
+
+def test_a_flipped_bit_in_what_is_stored_costs_a_computation_and_never_changes_a_value(warehouse: Warehouse):
+    first = get(warehouse)
+    folder = warehouse.path.parent / "integration_cache"
+    chance = random.Random(7)
+    missed = 0
+    for trial in range(60):
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        path = files[trial % len(files)]
+        content = bytearray(path.read_bytes())
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        path.write_bytes(content)
+
+        again = get(warehouse)
+
+        assert_same(again, first)
+        missed += not again.from_cache
+    assert missed > 30
+    assert get(warehouse).from_cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import dagster as dg
 import pytest
 
@@ -9,6 +11,7 @@ from flatfiles_assets.defs.assets.directories import build_directory_assets
 from flatfiles_assets.defs.io_manager import WarehouseIOManager
 from flatfiles_assets.defs.keys import WAREHOUSE_IO
 from flatfiles_assets.defs.resources import MinIOS3Resource, WarehouseResource
+from flatfiles_assets.defs.step_errors import shown_message
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.warehouse.workspace import Workspace
 from flatfiles_assets_tests.platform import Platform
@@ -59,6 +62,32 @@ def test_a_directory_of_which_nothing_could_be_had_fails(platform: Platform, put
     put("samples//b.csv", ROW % b"B")
     result = materialise("samples", raise_on_error=False)
     assert not result.success
+
+
+@pytest.mark.parametrize("change", ["edited, size and time kept", "gone"])
+def test_a_file_that_is_not_what_was_fetched_is_not_loaded(platform: Platform, put, change: str):
+    put("samples/a.csv", ROW % b"A")
+    put("samples/b.csv", ROW % b"B")
+    assert materialise("samples").success
+    path = platform.data_dir / "minio_cache" / "samples" / "a.csv"
+    before = path.stat()
+    if change == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes().replace(b",1\n", b",9\n"))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    market = [dg.AssetKey(["market", "samples"])]
+
+    result = materialise("samples", selection=market, raise_on_error=False)
+
+    (failed,) = [event for event in result.all_events if event.is_step_failure]
+    message = shown_message(failed.step_failure_data.error)
+    assert "samples/a.csv" in message
+    assert "raw/samples" in message
+    query = "SELECT ticker, eps FROM market.samples ORDER BY ALL"
+    assert platform.rows(query) == [("A", 1), ("B", 1)]
+    assert materialise("samples").success, "the synchronisation fetches it again"
+    assert platform.rows(query) == [("A", 1), ("B", 1)]
 
 
 def test_files_beside_the_data_and_what_is_ignored_are_listed(platform: Platform, put, monkeypatch, tmp_path):

@@ -177,6 +177,7 @@ def test_one_row_for_every_rule_costs_these_rows_and_not_the_year(bucket: Platfo
         "unparsable": "IBM,2006-03-01,ten,12,9,11,1000",
         "misdated": "IBM,2006-03-04,10,12,9,11,1000",
         "empty_ticker": ",2006-03-03,10,12,9,11,1000",
+        "unprintable_ticker": "I\u200bBM,2006-03-10,10,12,9,11,1000",
         "missing_value": "F,2006-03-06,10,12,,11,1000",
         "negative": "F,2006-03-07,10,12,-9,11,1000",
         "ohlc": "F,2006-03-08,10,8,9,11,1000",
@@ -201,3 +202,25 @@ def test_one_row_for_every_rule_costs_these_rows_and_not_the_year(bucket: Platfo
         "SELECT rule, count(*) FROM market.quarantine WHERE feed = 'historical_daily' GROUP BY rule"
     )
     assert dict(quarantined) == {rule: 2 if rule == "unparsable" else 1 for rule in bad}
+
+
+def test_a_close_that_was_edited_on_disk_is_not_loaded_whatever_size_and_time_say(bucket: Platform):
+    day = "2006-03-01"
+    _put_year(
+        bucket, 2006, {"2006.csv": f"Symbol,Date,Open,High,Low,Close,Volume\nIBM,{day},10,12,9,11,1000\n"}
+    )
+    bucket.run(["2006"], job="historical_years")
+    (path,) = (bucket.data_dir / "minio_cache" / "historical" / "2006").glob("2006.csv")
+    before = path.stat()
+    path.write_text(path.read_text().replace(",11,", ",12,"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    (refused,) = bucket.run([day], job="historical_daily")
+    bucket.run(["2006"], job="historical_years")
+    (loaded,) = bucket.run([day], job="historical_daily")
+
+    assert not refused.succeeded
+    assert "2006.csv is not as it was extracted" in refused.message
+    assert "extract-historical 2006" in refused.message
+    assert loaded.succeeded, loaded.message
+    assert bucket.rows("SELECT close FROM market.historical_daily") == [(11.0,)]
