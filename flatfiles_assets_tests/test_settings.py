@@ -186,6 +186,8 @@ def test_the_users_store_believes_the_certificates_given_for_the_vendors(monkeyp
     assert load_settings().minio_ca_bundle == Path("/company.pem")
     monkeypatch.setenv("MINIO_CA_BUNDLE", "/minio.pem")
     assert load_settings().minio_ca_bundle == Path("/minio.pem")
+
+
 # Of each key: how it is asked for, and what would decide where it goes.
 KEYS = {
     "FLATFILES_API_KEY": (lambda settings: settings.reference_api_key(), ["FLATFILES_API_URL"]),

@@ -15,6 +15,7 @@ import dagster as dg
 from flatfiles_assets.download.reference_api import ReferenceApi
 from flatfiles_assets.errors import MissingCredentials
 from flatfiles_assets.ingest.reference import (
+    MalformedReference,
     ReferenceRecords,
     dropped_file,
     read_dropped_file,
@@ -40,11 +41,12 @@ class ReferenceSource:
     def api(self) -> ReferenceApi | None:
         """The vendor's endpoints; None where no key is set."""
         settings = self.settings
-        if not settings.api_key or not settings.api_key.get_secret_value():
+        api_key = settings.reference_api_key()
+        if api_key is None:
             return None
         return ReferenceApi(
             settings.api_url,
-            settings.api_key,
+            api_key,
             max_retries=settings.max_retries,
             timeout_seconds=settings.timeout_seconds,
         )
@@ -59,12 +61,23 @@ class ReferenceSource:
         Args:
             name: The table.
             completed: Makes of the file's rows what a record needs.
+
+        Raises:
+            MalformedReference: The file is none, or holds nothing at all.
         """
         path = dropped_file(self.settings.reference_path, name)
         if path is None:
             return None
         rows = read_dropped_file(path)
-        return reference_records(name, completed(path, rows) if completed else rows, path.name)
+        records = reference_records(name, completed(path, rows) if completed else rows, path.name)
+        if not records.table.num_rows:
+            # A file that was cut short or saved empty must not wipe what is stored.
+            raise MalformedReference(
+                f"the file has no {name} at all",
+                where=str(path.expanduser().resolve()),
+                next_step="put the records into it, or remove it; the table was left as it is",
+            )
+        return records
 
     def nothing(self, name: str) -> MissingCredentials:
         """The error where there is neither a key nor a file; the message tells both ways."""
