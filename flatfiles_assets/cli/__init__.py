@@ -59,6 +59,10 @@ _VERBS = {
     "verify": ("flatfiles_assets.cli.verify", "verify"),
     "prune": ("flatfiles_assets.cli.prune", "prune"),
     "compact": ("flatfiles_assets.cli.compact", "compact"),
+    "upgrade": ("flatfiles_assets.cli.upgrade", "upgrade"),
+    "backup": ("flatfiles_assets.cli.backup", "backup"),
+    "restore": ("flatfiles_assets.cli.backup", "restore"),
+    "rebuild": ("flatfiles_assets.cli.rebuild", "rebuild"),
     "sql": ("flatfiles_assets.cli.sql", "sql"),
 }
 

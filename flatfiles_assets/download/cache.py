@@ -93,12 +93,17 @@ class VerifiedFile:
     detail: str
 
 
+def ledger_path(root: Path) -> Path:
+    """Where the ledger of a mirror lies."""
+    return root / METADATA_FOLDER / "ledger.sqlite"
+
+
 class FileCache:
     """Files under ``root/<key>``, with their ledger in ``root/metadata/ledger.sqlite``."""
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
-        self.ledger = Ledger(self.root / METADATA_FOLDER / "ledger.sqlite")
+        self.ledger = Ledger(ledger_path(self.root))
 
     def __enter__(self) -> FileCache:
         return self
@@ -145,7 +150,7 @@ class FileCache:
                 return None
             if status.st_mtime_ns == entry.mtime_ns and entry.state != "corrupt":
                 return path
-            if _digest(path, check_gzip=False).sha256 != entry.sha256:
+            if digest_file(path, check_gzip=False).sha256 != entry.sha256:
                 return None
         except (FileNotFoundError, NotADirectoryError):
             return path if self._is_pruned(entry) else None
@@ -170,6 +175,24 @@ class FileCache:
     def remove_orphans(self) -> list[Path]:
         """Remove what dead processes left anywhere in the cache; returns the files removed."""
         return [path for folder, _, _ in os.walk(self.root) for path in remove_orphans(Path(folder))]
+
+    def files_on_disk(self, manifest_name: str) -> Iterator[Path]:
+        """The files that lie in the mirror, whether the ledger knows them or not, in order.
+
+        Args:
+            manifest_name: The file by which a folder is known that an archive was extracted to: what
+                is in it was not downloaded.
+        """
+        for folder, folders, names in os.walk(self.root):
+            here = Path(folder)
+            folders[:] = sorted(
+                name
+                for name in folders
+                if not name.startswith(".")
+                and not (here == self.root and name.lower() == METADATA_FOLDER)
+                and not (here / name / manifest_name).exists()
+            )
+            yield from (here / name for name in sorted(names) if not name.startswith("."))
 
     def verify(
         self,
@@ -206,7 +229,7 @@ class FileCache:
 
     def _verify(self, entry: LedgerEntry) -> VerifiedFile:
         try:
-            digest = _digest(self.path(entry.key), check_gzip=is_gzip_name(entry.key))
+            digest = digest_file(self.path(entry.key), check_gzip=is_gzip_name(entry.key))
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             if self._is_pruned(entry):
                 return VerifiedFile(entry.key, "ok", "pruned: its rows are in the warehouse")
@@ -239,7 +262,8 @@ def _storable(part: str) -> str:
     return f"{beginning}~{hashlib.sha256(encoded).hexdigest()[:32]}{suffix}"
 
 
-def _digest(path: Path, *, check_gzip: bool) -> Digest:
+def digest_file(path: Path, *, check_gzip: bool) -> Digest:
+    """The digest of a file on disk."""
     descriptor = os.open(path, os.O_RDONLY | BINARY)
     try:
         return digest_descriptor(descriptor, check_gzip=check_gzip)

@@ -134,5 +134,10 @@ def _empty(schema: str) -> sqlite3.Connection:
     return connection
 
 
+def read_only_uri(path: Path) -> str:
+    """What opens a database to read it, and makes none where there is none."""
+    return _uri(path, "mode=ro")
+
+
 def _uri(path: Path, options: str) -> str:
     return f"file:{quote(str(path.absolute()))}?{options}"

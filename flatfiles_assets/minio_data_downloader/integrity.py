@@ -60,6 +60,22 @@ def verify_cache(cache: FileCache, work: Work) -> IntegrityReport:
     return _report(results)
 
 
+def verified_files(cache: FileCache, prefix: str | None = None) -> Iterator[VerifiedFile]:
+    """Each downloaded and each extracted file of a mirror, compared with ledger and manifests.
+
+    Args:
+        cache: Files and ledger.
+        prefix: Narrows to keys that begin with it.
+    """
+    replaced = {
+        entry.key for entry in cache.ledger.entries(prefix) if is_replaced_by_its_extraction(cache, entry)
+    }
+    known = [entry.key for entry in cache.ledger.entries(prefix) if entry.has_file]
+    yield from cache.verify(keys=[key for key in known if key not in replaced])
+    if prefix is None:
+        yield from _verify_extractions(cache)
+
+
 def _extracted_folders(cache: FileCache) -> list[Path]:
     historical = cache.root / HISTORICAL_FOLDER
     return sorted(path for path in historical.glob("[0-9]*") if path.is_dir())

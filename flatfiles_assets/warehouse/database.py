@@ -38,10 +38,9 @@ from flatfiles_assets.warehouse.read_only import FILES_NEXT_STEP, confine
 from flatfiles_assets.warehouse.table import CATALOG, MARKET
 from flatfiles_assets.warehouse.versions import (
     BOOKKEEPING,
-    OLD_NAME,
     check_versions,
     record_versions,
-    too_old,
+    refuse_older,
 )
 
 _SHORTEST_PAUSE_SECONDS = 0.01
@@ -89,19 +88,11 @@ def attached(
         WarehouseTooNew: It is of a later one.
         WarehouseError: The file is not one that this DuckDB can open.
     """
-    if not is_there(path):
-        older = path.with_name(OLD_NAME)
-        if older != path and older.exists():
-            raise too_old(older)
-        if not read_only:
-            make_warehouse(path)
-    if read_only and not is_there(path):
-        raise WarehouseMissing(
-            "there is no warehouse yet",
-            where=str(path),
-            next_step="load something first: `make demo`, or `flatfiles backfill stocks_daily --start … "
-            "--end …`; FLATFILES_DATA_DIR says where the warehouse is",
-        )
+    if read_only:
+        must_be_there(path)
+    elif not is_there(path):
+        refuse_older(path)
+        make_warehouse(path)
     connection = duckdb.connect(config={"temp_directory": str(_spill_folder(path))})
     try:
         # Or the same query would have other days on a machine in another zone.
@@ -116,6 +107,24 @@ def attached(
             connection.execute("USE memory")
             connection.execute(f"DETACH {CATALOG}")
         connection.close()
+
+
+def must_be_there(path: Path) -> None:
+    """Say what there is where there is no warehouse of today's format.
+
+    Raises:
+        WarehouseMissing: There is none.
+        WarehouseTooOld: There is one of an earlier version of this package.
+    """
+    if is_there(path):
+        return
+    refuse_older(path)
+    raise WarehouseMissing(
+        "there is no warehouse yet",
+        where=str(path),
+        next_step="load something first: `make demo`, or `flatfiles backfill stocks_daily --start … "
+        "--end …`; FLATFILES_DATA_DIR says where the warehouse is",
+    )
 
 
 def _spill_folder(path: Path) -> Path:
@@ -168,14 +177,29 @@ def _attach(
             if time.monotonic() >= deadline:
                 raise busy(path, f"waited {timeout_seconds:g} s; {_holder(error)}") from error
         else:
-            check_versions(connection, path)
-            if not read_only:
-                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quoted(MARKET)}")
-                record_versions(connection)
-            connection.execute(f"USE {_default_schema(connection)}")
+            _make_ready(connection, path, read_only=read_only)
             return
         time.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311
         pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+
+
+def _make_ready(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
+    """Look at an attached file's versions, and have names found in it."""
+    try:
+        check_versions(connection, path)
+        if not read_only:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quoted(MARKET)}")
+            record_versions(connection)
+        connection.execute(f"USE {_default_schema(connection)}")
+    except duckdb.Error as error:
+        if _DAMAGE.search(str(error)):
+            raise damaged(path, first_line(error)) from error
+        raise WarehouseError(
+            "the file cannot be used",
+            where=str(path),
+            why=f"DuckDB {duckdb.__version__}: {first_line(error)}",
+            next_step="check the free space and the file's permissions",
+        ) from error
 
 
 def _default_schema(connection: duckdb.DuckDBPyConnection) -> str:

@@ -29,6 +29,10 @@ class WarehouseTooNew(WarehouseError):
     """A later version of the package made the file; the message names it."""
 
 
+class BackupDamaged(WarehouseError):
+    """A backup, or what it was to be made from, is not whole."""
+
+
 class WarehouseBusy(WarehouseError):
     """The file was in use for longer than the limit; the message names the process that holds it."""
 

@@ -22,12 +22,13 @@ from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.escaping import literal
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.errors import WarehouseError, WarehouseMissing
+from flatfiles_assets.warehouse.database import must_be_there
+from flatfiles_assets.warehouse.errors import WarehouseError
 from flatfiles_assets.warehouse.evidence import session_figures
 from flatfiles_assets.warehouse.inventory import loaded_sessions
 from flatfiles_assets.warehouse.loading import current_sessions
 from flatfiles_assets.warehouse.locking import FileQueue
-from flatfiles_assets.warehouse.new_file import STORAGE_VERSION, is_there, put_in_place, remove_database
+from flatfiles_assets.warehouse.new_file import STORAGE_VERSION, put_in_place, remove_database
 from flatfiles_assets.warehouse.tables import get_table
 
 
@@ -133,8 +134,7 @@ def compact(warehouse: Warehouse) -> tuple[int, int]:
         WarehouseError: DuckDB could not copy it; the old file stays.
     """
     path = warehouse.path
-    if not is_there(path):
-        raise WarehouseMissing("there is no warehouse yet", where=str(path))
+    must_be_there(path)
     queue = FileQueue(path.with_name(f"{path.name}.queue"), path)
     fresh = path.with_name(f"{path.name}.compacted")
     with queue.turn("write", "compacting", warehouse.lock_timeout_seconds):

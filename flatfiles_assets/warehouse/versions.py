@@ -78,6 +78,20 @@ def check_versions(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
             )
 
 
+def refuse_older(path: Path) -> None:
+    """Refuse to go on as if there were nothing, where a file of an earlier format lies.
+
+    Args:
+        path: Where a warehouse of today's should be, and is not.
+
+    Raises:
+        WarehouseTooOld: There is an older one beside it.
+    """
+    older = path.with_name(OLD_NAME)
+    if older != path and older.exists():
+        raise too_old(older)
+
+
 def too_old(path: Path) -> WarehouseTooOld:
     """The error for a file of an earlier format."""
     return WarehouseTooOld(
