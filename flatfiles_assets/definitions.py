@@ -21,6 +21,7 @@ from flatfiles_assets.defs.assets.historical import historical_daily, ingest_his
 from flatfiles_assets.defs.assets.identities import build_identity_assets
 from flatfiles_assets.defs.assets.quarantine import build_quarantine_asset
 from flatfiles_assets.defs.assets.reference import build_reference_assets
+from flatfiles_assets.defs.assets.universe import universe
 from flatfiles_assets.defs.freshness import build_freshness_sensor
 from flatfiles_assets.defs.io_manager import WarehouseIOManager
 from flatfiles_assets.defs.jobs import build_jobs
@@ -83,6 +84,7 @@ def build_assets(datasets: Sequence[Dataset]) -> list[dg.AssetsDefinition]:
         *build_reference_assets(),
         *build_identity_assets(),
         *build_corporate_action_assets(),
+        universe,
         *build_algorithm_assets(),
     ]
 

@@ -131,6 +131,13 @@ class Settings(BaseSettings):
         default=90, ge=0, le=3650, validation_alias=AliasChoices("FLATFILES_STATEMENT_LAG_DAYS")
     )
 
+    universe_types: str = _setting("CS,ADRC", "FLATFILES_UNIVERSE_TYPES")
+    universe_top: int | None = Field(
+        default=None, ge=1, validation_alias=AliasChoices("FLATFILES_UNIVERSE_TOP")
+    )
+    universe_min_price: float | None = _setting(None, "FLATFILES_UNIVERSE_MIN_PRICE")
+    universe_min_history: int | None = _setting(None, "FLATFILES_UNIVERSE_MIN_HISTORY")
+
     api_url: str = _setting(
         "https://api.polygon.io", "FLATFILES_API_URL", "POLYGON_API_URL", "MASSIVE_API_URL"
     )

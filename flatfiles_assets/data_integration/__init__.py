@@ -6,6 +6,7 @@ Here: `DataIntegration` and what it returns and raises. Not here: the features' 
 
 from __future__ import annotations
 
+from flatfiles_assets.algorithms.universe import Universe
 from flatfiles_assets.data_integration.errors import (
     AdjustmentWarning,
     CoverageWarning,
@@ -29,5 +30,6 @@ __all__ = [
     "NoData",
     "ReferenceMissing",
     "StatementWarning",
+    "Universe",
     "UnknownSymbol",
 ]

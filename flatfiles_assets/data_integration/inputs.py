@@ -1,7 +1,8 @@
 """From a checked request to what it needs: prices and corporate actions, brought in if missing.
 
-Here: requests, the reading of their input, and which symbols there are. Not here: what is made of
-the input (`algorithms/`, `integration.py`) and how missing sessions are loaded (`availability.py`).
+Here: the reading of a request's input, and which symbols there are. Not here: the request
+(`data_request.py`), what is made of the input (`algorithms/`, `integration.py`), and how missing
+sessions are loaded (`availability.py`).
 """
 
 from __future__ import annotations
@@ -10,28 +11,29 @@ import dataclasses
 import datetime as dt
 import hashlib
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from flatfiles_assets import calendars
 from flatfiles_assets.algorithms.panel import Adjustment, has_long_gaps
 from flatfiles_assets.algorithms.requested_prices import RequestedPrices
+from flatfiles_assets.algorithms.universe import Universe
 from flatfiles_assets.calendars import DateLike, parse_date, parse_range
 from flatfiles_assets.data_integration import availability
+from flatfiles_assets.data_integration.data_request import DataRequest
 from flatfiles_assets.data_integration.errors import (
     CoverageWarning,
     NoData,
     UnknownSymbol,
-    check_choice,
     closest,
 )
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument, MissingCredentials
 from flatfiles_assets.settings import Settings
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import WarehouseMissing
-from flatfiles_assets.warehouse.identities import Identity, columns_of_symbols
+from flatfiles_assets.warehouse.identities import columns_of_symbols
 from flatfiles_assets.warehouse.prices import (
     CALENDAR,
     PRICE_SOURCES,
@@ -41,116 +43,13 @@ from flatfiles_assets.warehouse.prices import (
     actions_of,
     bars_per_symbol,
     read_panel,
-    sessions_with_lookback,
 )
 from flatfiles_assets.warehouse.reading import WarehouseReader
+from flatfiles_assets.warehouse.universe import columns_of_members, read_universe
 
 _MOST_NAMED = 5
-
-
-#: The terms of a result: those of its last day, or each session's own.
-ResultTerms = Literal["end", "own"]
-
-
-@dataclasses.dataclass(frozen=True)
-class DataRequest:
-    """A checked request for prices.
-
-    Attributes:
-        symbols: Distinct, in the order asked for.
-        sessions: The sessions of the range, those of the look-back before them, and after them those
-            until the day whose terms are asked for.
-        n_before: How many of them are look-back.
-        n_after: How many come after the range.
-        adjust: What prices are adjusted for; None for splits where the warehouse knows them.
-        columns: The prices needed.
-        terms: The terms of the result.
-        as_of: The day that is asked from; None for the end of the range.
-        identity: What a symbol means.
-    """
-
-    symbols: tuple[str, ...]
-    sessions: tuple[dt.date, ...]
-    n_before: int
-    n_after: int
-    adjust: Adjustment | None
-    columns: tuple[str, ...] = ("close", "volume")
-    terms: ResultTerms = "end"
-    as_of: dt.date | None = None
-    identity: Identity = "security"
-
-    @classmethod
-    def of(
-        cls,
-        symbols: Iterable[str] | str,
-        start_date: DateLike,
-        end_date: DateLike,
-        adjust: Adjustment | None,
-        lookback_sessions: int,
-        columns: tuple[str, ...] = ("close", "volume"),
-        *,
-        terms: ResultTerms = "end",
-        as_of: DateLike | None = None,
-        identity: Identity = "security",
-    ) -> DataRequest:
-        """Check what a researcher asks for, before anything is read.
-
-        Raises:
-            InvalidArgument: A symbol, date, adjustment or kind of terms is not usable, or the range has
-                no session that had been by `as_of`.
-        """
-        names = _checked_symbols(symbols)
-        start, end = parse_range(start_date, end_date)
-        asked_from = None if as_of is None else parse_date(as_of, "as_of")
-        check_choice("a kind of terms", terms, get_args(ResultTerms))
-        check_choice("a kind of identity", identity, get_args(Identity))
-        if adjust is not None:
-            check_choice("an adjustment", adjust, get_args(Adjustment))
-        if asked_from is not None and asked_from < start:
-            raise InvalidArgument(
-                f"nothing of the range had been by as_of={asked_from}: it starts {start}",
-                next_step="choose a later as_of, or an earlier range",
-            )
-        last = end if asked_from is None else min(end, asked_from)
-        if not calendars.sessions(CALENDAR, start, last):
-            raise InvalidArgument(
-                f"there is no exchange session from {start} to {last}", next_step="choose a longer range"
-            )
-        sessions, n_before = sessions_with_lookback(start, last, lookback_sessions)
-        after: list[dt.date] = []
-        if asked_from is not None and asked_from > last and terms == "end":
-            after = calendars.sessions(CALENDAR, last + dt.timedelta(days=1), asked_from)
-        return cls(
-            names, (*sessions, *after), n_before, len(after), adjust, columns, terms, asked_from, identity
-        )
-
-    @property
-    def key(self) -> list[Any]:
-        """What tells this request from others, in terms of JSON."""
-        days = [day.isoformat() for day in self.sessions]
-        asked_from = None if self.as_of is None else self.as_of.isoformat()
-        counts = (self.n_before, self.n_after)
-        kinds = (self.adjust, self.columns, self.terms, self.identity)
-        return [self.symbols, days, counts, kinds, asked_from]
-
-    @property
-    def asked_from(self) -> dt.date:
-        """The day that is asked from: what a symbol means is what it means then."""
-        return self.as_of or self.asked[-1]
-
-    @property
-    def rows(self) -> slice:
-        """The rows of the range in a panel of `sessions`."""
-        return slice(self.n_before, len(self.sessions) - self.n_after)
-
-    @property
-    def asked(self) -> tuple[dt.date, ...]:
-        """The sessions of the range, without look-back and what comes after."""
-        return self.sessions[self.rows]
-
-    def missing(self, read: PanelWithSource) -> list[dt.date]:
-        """The sessions of the range without any prices."""
-        return [day for day in read.missing_sessions if self.asked[0] <= day <= self.asked[-1]]
+# The exchange was never closed for longer since 2002.
+_LONGEST_CLOSURE = dt.timedelta(days=14)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,8 +65,9 @@ class Input:
         """Hash of everything that a result depends on besides the request."""
         digest = hashlib.blake2b(digest_size=16)
         panel = self.read.panel
-        for matrix in (panel.close, panel.volume):
-            digest.update(np.ascontiguousarray(matrix).data)
+        for matrix in (panel.close, panel.volume, panel.members):
+            if matrix is not None:
+                digest.update(np.ascontiguousarray(matrix).data)
         for table in (self.actions.splits, self.actions.dividends, self.actions.not_as_recorded):
             digest.update(repr(table.to_pylist()).encode())
         digest.update(repr((panel.symbols, panel.identity)).encode())
@@ -182,6 +82,7 @@ class Input:
             dated=self.actions.adjust(published, self.adjust, anchor="first"),
             rows=self.request.rows,
             own_terms=self.request.terms == "own",
+            members=published.members,
         )
 
 
@@ -329,6 +230,29 @@ class InputReader:
         error.unknown = tuple(unknown)
         return error
 
+    def universe_rows(self, date_or_range: DateLike | tuple[DateLike, DateLike]) -> pa.Table:
+        """Rows of `universe.COLUMNS` of a range, or of the last session up to a day.
+
+        Raises:
+            InvalidArgument: There is no session.
+            NoData: There are no prices of those sessions.
+        """
+        if isinstance(date_or_range, tuple):
+            start, end = parse_range(*date_or_range)
+            sessions = calendars.sessions(CALENDAR, start, end)
+        else:
+            day = parse_date(date_or_range)
+            sessions = calendars.sessions(CALENDAR, day - _LONGEST_CLOSURE, day)[-1:]
+        if not sessions:
+            raise InvalidArgument("there is no exchange session", next_step="choose a longer range")
+        try:
+            rows = read_universe(self._session, sessions)
+        except WarehouseMissing as error:
+            raise _no_universe(sessions) from error
+        if not rows.num_rows:
+            raise _no_universe(sessions)
+        return rows
+
     def symbols_between(self, start: dt.date, end: dt.date) -> list[str]:
         """Symbols with at least one bar from start to end, both included, sorted."""
         found: set[str] = set()
@@ -352,6 +276,8 @@ def _read_prices(reader: WarehouseReader, request: DataRequest) -> PanelWithSour
     Where a ticker is silent for long, its bars tell whether it was given to another company, even if
     no table of securities was ever made.
     """
+    if request.universe is not None:
+        return _read_members(reader, request, request.universe)
     columns = columns_of_symbols(reader, request.symbols, request.asked_from, request.identity)
     read = read_panel(reader, request.sessions, columns, request.columns)
     if request.identity == "ticker" or not has_long_gaps(read.panel):
@@ -363,26 +289,33 @@ def _read_prices(reader: WarehouseReader, request: DataRequest) -> PanelWithSour
     return read_panel(reader, request.sessions, columns, request.columns)
 
 
+def _read_members(reader: WarehouseReader, request: DataRequest, universe: Universe) -> PanelWithSource:
+    """The prices of whoever is a member in one of the sessions, and who is when."""
+    columns, asked = columns_of_members(reader, universe, request.asked)
+    read = read_panel(reader, request.sessions, columns, request.columns)
+    members = np.zeros(read.panel.close.shape, dtype=np.bool_)
+    members[request.rows] = asked
+    return dataclasses.replace(read, panel=dataclasses.replace(read.panel, members=members))
+
+
 def _read_actions(
     reader: WarehouseReader, request: DataRequest, read: PanelWithSource, adjust: Adjustment
 ) -> CorporateActions:
     return actions_of(reader, adjust, request.sessions, read.columns, until=request.as_of)
 
 
-def _checked_symbols(symbols: Iterable[str] | str) -> tuple[str, ...]:
-    names = [symbols] if isinstance(symbols, str) else list(symbols)
-    wrong = [name for name in names if not isinstance(name, str) or not name.strip()]
-    if wrong or not names:
-        raise InvalidArgument(
-            f"{wrong[0]!r} is not a symbol" if wrong else "no symbols are given",
-            next_step='name symbols as published, e.g. ["AAPL", "MSFT"]',
-        )
-    return tuple(dict.fromkeys(names))
+def _no_universe(sessions: Sequence[dt.date]) -> NoData:
+    first, last = sessions[0], sessions[-1]
+    return NoData(
+        f"there are no prices from {first} to {last}, so there is no universe",
+        next_step=f"load them: `flatfiles backfill stocks_daily --start {first} --end {last}`",
+    )
 
 
 def nothing_found(request: DataRequest, cause: FlatFilesError | None = None) -> NoData:
     """The error for a range in which there is nothing."""
     symbols = ", ".join(request.symbols[:_MOST_NAMED]) + (", …" if len(request.symbols) > _MOST_NAMED else "")
+    symbols = symbols or f"any member of {request.universe}"
     first, last = request.asked[0], request.asked[-1]
     return NoData(
         f"there are no prices of {symbols} from {first} to {last}",

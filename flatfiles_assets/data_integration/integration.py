@@ -26,19 +26,20 @@ from flatfiles_assets.algorithms.frames import SYMBOL
 from flatfiles_assets.algorithms.frames import long as long_frame
 from flatfiles_assets.algorithms.panel import MAX_GAP_SESSIONS, Adjustment
 from flatfiles_assets.algorithms.registry import ALGORITHMS
+from flatfiles_assets.algorithms.universe import STOCK_TYPES, RankedBy, Universe, knows_types
 from flatfiles_assets.calendars import DateLike, parse_date, parse_range
 from flatfiles_assets.data_integration import frames, unified
 from flatfiles_assets.data_integration.bars import BAR_NAMES, bars_table
 from flatfiles_assets.data_integration.cache import Cached, ResultCache, code_hash, file_state, hashed
-from flatfiles_assets.data_integration.errors import CoverageWarning, UnknownSymbol, check_choice
-from flatfiles_assets.data_integration.frames import FRAME_KINDS, FrameKind
-from flatfiles_assets.data_integration.inputs import (
-    DataRequest,
-    Input,
-    InputReader,
-    ResultTerms,
-    nothing_found,
+from flatfiles_assets.data_integration.data_request import DataRequest, ResultTerms
+from flatfiles_assets.data_integration.errors import (
+    CoverageWarning,
+    IdentityWarning,
+    UnknownSymbol,
+    check_choice,
 )
+from flatfiles_assets.data_integration.frames import FRAME_KINDS, FrameKind
+from flatfiles_assets.data_integration.inputs import Input, InputReader, nothing_found
 from flatfiles_assets.data_integration.option_quotes import (
     OPTION_SOURCES,
     OptionSource,
@@ -114,7 +115,7 @@ class DataIntegration:
     def get_data_for_algorithm(
         self,
         algorithm_type: str,
-        symbols: Iterable[str] | str,
+        symbols: Iterable[str] | str | Universe,
         start_date: DateLike,
         end_date: DateLike,
         *,
@@ -133,7 +134,8 @@ class DataIntegration:
         Args:
             algorithm_type: ``pairs_trading``, ``momentum``, ``mean_reversion``, or another of the
                 registry.
-            symbols: Symbols as published, case-sensitive.
+            symbols: Symbols as published, case-sensitive; or a `Universe`, which each session has its own
+                members of: others are null, have no rows and no ranks; pairs are of the range's last.
             start_date: First day, included.
             end_date: Last day, included.
             as_: ``pandas``, ``polars`` or ``arrow``.
@@ -209,7 +211,7 @@ class DataIntegration:
 
     def load_prices(
         self,
-        symbols: Iterable[str] | str,
+        symbols: Iterable[str] | str | Universe,
         start_date: DateLike,
         end_date: DateLike,
         *,
@@ -240,7 +242,7 @@ class DataIntegration:
 
     def create_unified_dataset(
         self,
-        symbols: Iterable[str] | str,
+        symbols: Iterable[str] | str | Universe,
         start_date: DateLike,
         end_date: DateLike,
         data_types: Sequence[str] = ("prices", "financials"),
@@ -374,6 +376,50 @@ class DataIntegration:
         """Symbols with at least one bar in the range, sorted; without dates, in the whole warehouse."""
         start, end = parse_range(start_date or calendars.FIRST_DAY, end_date or calendars.LAST_DAY)
         return self._inputs.symbols_between(start, end)
+
+    def universe(
+        self,
+        date_or_range: DateLike | tuple[DateLike, DateLike],
+        top: int | None = 500,
+        by: RankedBy = "dollar_volume",
+        types: Sequence[str] | None = STOCK_TYPES,
+        min_price: float | None = None,
+        min_history: int | None = None,
+        *,
+        as_: FrameKind = "pandas",
+    ) -> Frame:
+        """The securities that there were, by what was known then; nothing is fetched.
+
+        Args:
+            date_or_range: A day, which stands for the last session up to it; or first and last day.
+            top: At most so many of each session, the most traded; None for all.
+            by: What the most traded are told by: the median of dollar volume over 20 sessions.
+            types: Kinds of securities, e.g. ``("CS", "ADRC", "ETF")``; None for all.
+            min_price: Lowest published close, USD.
+            min_history: Fewest sessions since the security's first bar.
+            as_: ``pandas``, ``polars`` or ``arrow``.
+
+        Returns:
+            ``session``, ``security_id``, ``symbol``, ``type``, ``listed_sessions``, ``close`` (published),
+            ``median_dollar_volume_20`` and ``rank`` among those chosen, by session and rank.
+
+        Raises:
+            NoData: There are no prices on those days.
+
+        Warns:
+            IdentityWarning: No kind of any security is known, so that `types` leaves nothing out.
+        """
+        check_choice("a form of data", as_, FRAME_KINDS)
+        chosen = Universe(top, by, None if types is None else tuple(types), min_price, min_history)
+        rows = self._inputs.universe_rows(date_or_range)
+        if types is not None and not knows_types(rows):
+            warnings.warn(
+                "the warehouse knows no kind of any security, so that types leaves nothing out; "
+                "reference/tickers says them",
+                IdentityWarning,
+                stacklevel=2,
+            )
+        return frames.convert(long_frame(chosen.chosen(rows)), as_)
 
     def coverage(
         self, symbols: Iterable[str] | str, start_date: DateLike, end_date: DateLike

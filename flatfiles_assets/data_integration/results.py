@@ -6,10 +6,13 @@ here: the data themselves (`algorithms/`).
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from flatfiles_assets.algorithms import plots
 from flatfiles_assets.algorithms.panel import Adjustment
@@ -120,8 +123,10 @@ def describe(found: Input) -> dict[str, Any]:
     request = found.request
     bars = bars_per_symbol(found.read.panel, request.rows)
     asked = request.asked
-    symbols = found.read.panel.symbols
-    coverage = {s: int(n) / len(asked) for s, n in zip(symbols, bars, strict=True)}
+    symbols, members = found.read.panel.symbols, found.read.panel.members
+    # A member is one by its bar, and is asked for in no other session.
+    expected = bars if members is not None else np.full(len(symbols), len(asked))
+    coverage = {s: int(n) / max(int(of), 1) for s, n, of in zip(symbols, bars, expected, strict=True)}
     missing = [day.isoformat() for day in request.missing(found.read)]
     missing_before = [day for day in found.read.missing_sessions if day < asked[0]]
     return {
@@ -130,6 +135,7 @@ def describe(found: Input) -> dict[str, Any]:
         "end": asked[-1].isoformat(),
         "sessions": len(asked),
         "adjustment": found.adjust,
+        "universe": None if request.universe is None else dataclasses.asdict(request.universe),
         "identity": request.identity,
         "tickers": _tickers(found),
         "security_ids": dict(zip(symbols, found.read.columns.identity.security_ids, strict=True)),

@@ -94,7 +94,12 @@ def build_feature_jobs() -> list[UnresolvedAssetJobDefinition]:
         )
         for name in ALGORITHMS
     ]
-    return [reference, *features]
+    universe = dg.define_asset_job(
+        name="universe",
+        selection=dg.AssetSelection.assets(algorithm_key("universe")),
+        description="List the securities of each session.",
+    )
+    return [reference, universe, *features]
 
 
 def build_jobs(datasets: Sequence[Dataset]) -> list[UnresolvedAssetJobDefinition]:

@@ -1,14 +1,14 @@
 """Prices of the warehouse to features of the warehouse: the step behind `algorithm/*`.
 
-Here: which sessions are computed together, and what became of each. Not here: the arithmetic and
-which algorithms there are (`algorithms/`), the reading of prices (`prices.py`), Dagster (`assets/`).
+Here: prices in, rows computed and stored. Not here: the arithmetic and which algorithms there are
+(`algorithms/`), which sessions go together and what is said of each (`session_rows.py`), the reading
+of prices (`prices.py`), Dagster (`defs/`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import itertools
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,39 +17,20 @@ import numpy as np
 import pyarrow as pa
 
 from flatfiles_assets.algorithms.algorithm import Algorithm
-from flatfiles_assets.algorithms.panel import Adjustment
-from flatfiles_assets.errors import FlatFilesError
+from flatfiles_assets.algorithms.panel import Adjustment, PricePanel
+from flatfiles_assets.algorithms.universe import Universe
 from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.identities import PanelColumns
 from flatfiles_assets.warehouse.prices import actions_of, read_market, sessions_with_lookback
+from flatfiles_assets.warehouse.reading import WarehouseReader
+from flatfiles_assets.warehouse.session_rows import (
+    SessionFeatures,
+    no_prices,
+    sessions_at_once,
+    split_by_session,
+)
 from flatfiles_assets.warehouse.tables import algorithm_table_key, get_table
-
-# A year with its look-back is about a gigabyte for the whole market; longer runs go year by year.
-_MOST_SESSIONS = 253
-
-
-class PricesMissing(FlatFilesError):
-    """There are no prices of a session, so it has no features."""
-
-    state = "no_prices"
-
-
-@dataclasses.dataclass(frozen=True)
-class SessionFeatures:
-    """What became of one session.
-
-    Attributes:
-        session: The session's date.
-        rows: The session's rows as now stored; None where it failed.
-        lookback_missing: Sessions of the look-back without any prices.
-        seconds: This session's share of the computation.
-        error: Why it failed.
-    """
-
-    session: dt.date
-    rows: pa.Table | None = None
-    lookback_missing: int = 0
-    seconds: float = 0.0
-    error: FlatFilesError | None = None
+from flatfiles_assets.warehouse.universe import members
 
 
 def update_features(
@@ -59,6 +40,7 @@ def update_features(
     *,
     adjust: Adjustment = "splits",
     parameters: Any = None,
+    universe: Universe | None = None,
 ) -> Iterator[SessionFeatures]:
     """Compute and store the features of some sessions: a year at a time, each in one pass.
 
@@ -68,6 +50,7 @@ def update_features(
         warehouse: Where prices are read and features are stored.
         adjust: What prices are adjusted for.
         parameters: Of the algorithm; None for its defaults.
+        universe: Who is ranked and paired in each session; None for everybody.
 
     Yields:
         One result per session, ascending, once its rows are committed.
@@ -77,21 +60,8 @@ def update_features(
         WarehouseMissing: Nothing was ever loaded.
         WarehouseBusy: Another process holds the warehouse for longer than the limit.
     """
-    for part in _parts(sorted(sessions)):
-        yield from _update_part(algorithm, part, warehouse, adjust, parameters)
-
-
-def _parts(sessions: Sequence[dt.date]) -> Iterator[list[dt.date]]:
-    """Runs of sessions whose span is at most about a year."""
-    longest = dt.timedelta(days=_MOST_SESSIONS * 365 // 252)
-    part: list[dt.date] = []
-    for session in sessions:
-        if part and (session - part[0] > longest or len(part) == _MOST_SESSIONS):
-            yield part
-            part = []
-        part.append(session)
-    if part:
-        yield part
+    for part in sessions_at_once(sorted(sessions)):
+        yield from _update_part(algorithm, part, warehouse, adjust, parameters, universe)
 
 
 def _update_part(
@@ -100,6 +70,7 @@ def _update_part(
     warehouse: Warehouse,
     adjust: Adjustment,
     parameters: Any,
+    universe: Universe | None,
 ) -> Iterator[SessionFeatures]:
     started = time.perf_counter()
     table = get_table(algorithm_table_key(algorithm.name))
@@ -112,10 +83,12 @@ def _update_part(
     computed = [day for day in wanted if day not in without_prices]
     by_session: dict[dt.date, pa.Table] = {}
     if computed:
+        if universe is not None:
+            panel = _with_members(panel, session, universe, computed, read.columns)
         rows = algorithm.compute(
             panel, first_session=computed[0], last_session=computed[-1], parameters=parameters
         )
-        by_session = {day: part for day, part in _split_by_session(rows) if day in set(computed)}
+        by_session = {day: part for day, part in split_by_session(rows) if day in set(computed)}
         empty = table.arrow_schema.empty_table()
         with warehouse.writer(f"{algorithm.name} {computed[0]} to {computed[-1]}") as transaction:
             transaction.replace(
@@ -127,25 +100,21 @@ def _update_part(
     seconds_each = (time.perf_counter() - started) / len(wanted)
     for day in wanted:
         if day in without_prices:
-            yield SessionFeatures(day, error=_no_prices(algorithm, day))
+            yield SessionFeatures(day, error=no_prices(f"algorithm/{algorithm.name}", day))
         else:
             stored = by_session.get(day, table.arrow_schema.empty_table())
             yield SessionFeatures(day, stored, missing_before, seconds_each)
 
 
-def _split_by_session(rows: pa.Table) -> Iterator[tuple[dt.date, pa.Table]]:
-    """The rows of each session; they come by session."""
-    days = rows.column("trade_date").cast(pa.int32()).to_numpy()
-    starts = np.flatnonzero(np.diff(days, prepend=-1)).tolist()
-    for start, stop in itertools.pairwise([*starts, len(days)]):
-        part = rows.slice(start, stop - start)
-        yield part.column("trade_date")[0].as_py(), part
-
-
-def _no_prices(algorithm: Algorithm, session: dt.date) -> PricesMissing:
-    return PricesMissing(
-        "there are no prices of this session",
-        where=f"algorithm/{algorithm.name} {session}",
-        why="neither market/daily_prices nor market/stocks_daily has it",
-        next_step=f"materialise market/daily_prices for {session} first",
-    )
+def _with_members(
+    panel: PricePanel,
+    reader: WarehouseReader,
+    universe: Universe,
+    sessions: Sequence[dt.date],
+    columns: PanelColumns,
+) -> PricePanel:
+    """The panel in which only the members of a universe are ranked and paired in those sessions."""
+    asked = np.zeros(panel.close.shape, dtype=np.bool_)
+    rows = np.searchsorted(panel.sessions, np.array(sessions, dtype="datetime64[D]"))
+    asked[rows] = members(reader, universe, sessions, columns)
+    return dataclasses.replace(panel, members=asked)

@@ -111,13 +111,38 @@ class PanelColumns:
         return cls._of_keys(known, columns, unknown, symbols)
 
     @classmethod
+    def of_members(
+        cls, members: Sequence[tuple[str | None, str]], securities: SecurityMap | None
+    ) -> PanelColumns:
+        """A column per security, or per ticker of which none is known, under a ticker of its own.
+
+        Args:
+            members: Distinct security and ticker of each.
+            securities: What the warehouse knows of all of them; None for nothing.
+        """
+        if securities is None:
+            return cls.by_ticker([ticker for _, ticker in members])
+        unknown = {ticker for security_id, ticker in members if security_id is None}
+        known = _with_tickers(securities, sorted(unknown))
+        taken: dict[str, int] = {}
+        for _, ticker in members:
+            taken[ticker] = taken.get(ticker, 0) + 1
+        columns = [
+            # Two securities bore one ticker in the range: then the ticker alone is no name.
+            (ticker if taken[ticker] == 1 else f"{ticker} {security_id}", security_id or ticker)
+            for security_id, ticker in members
+        ]
+        return cls._of_keys(known, columns, unknown, [ticker for _, ticker in members])
+
+    @classmethod
     def of_market(cls, securities: SecurityMap, tickers: Sequence[str]) -> PanelColumns:
-        """A column per security, and per ticker that the securities do not know; by latest ticker."""
+        """A column per security, and per ticker that the securities do not know.
+
+        They are in the order of their ids, which no later rename changes.
+        """
         unknown = {ticker for ticker in tickers if not securities.securities_of_ticker(ticker)}
         known = _with_tickers(securities, sorted(unknown))
-        latest = {key: known.spans(key)[-1].ticker for key in known.ids}
-        columns = [(key, key) for key in sorted(known.ids, key=lambda key: (latest[key], key))]
-        return cls._of_keys(known, columns, unknown, None)
+        return cls._of_keys(known, [(key, key) for key in known.ids], unknown, None)
 
     @classmethod
     def _of_keys(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
+from flatfiles_assets.algorithms import universe
 from flatfiles_assets.algorithms.action_audit import AUDIT_COLUMNS
 from flatfiles_assets.algorithms.algorithm import Algorithm
 from flatfiles_assets.algorithms.columns import ADJUSTMENT
@@ -221,6 +222,14 @@ def algorithm_table_key(name: str) -> TableKey:
     return ("algorithm", name)
 
 
+UNIVERSE = TableSchema(
+    key=algorithm_table_key("universe"),
+    columns=universe.COLUMNS,
+    sort_columns=("ticker",),
+    required_columns=("ticker",),
+    description="Every security of every session with its kind, age and rank by traded dollars",
+)
+
 # A layer that adds tables appends them here.
 _ALL = (
     *map(_feed_table, DATASETS.values()),
@@ -238,6 +247,7 @@ _ALL = (
     UNAPPLIED_IDENTITIES,
     ACTION_AUDIT,
     OVERRIDES,
+    UNIVERSE,
     *map(_algorithm_table, ALGORITHMS.values()),
 )
 

@@ -17,7 +17,9 @@ from flatfiles_assets_tests.platform import Platform
 STOCKS, RAW_STOCKS = dg.AssetKey(["market", "stocks_daily"]), dg.AssetKey(["raw", "stocks_daily"])
 DAILY_PRICES, QUARANTINE = dg.AssetKey(["market", "daily_prices"]), dg.AssetKey(["market", "quarantine"])
 WEEKLY = dt.timedelta(days=7, minutes=1)
-ALGORITHMS = [dg.AssetKey(["algorithm", name]) for name in ("mean_reversion", "momentum", "pairs_trading")]
+ALGORITHMS = [
+    dg.AssetKey(["algorithm", name]) for name in ("mean_reversion", "momentum", "pairs_trading", "universe")
+]
 
 
 class Automation:

@@ -19,6 +19,7 @@ from flatfiles_assets.defs import progress
 from flatfiles_assets.defs.assets.daily_prices import daily_prices_partitions
 from flatfiles_assets.defs.assets.range_report import RangeReport
 from flatfiles_assets.defs.assets.table_metadata import column_schema
+from flatfiles_assets.defs.assets.universe import universe_of
 from flatfiles_assets.defs.keys import (
     DAILY_PRICES_KEY,
     DUCKDB_WRITER_POOL,
@@ -29,7 +30,9 @@ from flatfiles_assets.defs.keys import (
 )
 from flatfiles_assets.defs.resources import WarehouseResource
 from flatfiles_assets.errors import InvalidArgument
-from flatfiles_assets.warehouse.features import SessionFeatures, update_features
+from flatfiles_assets.settings import load_settings
+from flatfiles_assets.warehouse.features import update_features
+from flatfiles_assets.warehouse.session_rows import SessionFeatures
 from flatfiles_assets.warehouse.tables import algorithm_table_key, get_table
 
 # A year of the whole market with its look-back is one pass in about a gigabyte.
@@ -54,7 +57,12 @@ def _algorithm_asset(algorithm: Algorithm) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
-        deps=[DAILY_PRICES_KEY, reference_key("splits"), reference_key("dividends")],
+        deps=[
+            DAILY_PRICES_KEY,
+            algorithm_key("universe"),
+            reference_key("splits"),
+            reference_key("dividends"),
+        ],
         partitions_def=daily_prices_partitions(),
         backfill_policy=dg.BackfillPolicy.multi_run(_MOST_PARTITIONS_PER_RUN),
         pool=DUCKDB_WRITER_POOL,
@@ -80,7 +88,13 @@ def _algorithm_asset(algorithm: Algorithm) -> dg.AssetsDefinition:
         sessions = [dt.date.fromisoformat(partition) for partition in context.partition_keys]
         last_stored: SessionFeatures | None = None
         try:
-            for result in update_features(algorithm, sessions, warehouse.open(), adjust=config.adjust):
+            for result in update_features(
+                algorithm,
+                sessions,
+                warehouse.open(),
+                adjust=config.adjust,
+                universe=universe_of(load_settings()),
+            ):
                 _report(context, report, algorithm, config, result)
                 if result.error is None:
                     last_stored = result

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import dagster as dg
 
+from flatfiles_assets.algorithms import universe
 from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.defs.assets.daily_prices import daily_prices_partitions
 from flatfiles_assets.defs.keys import DAILY_PRICES_KEY, algorithm_key
@@ -21,6 +22,10 @@ from flatfiles_assets.defs.range_requests import range_request
 from flatfiles_assets.defs.sensors.cursor import tick_seconds
 
 _TICK_SECONDS = 600
+_LOOKBACKS = {
+    "universe": universe.LOOKBACK_SESSIONS,
+    **{name: algorithm.lookback_sessions for name, algorithm in ALGORITHMS.items()},
+}
 _EVENTS_PER_TICK = 2_000
 _BRIDGE_SESSIONS = 5
 _MOST_SESSIONS_PER_RUN = 253
@@ -31,7 +36,7 @@ def build_lookback_sensor() -> dg.SensorDefinition:
 
     @dg.sensor(
         name="lookback_sync",
-        asset_selection=dg.AssetSelection.assets(*(algorithm_key(name) for name in ALGORITHMS)),
+        asset_selection=dg.AssetSelection.assets(*(algorithm_key(name) for name in _LOOKBACKS)),
         minimum_interval_seconds=tick_seconds(_TICK_SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Computes features again that look back at sessions whose prices were written again.",
@@ -50,9 +55,9 @@ def build_lookback_sensor() -> dg.SensorDefinition:
         last_event = events[-1].storage_id
         sessions = daily_prices_partitions().get_partition_keys()
         requests = []
-        for algorithm in ALGORITHMS.values():
-            key = algorithm_key(algorithm.name)
-            wanted = looking_back_at(sessions, written, algorithm.lookback_sessions)
+        for name, lookback_sessions in _LOOKBACKS.items():
+            key = algorithm_key(name)
+            wanted = looking_back_at(sessions, written, lookback_sessions)
             wanted &= instance.get_materialized_partitions(key)
             requests += _requests(key, wanted, last_event)
         return dg.SensorResult(

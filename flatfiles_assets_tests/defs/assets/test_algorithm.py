@@ -17,7 +17,7 @@ from flatfiles_assets.defs.keys import algorithm_key
 from flatfiles_assets.defs.runs import RangeRun, run_ranges
 from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets_tests.market_warehouse import load_bars, load_reference, sessions
+from flatfiles_assets_tests.market_warehouse import load_bars, load_reference, load_securities, sessions
 from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 MARKET = SyntheticMarket(40)
@@ -30,6 +30,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("loaded") / "warehouse.duckdb"
     load_bars(Warehouse(path), MARKET, sessions("2022-02-01", "2024-02-15"))
     load_reference(Warehouse(path), MARKET)
+    load_securities(Warehouse(path))
     return path
 
 
