@@ -1,7 +1,7 @@
 """Text of others, made safe for the place where it goes: one function per place.
 
-Here: tickers, names, cells, messages of stores and of DuckDB, as a terminal, Markdown, HTML and SQL may
-have them. Not here: what Rich draws (`console.py`), and which tickers are refused at the door
+Here: tickers, names, cells, messages of stores and of DuckDB, as a terminal, Markdown, HTML, a picture and
+SQL may have them. Not here: what Rich draws (`console.py`), and which tickers are refused at the door
 (`ingest/row_rules.py`).
 
 Each function returns text that shows as the text it was given, and does nothing else: no markup, no
@@ -88,6 +88,17 @@ def _unlinked(start: str) -> str:
 def html(text: object) -> str:
     """Text for HTML, as content and as an attribute in quotes."""
     return _html.escape(printable(text), quote=True)
+
+
+_LONGEST_LABEL = 40
+
+
+def plot_label(text: object) -> str:
+    """Text for matplotlib, which takes what stands between dollar signs for a formula; shortened."""
+    shown = printable(text)
+    if len(shown) > _LONGEST_LABEL:
+        shown = shown[: _LONGEST_LABEL - 1] + "…"
+    return shown.replace("$", r"\$")
 
 
 def quoted(name: str) -> str:

@@ -17,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
+from flatfiles_assets.escaping import plot_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,7 +55,7 @@ def plot_prices(price_data: pd.DataFrame, symbols: Sequence[str] | None = None) 
     figure = _figure()
     axes = figure.add_subplot()
     for name in chosen.columns:
-        axes.plot(chosen.index, chosen[name] / first[name], label=str(name), linewidth=1.2)
+        axes.plot(chosen.index, chosen[name] / first[name], label=plot_label(name), linewidth=1.2)
     axes.axhline(1.0, color=_INK, linewidth=0.6)
     axes.set_ylabel("price / first price")
     axes.legend(ncols=4, fontsize="small", frameon=False)
@@ -71,9 +72,9 @@ def plot_correlation(correlation_data: pd.DataFrame) -> Figure:
     if len(correlation_data) <= 60:
         ticks = range(len(correlation_data))
         axes.set_xticks(
-            ticks, [str(name) for name in correlation_data.columns], rotation=90, fontsize="small"
+            ticks, [plot_label(name) for name in correlation_data.columns], rotation=90, fontsize="small"
         )
-        axes.set_yticks(ticks, [str(name) for name in correlation_data.index], fontsize="small")
+        axes.set_yticks(ticks, [plot_label(name) for name in correlation_data.index], fontsize="small")
     figure.colorbar(image, ax=axes, label="correlation of daily returns")
     axes.set_title("Correlation")
     return figure
@@ -101,7 +102,7 @@ def plot_spread(
     upper, lower = figure.subplots(2, 1, sharex=True)
     upper.plot(spread_data.index, spread_data[column], color=_INK, linewidth=1.2)
     upper.set_ylabel("spread, USD")
-    upper.set_title(f"{column[0]} against {column[1]}, {_span(spread_data.index)}")
+    upper.set_title(f"{plot_label(column[0])} against {plot_label(column[1])}, {_span(spread_data.index)}")
     lower.plot(zscore_data.index, zscore_data[column], color=_UP, linewidth=1.2)
     lower.set_ylabel("z-score")
     for band in _BANDS:
@@ -129,7 +130,8 @@ def plot_ranking(momentum_data: pd.DataFrame, top: int = 10) -> Figure:
     figure = _figure(7.0, max(2.5, 0.28 * len(shown) + 1.2))
     axes = figure.add_subplot()
     values = shown["momentum_12_1"].to_numpy()
-    axes.barh(shown["symbol"], 100 * values, color=np.where(values >= 0, _UP, _DOWN))
+    axes.barh(range(len(shown)), 100 * values, color=np.where(values >= 0, _UP, _DOWN))
+    axes.set_yticks(range(len(shown)), [plot_label(symbol) for symbol in shown["symbol"]])
     axes.axvline(0, color=_INK, linewidth=0.6)
     axes.set_xlabel("12-1 momentum, %")
     axes.set_title(f"Momentum on {session:%Y-%m-%d}: top and bottom of {len(of_day):,}")

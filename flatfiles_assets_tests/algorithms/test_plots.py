@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from flatfiles_assets.algorithms import plots
 from flatfiles_assets.algorithms.plots import PlottingUnavailable, png_markdown
 from flatfiles_assets.data_integration import DataIntegration
 from flatfiles_assets.demo.market import SyntheticMarket
@@ -70,3 +74,37 @@ def test_without_matplotlib_the_error_names_the_extra(door, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(PlottingUnavailable, match=r"flatfiles_assets\[plot\]"):
         data.plot()
+
+
+HOSTILE = [r"$\foo$", "$", "$a$b$", r"\$x$", "x" * 5_000, "_hidden", "![t](/x)", "a\nb", "株式", "\U0001f600"]
+
+
+def test_no_symbol_is_a_formula_and_none_keeps_a_picture_from_being_drawn():
+    days = pd.date_range("2024-01-02", periods=30, freq="B")
+    rng = np.random.default_rng(1)
+    prices = pd.DataFrame(rng.uniform(9, 11, (30, len(HOSTILE))), index=days, columns=HOSTILE)
+    ranked = pd.DataFrame({"session": days[-1], "symbol": HOSTILE, "momentum_12_1": range(len(HOSTILE))})
+    pair = pd.MultiIndex.from_tuples([(HOSTILE[0], HOSTILE[1])])
+    spread = pd.DataFrame(rng.normal(size=(30, 1)), index=days, columns=pair)
+
+    with warnings.catch_warnings():
+        # Of characters that the font lacks, matplotlib says so.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing")
+        figures = [
+            plots.plot_prices(prices),
+            plots.plot_correlation(prices.corr()),
+            plots.plot_ranking(ranked),
+            plots.plot_spread(spread, spread),
+        ]
+        for figure in figures:
+            assert png_markdown(figure, "x").startswith("![x](data:image/png;base64,iVBORw0KGgo")
+    labels = [text.get_text() for text in figures[2].axes[0].get_yticklabels()]
+    assert labels[0] == r"\$\foo\$"
+    assert not any(is_math_text(text.get_text()) for text in figures[2].axes[0].get_yticklabels())
+    assert max(map(len, labels)) <= 45
+
+
+def is_math_text(text: str) -> bool:
+    from matplotlib.cbook import is_math_text
+
+    return bool(is_math_text(text))

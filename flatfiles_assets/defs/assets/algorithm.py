@@ -17,6 +17,7 @@ from flatfiles_assets.algorithms.algorithm import Algorithm
 from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.defs import progress
 from flatfiles_assets.defs.assets.daily_prices import daily_prices_partitions
+from flatfiles_assets.defs.assets.decorations import decoration
 from flatfiles_assets.defs.assets.range_report import RangeReport
 from flatfiles_assets.defs.assets.table_metadata import column_schema
 from flatfiles_assets.defs.assets.universe import universe_of
@@ -104,10 +105,10 @@ def _algorithm_asset(algorithm: Algorithm) -> dg.AssetsDefinition:
             report.record(context)
             raise
         if last_stored is not None and last_stored.rows is not None:
-            shown = _picture(algorithm, last_stored.rows)
-            if shown is not None:
-                metadata = _metadata(algorithm, config, last_stored)
-                report.materialized(key, last_stored.session.isoformat(), {**metadata, "picture": shown})
+            rows = last_stored.rows
+            shown = decoration(context, "the picture", lambda: _picture(algorithm, rows))
+            metadata = _metadata(context, algorithm, config, last_stored)
+            report.materialized(key, last_stored.session.isoformat(), {**metadata, **shown})
         yield from report.conclude(context)
 
     return features
@@ -125,26 +126,36 @@ def _report(
         report.failed(key, partition, result.error)
         context.log.error("%s", result.error)
     else:
-        report.materialized(key, partition, _metadata(algorithm, config, result))
+        report.materialized(key, partition, _metadata(context, algorithm, config, result))
 
 
-def _metadata(algorithm: Algorithm, config: AlgorithmConfig, result: SessionFeatures) -> dict[str, Any]:
+def _metadata(
+    context: dg.AssetExecutionContext,
+    algorithm: Algorithm,
+    config: AlgorithmConfig,
+    result: SessionFeatures,
+) -> dict[str, Any]:
+    rows = result.rows
     return {
-        "dagster/partition_row_count": result.rows.num_rows if result.rows is not None else 0,
+        "dagster/partition_row_count": rows.num_rows if rows is not None else 0,
         "adjustment": config.adjust,
         "lookback_sessions_missing": result.lookback_missing,
         "duration_seconds": round(result.seconds, 4),
-        **(algorithm.key_figures(result.rows) if result.rows is not None else {}),
+        **(
+            decoration(context, "the key figures", lambda: algorithm.key_figures(rows))
+            if rows is not None
+            else {}
+        ),
     }
 
 
-def _picture(algorithm: Algorithm, rows: pa.Table) -> dg.MarkdownMetadataValue | None:
-    """A picture of one session; None without matplotlib, or where there is nothing to show."""
+def _picture(algorithm: Algorithm, rows: pa.Table) -> dict[str, dg.MarkdownMetadataValue]:
+    """A picture of one session; none without matplotlib, or where there is nothing to show."""
     frame = rows.to_pandas(date_as_object=False).rename(columns={"trade_date": "session", "ticker": "symbol"})
     try:
         figure = algorithm.session_picture(frame)
     except (plots.PlottingUnavailable, InvalidArgument):
-        return None
+        return {}
     if figure is None:
-        return None
-    return dg.MetadataValue.md(plots.png_markdown(figure, algorithm.name.replace("_", " ")))
+        return {}
+    return {"picture": dg.MetadataValue.md(plots.png_markdown(figure, algorithm.name.replace("_", " ")))}

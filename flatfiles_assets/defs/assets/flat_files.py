@@ -7,6 +7,7 @@ materialised alone.
 """
 
 import datetime as dt
+import functools
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from pydantic import Field
 
 from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.defs import progress
+from flatfiles_assets.defs.assets.decorations import decoration
 from flatfiles_assets.defs.assets.range_report import RangeReport
 from flatfiles_assets.defs.assets.status_picture import PICTURED_YEARS, inventory_markdown
 from flatfiles_assets.defs.assets.table_metadata import column_schema, preview_table
@@ -109,7 +111,10 @@ def build_flat_file_assets(dataset: Dataset) -> dg.AssetsDefinition:
                 # Say what is stored before the step fails; the rest is simply missing.
                 report.record(context)
                 raise
-            report.add_to_latest(_inventory_picture(dataset, flatfiles_s3, cache, store))
+            picture = decoration(
+                context, "the inventory", lambda: _inventory_picture(dataset, flatfiles_s3, cache, store)
+            )
+            report.add_to_latest(picture)
             # Judged before anything is recorded: a process killed in between must not leave sessions
             # that count as loaded and that no check has seen.
             results = list(checks)
@@ -176,9 +181,15 @@ def _load(
             continue
         metadata = market_metadata(result)
         if previews or done == total:
-            metadata["preview"] = preview_table(warehouse, market_table(dataset), result.session)
+            metadata |= decoration(
+                context, "the preview", functools.partial(_preview, dataset, warehouse, result.session)
+            )
         report.materialized(market_key(dataset), partition, metadata)
     context.log.info("%d of %d sessions, %d rows, %.1f s", done, total, rows, time.perf_counter() - started)
+
+
+def _preview(dataset: Dataset, warehouse: Warehouse, session: dt.date) -> dict[str, Any]:
+    return {"preview": preview_table(warehouse, market_table(dataset), session)}
 
 
 def _inventory_picture(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flatfiles_assets.algorithms import plots
 from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.definitions import build_defs
 from flatfiles_assets.defs.instance.home import open_instance
@@ -136,3 +137,23 @@ def test_without_the_table_of_splits_nothing_is_computed_in_its_name(warehouse):
     assert not result.succeeded
     assert "reference/splits" in result.message
     assert "algorithm.momentum" not in warehouse.reader().tables()
+
+
+def test_no_picture_keeps_a_stored_session_from_being_recorded(warehouse, monkeypatch):
+    """A ticker that matplotlib reads as a formula once lost the record of its session."""
+    best = "SELECT ticker FROM market.stocks_daily GROUP BY 1 ORDER BY max(close) / min(close) DESC LIMIT 1"
+    ((ticker,),) = warehouse.reader().sql(best).fetchall()
+    with warehouse.writer("test") as transaction:
+        transaction.execute(
+            "UPDATE market.stocks_daily SET ticker = ? WHERE ticker = ?", [r"$\\foo$", ticker]
+        )
+    (drawn,) = run(warehouse, "momentum", DAYS[:1])
+    monkeypatch.setattr(plots, "png_markdown", lambda *_: 1 / 0)
+    (undrawn,) = run(warehouse, "momentum", DAYS[1:2])
+
+    assert drawn.succeeded, drawn.message
+    assert undrawn.succeeded, undrawn.message
+    assert figures(warehouse, "momentum", DAYS[0])["picture"].startswith("![")
+    assert "picture" not in figures(warehouse, "momentum", DAYS[1])
+    with open_instance(warehouse.path.parents[1] / "dagster_home") as instance:
+        assert instance.get_materialized_partitions(algorithm_key("momentum")) == set(DAYS[:2])
