@@ -30,8 +30,7 @@ from typing import Any
 import pyarrow as pa
 from isal import isal_zlib
 
-from flatfiles_assets import algorithms
-from flatfiles_assets.warehouse import features, prices
+from flatfiles_assets import algorithms, warehouse
 
 _log = logging.getLogger(__name__)
 
@@ -217,9 +216,8 @@ def code_hash() -> str:
     """Hash of the code that results are computed with: another version never sees its results."""
     digest = hashlib.blake2b(digest_size=16)
     here = Path(__file__).parent
-    folders = (Path(str(algorithms.__file__)).parent, here)
-    sources = [path for folder in folders for path in folder.glob("*.py")]
-    for path in sorted([*sources, *(Path(str(module.__file__)) for module in (features, prices))]):
+    folders = (*(Path(str(room.__file__)).parent for room in (algorithms, warehouse)), here)
+    for path in sorted(path for folder in folders for path in folder.glob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 

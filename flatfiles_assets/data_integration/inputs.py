@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from flatfiles_assets import calendars
-from flatfiles_assets.algorithms.panel import Adjustment, has_long_gaps
+from flatfiles_assets.algorithms.panel import Adjustment, PricePanel, has_long_gaps
 from flatfiles_assets.algorithms.requested_prices import RequestedPrices
 from flatfiles_assets.algorithms.universe import Universe
 from flatfiles_assets.calendars import DateLike, parse_date, parse_range
@@ -146,6 +146,18 @@ class InputReader:
             wanted = "none"
         actions = _read_actions(self._session, request, stored.prices, wanted)
         return Input(request, stored.prices, actions, wanted)
+
+    def bars(self, request: DataRequest) -> PricePanel:
+        """Published prices of a request as far as they are there.
+
+        Raises:
+            NoData: There is no warehouse yet.
+        """
+        try:
+            with self._session.held() as session:
+                return _read_prices(session, request).panel
+        except WarehouseMissing as error:
+            raise nothing_found(request, error) from error
 
     def _stored(self, request: DataRequest) -> _Stored:
         try:

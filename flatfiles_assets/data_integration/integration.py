@@ -15,14 +15,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 
 from flatfiles_assets import calendars
 from flatfiles_assets.algorithms.algorithm import Algorithm
-from flatfiles_assets.algorithms.frames import SYMBOL
 from flatfiles_assets.algorithms.frames import long as long_frame
 from flatfiles_assets.algorithms.panel import MAX_GAP_SESSIONS, Adjustment
 from flatfiles_assets.algorithms.registry import ALGORITHMS
@@ -31,6 +29,7 @@ from flatfiles_assets.calendars import DateLike, parse_date, parse_range
 from flatfiles_assets.data_integration import frames, unified
 from flatfiles_assets.data_integration.bars import BAR_NAMES, bars_table
 from flatfiles_assets.data_integration.cache import Cached, ResultCache, code_hash, file_state, hashed
+from flatfiles_assets.data_integration.coverage import coverage_of
 from flatfiles_assets.data_integration.data_request import DataRequest, ResultTerms
 from flatfiles_assets.data_integration.errors import (
     CoverageWarning,
@@ -39,7 +38,7 @@ from flatfiles_assets.data_integration.errors import (
     check_choice,
 )
 from flatfiles_assets.data_integration.frames import FRAME_KINDS, FrameKind
-from flatfiles_assets.data_integration.inputs import Input, InputReader, nothing_found
+from flatfiles_assets.data_integration.inputs import Input, InputReader
 from flatfiles_assets.data_integration.option_quotes import (
     OPTION_SOURCES,
     OptionSource,
@@ -57,9 +56,7 @@ from flatfiles_assets.data_integration.statement_columns import TIMEFRAMES, Time
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.errors import WarehouseMissing
 from flatfiles_assets.warehouse.identities import Identity
-from flatfiles_assets.warehouse.prices import read_panel
 from flatfiles_assets.warehouse.workspace import Workspace
 
 T = TypeVar("T")
@@ -422,34 +419,16 @@ class DataIntegration:
         return frames.convert(long_frame(chosen.chosen(rows)), as_)
 
     def coverage(
-        self, symbols: Iterable[str] | str, start_date: DateLike, end_date: DateLike
+        self, symbols: Iterable[str] | str | Universe, start_date: DateLike, end_date: DateLike
     ) -> pd.DataFrame:
-        """What there is of each symbol in a range; nothing is fetched.
+        """What there is of each symbol in a range, by ticker; nothing is fetched.
 
         Returns:
             By symbol, in the order asked for: ``bars``, ``sessions`` (of the exchange in the range),
             ``coverage`` (0 to 1), ``first_session``, ``last_session`` (NaT without a bar).
         """
         request = DataRequest.of(symbols, start_date, end_date, "none", 0, identity="ticker")
-        try:
-            panel = read_panel(self._session, request.sessions, request.symbols).panel
-        except WarehouseMissing as error:
-            raise nothing_found(request, error) from error
-        has_bar, days = panel.has_bar, panel.sessions.astype("datetime64[ns]")
-        any_bar = has_bar.any(axis=0)
-        first = np.where(any_bar, days[has_bar.argmax(axis=0)], np.datetime64("NaT"))
-        last = np.where(any_bar, days[len(days) - 1 - has_bar[::-1].argmax(axis=0)], np.datetime64("NaT"))
-        bars = has_bar.sum(axis=0)
-        return pd.DataFrame(
-            {
-                "bars": bars,
-                "sessions": len(days),
-                "coverage": bars / len(days),
-                "first_session": first,
-                "last_session": last,
-            },
-            index=pd.Index(request.symbols, name=SYMBOL),
-        )
+        return coverage_of(self._inputs.bars(request))
 
     def clear_cache(self) -> int:
         """Remove every cached result; returns the bytes freed."""

@@ -21,6 +21,8 @@ from flatfiles_assets.defs.assets.decorations import decoration
 from flatfiles_assets.defs.assets.range_report import RangeReport
 from flatfiles_assets.defs.assets.table_metadata import column_schema
 from flatfiles_assets.defs.assets.universe import universe_of
+from flatfiles_assets.defs.checks.results import log_results
+from flatfiles_assets.defs.checks.table_checks import run_table_checks, table_check_specs
 from flatfiles_assets.defs.keys import (
     DAILY_PRICES_KEY,
     DUCKDB_WRITER_POOL,
@@ -64,6 +66,7 @@ def _algorithm_asset(algorithm: Algorithm) -> dg.AssetsDefinition:
             reference_key("splits"),
             reference_key("dividends"),
         ],
+        check_specs=table_check_specs(table, blocking=False),
         partitions_def=daily_prices_partitions(),
         backfill_policy=dg.BackfillPolicy.multi_run(_MOST_PARTITIONS_PER_RUN),
         pool=DUCKDB_WRITER_POOL,
@@ -84,15 +87,15 @@ def _algorithm_asset(algorithm: Algorithm) -> dg.AssetsDefinition:
     )
     def features(
         context: dg.AssetExecutionContext, config: AlgorithmConfig, warehouse: WarehouseResource
-    ) -> Iterator[dg.MaterializeResult[Any]]:
-        report = RangeReport([key])
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        report, store = RangeReport([key]), warehouse.open()
         sessions = [dt.date.fromisoformat(partition) for partition in context.partition_keys]
         last_stored: SessionFeatures | None = None
         try:
             for result in update_features(
                 algorithm,
                 sessions,
-                warehouse.open(),
+                store,
                 adjust=config.adjust,
                 universe=universe_of(load_settings()),
             ):
@@ -109,7 +112,11 @@ def _algorithm_asset(algorithm: Algorithm) -> dg.AssetsDefinition:
             shown = decoration(context, "the picture", lambda: _picture(algorithm, rows))
             metadata = _metadata(context, algorithm, config, last_stored)
             report.materialized(key, last_stored.session.isoformat(), {**metadata, **shown})
+        checks = list(run_table_checks(context, table, sessions, store))
+        if report.has_failures:
+            log_results(context, checks)
         yield from report.conclude(context)
+        yield from checks
 
     return features
 

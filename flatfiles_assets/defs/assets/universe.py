@@ -12,6 +12,8 @@ from flatfiles_assets.defs import progress
 from flatfiles_assets.defs.assets.daily_prices import daily_prices_partitions
 from flatfiles_assets.defs.assets.range_report import RangeReport
 from flatfiles_assets.defs.assets.table_metadata import column_schema
+from flatfiles_assets.defs.checks.results import log_results
+from flatfiles_assets.defs.checks.table_checks import run_table_checks, table_check_specs
 from flatfiles_assets.defs.keys import (
     DAILY_PRICES_KEY,
     DUCKDB_WRITER_POOL,
@@ -46,6 +48,7 @@ def universe_of(settings: Settings) -> Universe:
 @dg.asset(
     key=UNIVERSE_KEY,
     deps=[DAILY_PRICES_KEY],
+    check_specs=table_check_specs(UNIVERSE, blocking=False),
     partitions_def=daily_prices_partitions(),
     backfill_policy=dg.BackfillPolicy.multi_run(_MOST_PARTITIONS_PER_RUN),
     pool=DUCKDB_WRITER_POOL,
@@ -66,12 +69,12 @@ def universe_of(settings: Settings) -> Universe:
 )
 def universe(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
-) -> Iterator[dg.MaterializeResult[Any]]:
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Compute some sessions, a year at a time."""
-    report = RangeReport([UNIVERSE_KEY])
+    report, store = RangeReport([UNIVERSE_KEY]), warehouse.open()
     sessions = [dt.date.fromisoformat(partition) for partition in context.partition_keys]
     try:
-        for result in update_universe(sessions, warehouse.open()):
+        for result in update_universe(sessions, store):
             partition = result.session.isoformat()
             if result.error is not None:
                 report.failed(UNIVERSE_KEY, partition, result.error)
@@ -83,7 +86,11 @@ def universe(
         # Say what is stored before the step fails; the rest is simply missing.
         report.record(context)
         raise
+    checks = list(run_table_checks(context, UNIVERSE, sessions, store))
+    if report.has_failures:
+        log_results(context, checks)
     yield from report.conclude(context)
+    yield from checks
 
 
 def _metadata(result: SessionFeatures) -> dict[str, Any]:
