@@ -14,7 +14,13 @@ from collections.abc import Set as AbstractSet
 import numpy as np
 import numpy.typing as npt
 
-from flatfiles_assets.ingest.historical.group_figures import GroupFigures, codes_of, days_of
+from flatfiles_assets.ingest.historical.group_figures import (
+    GroupFigures,
+    Keys,
+    days_of,
+    starts_of,
+    without_repeats,
+)
 from flatfiles_assets.ingest.historical.name_variants import names_longer_bars
 from flatfiles_assets.ingest.historical.symbol_marks import SymbolMap, is_plausible
 from flatfiles_assets.ingest.layouts.date_evidence import session_days
@@ -30,6 +36,7 @@ _MOST_STRANGE = 0.1
 # Sessions from a bar to the next: one for days, about five for weeks.
 _LONGEST_STEP = 3
 _FEWEST_STEPS = 4
+_TICKERS_LOOKED_AT = 300
 _FEWEST_KNOWN, _FEWEST_TO_RECOGNISE, _FEWEST_RECOGNISED = 200, 5, 0.2
 
 
@@ -73,7 +80,7 @@ class YearSymbols:
     codes: Mapping[str, int]
     known: AbstractSet[str] = frozenset()
 
-    def keys(self, group: ReadGroup) -> npt.NDArray[np.int64]:
+    def keys(self, group: ReadGroup) -> Keys:
         """The sorted keys of a group's bars; see `GroupFigures.keys`."""
         codes = {symbol: self.codes[self.map.tickers.get(symbol, symbol)] for symbol in group.figures.symbols}
         return group.figures.keys(codes, is_daily=group.is_daily)
@@ -95,11 +102,11 @@ def doubt(group: ReadGroup, symbols: YearSymbols, year: int) -> NotUnderstood | 
     return next((found for check in checks if (found := check()) is not None), None)
 
 
-def _faulty_rows(group: ReadGroup, keys: npt.NDArray[np.int64], year: int) -> NotUnderstood | None:
+def _faulty_rows(group: ReadGroup, keys: Keys, year: int) -> NotUnderstood | None:
     if group.rows < _FEWEST_ROWS:
         return None
     repeated = group.rejected.get("duplicate", 0) + (
-        int(np.count_nonzero(np.diff(keys) == 0)) if group.is_daily and len(keys) else 0
+        int(np.count_nonzero(keys[1:] == keys[:-1])) if group.is_daily else 0
     )
     if repeated > _MOST_FAULTY * group.rows:
         return NotUnderstood(
@@ -126,12 +133,12 @@ def _faulty_rows(group: ReadGroup, keys: npt.NDArray[np.int64], year: int) -> No
     return None
 
 
-def _distance(group: ReadGroup, keys: npt.NDArray[np.int64]) -> NotUnderstood | None:
+def _distance(group: ReadGroup, keys: Keys) -> NotUnderstood | None:
     if group.stated.frequency == "daily":
         return None
     if group.stated.frequency:
         return NotUnderstood(f"an override says that its bars are {group.stated.frequency}", is_table=False)
-    steps = list(_steps_between_bars(keys))
+    steps = list(_steps_between_bars(keys, group.figures.first_day))
     if len(steps) and sum(len(each) for each in steps) >= _FEWEST_STEPS:
         typical = float(np.median([float(np.median(each)) for each in steps]))
         if typical >= _LONGEST_STEP:
@@ -150,14 +157,13 @@ def _distance(group: ReadGroup, keys: npt.NDArray[np.int64]) -> NotUnderstood | 
     return None
 
 
-def _steps_between_bars(keys: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+def _steps_between_bars(keys: Keys, first_day: int) -> Iterator[npt.NDArray[np.int64]]:
     """Per ticker, how many sessions lie between its bars; of some tickers."""
-    sessions = np.searchsorted(session_days(), days_of(keys))
-    codes = codes_of(keys)
-    starts = np.flatnonzero(np.diff(codes, prepend=-1) != 0)
-    ends = np.append(starts[1:], len(codes))
-    for start, end in list(zip(starts.tolist(), ends.tolist(), strict=True))[:2000]:
-        steps = np.diff(sessions[start:end])
+    starts = starts_of(keys)
+    chosen = range(0, len(starts) - 1, max(1, len(starts) // _TICKERS_LOOKED_AT))
+    for start, end in ((starts[place], starts[place + 1]) for place in chosen):
+        sessions = np.searchsorted(session_days(), days_of(keys[start:end], first_day))
+        steps = np.diff(sessions)
         steps = steps[steps > 0]
         if len(steps):
             yield steps
@@ -211,8 +217,10 @@ def doubt_copies(
 
     Day bars are preferred to days made of their parts; of two copies of one kind neither can be.
     """
+    if len(groups) < 2:
+        return
     accepted = sorted(groups, key=lambda group: not group.is_daily)
-    keys = [np.unique(symbols.keys(group)) for group in accepted]
+    keys = [without_repeats(symbols.keys(group)) for group in accepted]
     refused: set[int] = set()
     for second in range(len(accepted)):
         for first in range(second):

@@ -194,7 +194,7 @@ class YearFiles:
         numbered = {len(self.names) + i: file for i, file in enumerate(files)}
         self.names.extend(file.name for file in files)
         words = layout.describe()
-        figures = GroupFigures(files=list(numbered))
+        figures = GroupFigures(self.year, files=list(numbered))
         self._read_groups.append(
             ReadGroup([file.name for file in files], layout, stated or LayoutOverride(), figures)
         )

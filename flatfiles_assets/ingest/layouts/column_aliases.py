@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -108,6 +109,7 @@ def heading_key(heading: str) -> str:
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", plain))
 
 
+@functools.lru_cache(maxsize=4096)
 def read_heading(text: str) -> Heading:
     """What one heading says by itself.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -54,8 +55,10 @@ def find_wide_table(lines: Sequence[str]) -> WideTable | None:
     for separator in SEPARATORS:
         if lines[0].count(separator) < 4:
             continue
-        table = [split_line(line, separator) for line in lines[: _MOST_HEADER_LINES + 1]]
-        found = _two_levels(table, separator) or _joined(table, separator)
+        found = _joined(lines[0], separator)
+        if found is None and not any(map(str.isdigit, lines[1])):
+            table = [split_line(line, separator) for line in lines[: _MOST_HEADER_LINES + 1]]
+            found = _two_levels(table, separator)
         if found is not None:
             return found
     return None
@@ -99,8 +102,9 @@ def _is_symbol(text: str) -> bool:
     )
 
 
-def _joined(table: list[list[str]], separator: str) -> WideTable | None:
-    headings = [cell.strip() for cell in table[0]]
+@functools.lru_cache(maxsize=256)
+def _joined(header: str, separator: str) -> WideTable | None:
+    headings = [cell.strip() for cell in split_line(header, separator)]
     bars: dict[str, dict[str, int]] = {}
     index: dict[int, str] = {}
     for place, heading in enumerate(headings):
