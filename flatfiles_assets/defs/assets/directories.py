@@ -25,6 +25,7 @@ from flatfiles_assets.warehouse.workspace import Workspace
 
 EVERY_OBJECT_CHECK = "every_object_fetched"
 _MOST_LISTED = 50
+_MOST_FILES_SHOWN = 500
 _MOST_NAMED = 5
 
 
@@ -123,6 +124,7 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
                 ),
                 "tables": sum(not file.reason for file in found.files),
                 "not_tables": sum(bool(file.reason) for file in found.files),
+                "malformed_rows": sum(file.malformed_rows for file in found.files),
                 "files": dg.MetadataValue.md(describe_files(found)),
             }
         )
@@ -131,6 +133,9 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
 
 
 def describe_files(found: DirectoryTable) -> str:
-    """What became of each file, as Markdown."""
-    rows = [(file.file, file.kind, file.rows, file.reason) for file in found.files]
-    return markdown_table(("file", "kind", "rows", "not read because"), rows)
+    """What became of each file, as Markdown; of very many, the refused ones first."""
+    shown = sorted(found.files, key=lambda file: not file.reason)[:_MOST_FILES_SHOWN]
+    rows = [(file.file, file.kind, file.rows, file.reason) for file in shown]
+    table = markdown_table(("file", "kind", "rows", "not read because"), rows)
+    more = len(found.files) - len(shown)
+    return f"{table}\n\nand {more:,} more files that were read" if more > 0 else table

@@ -28,6 +28,7 @@ _MARKS: tuple[tuple[bytes, Compression], ...] = (
     (b"\x04\x22\x4d\x18", "lz4"),
 )
 _BZIP2_MARKS = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
+_FIRST_BYTES = (b"B", *(mark[:1] for mark, _ in _MARKS))
 # isal's stub declares its exception class as an instance.
 _DAMAGE = (
     gzip.BadGzipFile,
@@ -40,6 +41,8 @@ _DAMAGE = (
 
 def compression_of(beginning: bytes) -> Compression | None:
     """The compression of a file that begins so; None for none that is read here."""
+    if beginning[:1] not in _FIRST_BYTES:
+        return None
     if beginning.startswith(b"BZh") and beginning[4:10] in _BZIP2_MARKS:
         return "bzip2"
     return next((kind for mark, kind in _MARKS if beginning.startswith(mark)), None)

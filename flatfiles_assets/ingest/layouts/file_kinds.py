@@ -52,6 +52,10 @@ _MARKS: tuple[tuple[bytes, str, str], ...] = (
     (b"MZ\x90\x00", "a program for Windows", ""),
     (b"\xca\xfe\xba\xbe", "a program", ""),
 )
+# Thousands of texts are asked about in a row.
+_BY_FIRST_BYTE = {
+    mark[:1]: tuple(entry for entry in _MARKS if entry[0][:1] == mark[:1]) for mark, _, _ in _MARKS
+}
 # Python's pickles run code when they are read.
 _PICKLE = re.compile(rb"\x80[\x02-\x05][\x95}\]ccq(]")
 _MARKUP = re.compile(
@@ -61,15 +65,15 @@ _MARKUP = re.compile(
 
 def kind_of_binary(beginning: bytes) -> str | None:
     """What a file is that begins so, and what to do with it, as a clause; None for what is not known."""
-    for mark, kind, advice in _MARKS:
+    for mark, kind, advice in _BY_FIRST_BYTE.get(beginning[:1], ()):
         # A few letters could begin a text, too: `ORC,2008-01-02`, `DBN;…`.
         if beginning.startswith(mark) and (not mark.isalnum() or len(mark) > 4 or _is_binary(beginning)):
             return f"{kind}, not text" + (f"; {advice}" if advice else "")
     if beginning[8:12] == b"DUCK" and _is_binary(beginning):
         return "a DuckDB database, not text; export its tables as CSV or Parquet"
-    if _PICKLE.match(beginning):
+    if beginning[:1] == b"\x80" and _PICKLE.match(beginning):
         return f"a Python pickle, not text, which is not opened because it can run code; {_SAVE}"
-    if match := _MARKUP.match(beginning):
+    if b"<" in beginning[:64] and (match := _MARKUP.match(beginning)):
         if match[1].lower().startswith(b"?xml"):
             return f"an XML document, not a table; {_SAVE}"
         return f"a web page, not a table: perhaps a store's error saved as a file, or else {_SAVE}"

@@ -48,18 +48,28 @@ def sidecar_pattern(name: str, patterns: Sequence[str] = SIDECARS) -> str | None
         patterns: As `SIDECARS`.
     """
     folders, _, file = name.casefold().rpartition("/")
-    for pattern, expression, is_of_folders in _compiled(tuple(patterns)):
-        if is_of_folders:
-            if folders and any(map(expression.match, folders.split("/"))):
-                return pattern
-        elif expression.match(file):
-            return pattern
+    of_files, of_folders = _compiled(tuple(patterns))
+    for expression, names in ((of_files, [file]), (of_folders, folders.split("/") if folders else [])):
+        for part in names:
+            # One pattern for all, as thousands of names match none.
+            if expression.match(part):
+                return next(
+                    pattern for pattern in patterns if _matches(part, pattern, expression is of_folders)
+                )
     return None
 
 
+def _matches(part: str, pattern: str, is_of_folders: bool) -> bool:
+    stem = pattern.casefold().rstrip("/")
+    return pattern.endswith("/") == is_of_folders and fnmatch.fnmatchcase(part, stem)
+
+
 @functools.lru_cache(maxsize=8)
-def _compiled(patterns: tuple[str, ...]) -> tuple[tuple[str, re.Pattern[str], bool], ...]:
-    return tuple(
-        (pattern, re.compile(fnmatch.translate(pattern.casefold().rstrip("/"))), pattern.endswith("/"))
-        for pattern in patterns
-    )
+def _compiled(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What matches a file's name, and a folder's."""
+
+    def one_of(globs: list[str]) -> re.Pattern[str]:
+        return re.compile("|".join(map(fnmatch.translate, globs)) or r"(?!)")
+
+    folders = [pattern.casefold().rstrip("/") for pattern in patterns if pattern.endswith("/")]
+    return one_of([pattern.casefold() for pattern in patterns if not pattern.endswith("/")]), one_of(folders)
