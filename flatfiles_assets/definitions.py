@@ -22,6 +22,7 @@ from flatfiles_assets.defs.assets.identities import build_identity_assets
 from flatfiles_assets.defs.assets.quarantine import build_quarantine_asset
 from flatfiles_assets.defs.assets.reference import build_reference_assets
 from flatfiles_assets.defs.assets.universe import universe
+from flatfiles_assets.defs.catalog import in_catalog
 from flatfiles_assets.defs.freshness import build_freshness_sensor
 from flatfiles_assets.defs.io_manager import WarehouseIOManager
 from flatfiles_assets.defs.jobs import build_jobs
@@ -46,10 +47,11 @@ def build_defs(
             setting ``FLATFILES_EXTRA_FEEDS``.
         resource_overrides: Resources by key, instead of those built from the settings.
     """
-    datasets = selected_datasets(load_settings().extra_feeds if extra_feeds is None else extra_feeds)
+    settings = load_settings()
+    datasets = selected_datasets(settings.extra_feeds if extra_feeds is None else extra_feeds)
     assets = build_assets(datasets)
     return dg.Definitions(
-        assets=assets,
+        assets=in_catalog(assets, settings),
         jobs=build_jobs(datasets),
         sensors=[
             *build_sensors(datasets),

@@ -105,6 +105,9 @@ class Settings(BaseSettings):
 
     allowed_hosts: str = _setting("", "FLATFILES_ALLOWED_HOSTS")
 
+    source_url: str | None = _setting(None, "FLATFILES_SOURCE_URL")
+    source_branch: str = _setting("main", "FLATFILES_SOURCE_BRANCH")
+
     minio_endpoint_url: str = _setting("http://localhost:9000", "MINIO_ENDPOINT_URL", "MINIO_ENDPOINT")
     minio_bucket: str = _setting("market-data", "MINIO_BUCKET", "MINIO_BUCKET_NAME")
     minio_access_key: SecretStr | None = _setting(

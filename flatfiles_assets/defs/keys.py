@@ -27,6 +27,10 @@ DIRECTORY_TAG = "flatfiles/directory"
 #: Key of the IO manager that loads tables of the warehouse.
 WAREHOUSE_IO = "warehouse_io"
 
+#: The stores that others fill.
+VENDOR_BUCKET_KEY = dg.AssetKey(["stores", "vendor_bucket"])
+USER_BUCKET_KEY = dg.AssetKey(["stores", "user_bucket"])
+
 HISTORICAL_ZIP_KEY = dg.AssetKey(["raw", "historical_zip"])
 EXTRACTED_YEAR_KEY = dg.AssetKey(["historical", "extracted_year"])
 HISTORICAL_DAILY_KEY = dg.AssetKey(["market", "historical_daily"])

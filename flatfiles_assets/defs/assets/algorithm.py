@@ -23,6 +23,7 @@ from flatfiles_assets.defs.assets.table_metadata import column_schema
 from flatfiles_assets.defs.assets.universe import universe_of
 from flatfiles_assets.defs.checks.results import log_results
 from flatfiles_assets.defs.checks.table_checks import run_table_checks, table_check_specs
+from flatfiles_assets.defs.column_lineage import LINEAGE, features_lineage
 from flatfiles_assets.defs.keys import (
     DAILY_PRICES_KEY,
     DUCKDB_WRITER_POOL,
@@ -115,6 +116,7 @@ def _algorithm_asset(algorithm: Algorithm) -> dg.AssetsDefinition:
         checks = list(run_table_checks(context, table, sessions, store))
         if report.has_failures:
             log_results(context, checks)
+        report.add_to_latest({LINEAGE: features_lineage(algorithm)})
         yield from report.conclude(context)
         yield from checks
 

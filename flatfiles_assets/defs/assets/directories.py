@@ -12,6 +12,7 @@ from flatfiles_assets.defs.assets.table_metadata import markdown_table
 from flatfiles_assets.defs.keys import (
     DUCKDB_WRITER_POOL,
     OWNERS,
+    USER_BUCKET_KEY,
     WAREHOUSE_IO,
     market_directory_key,
     raw_directory_key,
@@ -55,6 +56,7 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         key=raw_directory_key(directory),
+        deps=[USER_BUCKET_KEY],
         group_name="raw",
         description=f"The files below {directory}/ of the user's bucket, synchronised incrementally.",
         kinds={"s3"},

@@ -25,7 +25,15 @@ from flatfiles_assets.defs.checks.feed_checks import feed_check_specs, run_feed_
 from flatfiles_assets.defs.checks.results import log_results
 from flatfiles_assets.defs.checks.scope import accepted_sessions, latest_sessions
 from flatfiles_assets.defs.freshness import freshness_policy
-from flatfiles_assets.defs.keys import DUCKDB_WRITER_POOL, FEED_TAG, OWNERS, WAREHOUSE_IO, market_key, raw_key
+from flatfiles_assets.defs.keys import (
+    DUCKDB_WRITER_POOL,
+    FEED_TAG,
+    OWNERS,
+    VENDOR_BUCKET_KEY,
+    WAREHOUSE_IO,
+    market_key,
+    raw_key,
+)
 from flatfiles_assets.defs.partitions import dataset_partitions
 from flatfiles_assets.defs.resources import FlatFilesS3Resource, WarehouseResource, test_tickers
 from flatfiles_assets.download.cache import FetchedFile, FileCache
@@ -244,6 +252,7 @@ def market_metadata(result: SessionResult) -> dict[str, Any]:
 def _raw_spec(dataset: Dataset) -> dg.AssetSpec:
     return dg.AssetSpec(
         raw_key(dataset),
+        deps=[VENDOR_BUCKET_KEY],
         group_name="raw",
         description=(
             f"{dataset.title}: the vendor's file of each session, byte for byte, in the local mirror. "
@@ -253,7 +262,6 @@ def _raw_spec(dataset: Dataset) -> dg.AssetSpec:
         owners=OWNERS,
         tags={FEED_TAG: dataset.name},
         freshness_policy=freshness_policy(dataset),
-        metadata={"dagster/uri": f"s3://flatfiles/{dataset.prefix}/{dataset.vendor_type}/"},
     )
 
 

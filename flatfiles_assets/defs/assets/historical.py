@@ -21,6 +21,7 @@ from flatfiles_assets.defs.keys import (
     HISTORICAL_DAILY_KEY,
     HISTORICAL_ZIP_KEY,
     OWNERS,
+    USER_BUCKET_KEY,
     WAREHOUSE_IO,
 )
 from flatfiles_assets.defs.partitions import session_partitions, year_partitions
@@ -54,6 +55,7 @@ def historical_partitions() -> dg.TimeWindowPartitionsDefinition:
     specs=[
         dg.AssetSpec(
             HISTORICAL_ZIP_KEY,
+            deps=[USER_BUCKET_KEY],
             group_name="raw",
             description="The user's yearly ZIP, byte for byte, in the local mirror.",
             kinds={"s3"},

@@ -1,0 +1,107 @@
+"""What Dagster's catalog says of assets beside what they are: where from, by which code, of which version.
+
+Here: addresses, versions and links that every asset has by its place in the graph, and the two buckets
+from which everything comes. Not here: titles, columns and owners, which each asset says itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+
+import flatfiles_assets
+from flatfiles_assets.datasets import DATASETS
+from flatfiles_assets.defs.code_versions import code_version
+from flatfiles_assets.defs.keys import (
+    HISTORICAL_ZIP_KEY,
+    OWNERS,
+    USER_BUCKET_KEY,
+    VENDOR_BUCKET_KEY,
+    raw_directory_key,
+)
+from flatfiles_assets.minio_data_downloader import DIRECTORIES
+from flatfiles_assets.minio_data_downloader.bucket_contents import directory_prefix
+from flatfiles_assets.settings import Settings
+from flatfiles_assets.warehouse.workspace import Workspace
+
+_URI = "dagster/uri"
+_DIRECTORIES = {raw_directory_key(directory): directory for directory in DIRECTORIES}
+
+
+def build_bucket_specs(settings: Settings) -> list[dg.AssetSpec]:
+    """The two stores that others fill: nothing here makes them, everything is made from them."""
+    return [
+        dg.AssetSpec(
+            VENDOR_BUCKET_KEY,
+            group_name="stores",
+            description="The vendor's bucket of flat files: a file for each feed and session.",
+            kinds={"s3"},
+            owners=OWNERS,
+            metadata={_URI: f"s3://{settings.bucket}", "endpoint": settings.endpoint_url},
+        ),
+        dg.AssetSpec(
+            USER_BUCKET_KEY,
+            group_name="stores",
+            description="Your own bucket: yearly archives and directories.",
+            kinds={"s3"},
+            owners=OWNERS,
+            metadata={_URI: f"s3://{settings.minio_bucket}", "endpoint": settings.minio_endpoint_url},
+        ),
+    ]
+
+
+def in_catalog(
+    assets: Sequence[dg.AssetsDefinition], settings: Settings
+) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """The assets with their addresses, versions and links, and the two stores before them."""
+    workspace = Workspace.from_settings(settings)
+    described = [
+        asset.map_asset_specs(functools.partial(_described, asset=asset, workspace=workspace))
+        for asset in assets
+    ]
+    return [*build_bucket_specs(settings), *_with_source(described, settings)]
+
+
+def _described(spec: dg.AssetSpec, *, asset: dg.AssetsDefinition, workspace: Workspace) -> dg.AssetSpec:
+    uri = _uri(spec.key, workspace)
+    return spec.replace_attributes(
+        code_version=code_version(asset, spec.key),
+        metadata={**spec.metadata, **({_URI: uri} if uri else {})},
+    )
+
+
+def _uri(key: dg.AssetKey, workspace: Workspace) -> str | None:
+    """Where an asset's bytes are: in a bucket, for what is only copied, else in the warehouse's file."""
+    settings, layer, name = workspace.settings, key.path[0], key.path[-1]
+    if layer == "raw" and name in DATASETS:
+        return f"s3://{settings.bucket}/{workspace.catalog.get_prefix(name)}"
+    if key == HISTORICAL_ZIP_KEY:
+        return f"s3://{settings.minio_bucket}/{settings.minio_historical_prefix or ''}"
+    if key in _DIRECTORIES:
+        return f"s3://{settings.minio_bucket}/{directory_prefix(_DIRECTORIES[key])}"
+    if layer == "historical":
+        return (settings.minio_cache_dir / "historical").absolute().as_uri()
+    return workspace.warehouse.path.absolute().as_uri()
+
+
+def _with_source(assets: Sequence[dg.AssetsDefinition], settings: Settings) -> Sequence[dg.AssetsDefinition]:
+    """Assets with a link to their code: in the repository that the settings name, else the local file."""
+    with warnings.catch_warnings():
+        # Dagster calls these beta at every use; the dependency's bounds answer for that.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        linked = dg.with_source_code_references(assets)
+        if settings.source_url:
+            linked = dg.link_code_references_to_git(
+                linked,
+                git_url=settings.source_url,
+                git_branch=settings.source_branch,
+                file_path_mapping=dg.AnchorBasedFilePathMapping(
+                    local_file_anchor=Path(flatfiles_assets.__file__).parent,
+                    file_anchor_path_in_repository="flatfiles_assets",
+                ),
+            )
+    return linked  # type: ignore[return-value]  # assets in, assets out
