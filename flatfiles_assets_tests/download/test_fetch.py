@@ -464,3 +464,39 @@ def test_a_process_forked_from_one_that_fetched_is_told_so_and_does_not_hang(buc
     )
     assert "forked" in done.stdout
     assert "spawn" in done.stdout
+
+
+@pytest.mark.parametrize("accident", ["a loop of links", "a folder", "a link to nothing"])
+def test_a_copy_that_cannot_be_looked_at_costs_nobody_else_anything(bucket, cache, fetch, accident):
+    """`stat` of one file may fail in many ways; the others' files are as good as before."""
+    keys = ("d/a.csv.gz", "d/b.csv.gz", "d/c.csv.gz")
+    bodies = {key: bucket.put(key, csv_gz(n)) for n, key in enumerate(keys)}
+    fetch(*bodies)
+    path = cache.path("d/b.csv.gz")
+    path.unlink()
+    if accident == "a folder":
+        path.mkdir()
+    else:
+        path.symlink_to(path if accident == "a loop of links" else path.with_name("nothing"))
+    verified = {result.key: result.status for result in cache.verify()}
+    assert verified == {"d/a.csv.gz": "ok", "d/b.csv.gz": "missing", "d/c.csv.gz": "ok"}
+
+    first, second, third = fetch(*bodies)
+
+    assert (first.outcome, third.outcome) == ("unchanged", "unchanged")
+    if accident == "a folder":
+        assert isinstance(second, StorageFailed)
+    else:
+        assert second.outcome == "replaced"
+        assert path.read_bytes() == bodies["d/b.csv.gz"]
+        assert not path.is_symlink()
+
+
+def test_a_key_with_a_name_longer_than_file_systems_take_is_mirrored(bucket, cache, fetch):
+    long_key = f"{'長' * 90}/{'x' * 300}.csv.gz"
+    bodies = {key: bucket.put(key, csv_gz(n)) for n, key in enumerate((long_key, "d/a.csv.gz"))}
+    for outcome in ("downloaded", "unchanged"):
+        assert [result.outcome for result in fetch(*bodies)] == [outcome, outcome]
+    assert cache.path(long_key).read_bytes() == bodies[long_key]
+    assert cache.ledger.get(long_key).has_file
+    assert {result.key for result in cache.verify()} == set(bodies)

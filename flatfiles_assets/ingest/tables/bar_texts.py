@@ -20,7 +20,7 @@ from flatfiles_assets.ingest.archives.zip_directory import ArchiveLimits, Expans
 from flatfiles_assets.ingest.layouts.layout import NotUnderstood
 from flatfiles_assets.ingest.layouts.source_file import SourceFile
 from flatfiles_assets.ingest.layouts.text_files import Head, read_head
-from flatfiles_assets.ingest.tables.fixed_width import find_fixed_widths, is_uneven
+from flatfiles_assets.ingest.tables.fixed_width import find_columns
 from flatfiles_assets.ingest.tables.json_documents import begins_like_one
 from flatfiles_assets.ingest.tables.spaced_text import is_spaced_text, write_spaced_text
 from flatfiles_assets.ingest.tables.table_files import MalformedRows, TableFile, iter_tables, open_table_file
@@ -119,7 +119,7 @@ def needs_opening(head: Head | NotUnderstood) -> bool:
     # Of thousands of files nearly all end here.
     if "," in first or ";" in first or "\t" in first or "|" in first:
         return False
-    return is_uneven(head.lines) and find_fixed_widths(head.lines) is not None
+    return find_columns(head.lines) is not None
 
 
 def _is_typed(path: Path) -> bool:
@@ -149,10 +149,11 @@ def write_csv(table: TableFile, target: Path) -> None:
         pyarrow.ArrowInvalid: The table is damaged.
     """
     names = _names(table)
+    has_names = table.widths is None or bool(table.widths.headings)
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         for number, block in enumerate(iter_tables(table, _BLOCK_BYTES, MalformedRows())):
-            if number == 0:
+            if number == 0 and has_names:
                 writer.writerow(_heading(name, block.schema) for name in names)
             texts = {name: _texts(block.column(name).combine_chunks()) for name in block.column_names}
             absent = pa.nulls(block.num_rows, pa.string())

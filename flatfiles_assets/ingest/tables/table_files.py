@@ -25,7 +25,7 @@ from flatfiles_assets.ingest.layouts.layout import SEPARATORS, NotUnderstood
 from flatfiles_assets.ingest.layouts.number_formats import is_number
 from flatfiles_assets.ingest.layouts.text_columns import is_date
 from flatfiles_assets.ingest.layouts.text_files import Head, iter_text_blocks, read_head
-from flatfiles_assets.ingest.tables.fixed_width import FixedWidths, find_fixed_widths
+from flatfiles_assets.ingest.tables.fixed_width import FixedWidths, Words, find_columns
 from flatfiles_assets.ingest.tables.json_documents import begins_like_one
 
 _PARQUET_ROWS_PER_BATCH = 65536
@@ -44,7 +44,7 @@ class TableFile:
         columns: Names of its columns as in the file; JSON lines have theirs in each line.
         head: Its beginning, for text.
         separator: Of delimited text.
-        widths: Of text of fixed width.
+        widths: Of text without separators.
         lines_before_rows: Lines of titles and headings in a text.
     """
 
@@ -53,7 +53,7 @@ class TableFile:
     columns: tuple[str, ...] = ()
     head: Head | None = None
     separator: str = ""
-    widths: FixedWidths | None = None
+    widths: FixedWidths | Words | None = None
     lines_before_rows: int = 0
 
 
@@ -133,7 +133,7 @@ def _open_delimited(path: Path, head: Head, name: Path) -> TableFile | NotUnders
     is_named_csv = bool({".csv", ".tsv"} & {suffix.lower() for suffix in name.suffixes})
     # Prose has commas, too: without a name that says so, nearly all lines must agree.
     if share <= (0.5 if is_named_csv else 0.8):
-        if found := find_fixed_widths(head.lines):
+        if found := find_columns(head.lines):
             return _fixed_width_file(path, head, found)
         if not is_named_csv or any(len(line) > _SHORT_LINE for line in lines):
             return NotUnderstood("its lines are no rows of one width under any separator", is_table=False)
@@ -186,9 +186,11 @@ def _are_headings(cells: list[str], rows: list[list[str]]) -> bool:
     )  # fmt: skip
 
 
-def _fixed_width_file(path: Path, head: Head, found: FixedWidths) -> TableFile:
-    names = found.headings or tuple(f"column {place}" for place in range(1, len(found.fields) + 1))
-    kind = f"text of fixed width {'with' if found.headings else 'without'} a header"
+def _fixed_width_file(path: Path, head: Head, found: FixedWidths | Words) -> TableFile:
+    width = found.width if isinstance(found, Words) else len(found.fields)
+    names = found.headings or tuple(f"column {place}" for place in range(1, width + 1))
+    how = "blank-separated text" if isinstance(found, Words) else "text of fixed width"
+    kind = f"{how} {'with' if found.headings else 'without'} a header"
     return TableFile(path, kind, names, head, widths=found, lines_before_rows=found.lines_before_rows)
 
 
@@ -250,16 +252,16 @@ def _delimited_table(block: bytes, file: TableFile, first_row: int, malformed: M
 
 
 def _fixed_width_table(
-    block: bytes, file: TableFile, widths: FixedWidths, first_row: int, malformed: MalformedRows
+    block: bytes, file: TableFile, widths: FixedWidths | Words, first_row: int, malformed: MalformedRows
 ) -> pa.Table:
     rows = []
     for number, line in enumerate(block.decode().split("\n")[:-1], first_row):
         if (cells := widths.cells(line)) is None:
-            malformed.add(number, "it has text between the file's columns")
+            malformed.add(number, "it does not keep to the file's columns")
         else:
             rows.append(cells)
     columns = [
-        pa.array([row[place] or None for row in rows], pa.string()) for place in range(len(widths.fields))
+        pa.array([row[place] or None for row in rows], pa.string()) for place in range(len(file.columns))
     ]
     return pa.Table.from_arrays(columns, names=list(file.columns))
 

@@ -76,6 +76,10 @@ def _fixed_width() -> bytes:
     return "\n".join(lines).encode()
 
 
+def _blank_separated() -> bytes:
+    return "\n".join(["  ".join(HEADINGS), *("  ".join(map(str, bar.values())) for bar in BARS)]).encode()
+
+
 INDEXED = pd.DataFrame(BARS).assign(date=lambda f: pd.to_datetime(f["date"])).set_index("date")
 SHEET = [HEADINGS, *([("date", s), *list(bar.values())[1:]] for s, bar in zip(SERIALS, BARS, strict=True))]
 NUMBERS = [HEADINGS, *([s, *list(bar.values())[1:]] for s, bar in zip(SERIALS, BARS, strict=True))]
@@ -107,6 +111,7 @@ CONTAINERS = {
     "2008.tar.xz": _tar({"x/AAPL.csv.gz": gzip.compress(CSV.encode())}, "w:xz"),
     "inner.dat": _zip({"AAPL.json": json.dumps(BARS).encode()}),
     "AAPL.fwf": _fixed_width(),
+    "AAPL.dat": _blank_separated(),
 }
 
 
@@ -266,3 +271,18 @@ def test_a_file_that_cannot_be_looked_at_stops_no_other(tmp_path):
     assert "link" in reports["loop.csv"].reason
     assert "link" in reports["elsewhere.csv"].reason
     assert reports["good.csv"].rows == 1
+
+
+def test_files_beside_the_data_and_links_are_no_files_of_a_year(tmp_path):
+    (tmp_path / "AAPL.csv").write_text(CSV)
+    (tmp_path / "AAPL.csv.bak").write_text(CSV)
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX" / "._AAPL.csv").write_text(CSV)
+    (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
+    with read_extracted_year(tmp_path, 2008) as year:
+        reasons = {file.file: file.reason for file in year.report.files}
+        assert year.read().read_all().num_rows == len(BARS)
+    assert reasons.pop("AAPL.csv") == ""
+    assert set(reasons) == {"AAPL.csv.bak", "__MACOSX/._AAPL.csv", "loop.csv"}
+    assert "link" in reasons.pop("loop.csv")
+    assert all("beside the data" in reason for reason in reasons.values())
