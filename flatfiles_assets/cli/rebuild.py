@@ -26,7 +26,7 @@ def rebuild(workers: int) -> None:
     what else loads first.
     """
     # Dagster takes seconds to import.
-    from flatfiles_assets.defs import rebuilding
+    from flatfiles_assets.cli import rebuilding
 
     console = terminal(stderr=True)
     done = rebuilding.rebuild(load_settings(), workers=workers, say=lambda step: console.print(f"… {step}"))

@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from flatfiles_assets.defs.dagster_internals.interrupts import RunFailureReason
-from flatfiles_assets.defs.instance.home import instance_environment, open_instance
+from flatfiles_assets.defs.instance.home import instance_environment, open_instance, usable_records
 from flatfiles_assets.defs.partitions import key_ranges
 from flatfiles_assets.defs.range_requests import range_tags
 from flatfiles_assets.defs.step_errors import shown_message
@@ -73,7 +73,7 @@ def run_ranges(
     """
     # Dagster loads definitions with the help of the instance in force, so it is opened first: an
     # earlier one, closed since, would be asked otherwise.
-    with _environment(home), open_instance(home) as instance:
+    with _environment(home), usable_records(home), open_instance(home) as instance:
         job = defs.resolve_job_def(job_name)
         definition = job.partitions_def
         if definition is None:
@@ -126,7 +126,7 @@ def run_job(defs: dg.Definitions, job_name: str, *, home: Path) -> RangeRun:
         job_name: The job.
         home: The `DAGSTER_HOME` that records the run; it is made when missing.
     """
-    with _environment(home), open_instance(home) as instance:
+    with _environment(home), usable_records(home), open_instance(home) as instance:
         result = defs.resolve_job_def(job_name).execute_in_process(
             instance=instance, run_config=_QUIET, raise_on_error=False
         )

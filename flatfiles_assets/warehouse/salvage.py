@@ -1,7 +1,7 @@
 """What only an old warehouse has, kept in one that is made anew, and the new one in the old one's place.
 
 Here: sessions whose raw files were removed, tables that come from the network or from their user.
-Not here: what is loaded from files (`defs/rebuilding.py`).
+Not here: what is loaded from files (`cli/rebuilding.py`).
 """
 
 # ruff: noqa: S608  (names are quoted identifiers)

@@ -6,23 +6,34 @@ the daemon (the command line).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import sqlite3
 import string
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
+import sqlalchemy.exc
 from dagster import DagsterInstance
 from filelock import FileLock
 
 from flatfiles_assets.defs.instance.event_log import DEFAULT_EVENT_BATCH_SIZE, EVENT_BATCH_SIZE_VARIABLE
 from flatfiles_assets.defs.instance.liveness import fail_dead_runs
 from flatfiles_assets.defs.keys import DUCKDB_WRITER_POOL
+from flatfiles_assets.errors import FlatFilesError
 
 """The pool of every step that writes to the warehouse."""
 
 _POOL_LIMITS = {DUCKDB_WRITER_POOL: 1}
+
+
+class RecordsFailed(FlatFilesError):
+    """Dagster's databases cannot be used: damaged, locked for too long, or no room for them."""
+
+
 _SIGNATURE = "# Written by flatfiles_assets; edit it and it is yours, never overwritten. sha256: "
 
 
@@ -63,8 +74,39 @@ def open_instance(home: str | os.PathLike[str]) -> DagsterInstance:
 
     Returns:
         The instance.
+
+    Raises:
+        RecordsFailed: Its databases cannot be used.
     """
-    path = prepare_home(home)
+    with usable_records(Path(home)):
+        return _open_instance(prepare_home(home))
+
+
+@contextlib.contextmanager
+def usable_records(home: Path) -> Iterator[None]:
+    """Say in one message what keeps Dagster's records from being used.
+
+    Raises:
+        RecordsFailed: A database is damaged, locked for too long, or cannot be written.
+    """
+    try:
+        yield
+    except (sqlalchemy.exc.DatabaseError, OSError) as error:
+        cause = error.orig if isinstance(error, sqlalchemy.exc.DatabaseError) else error
+        damaged = type(cause) is sqlite3.DatabaseError or "no such" in str(cause)
+        raise RecordsFailed(
+            "Dagster's records cannot be used",
+            where=str(home),
+            why=str(cause),
+            next_step="`flatfiles rebuild` makes them anew from the files on disk, without the network; "
+            "`flatfiles restore` brings a backup back"
+            if damaged
+            else "make room and check the folder's permissions, and whether another process holds them; "
+            "DAGSTER_HOME names another folder",
+        ) from error
+
+
+def _open_instance(path: Path) -> DagsterInstance:
     # One process after the other: two that make Dagster's databases at once ruin them for good.
     with FileLock(path / ".opening"):
         instance = DagsterInstance.from_config(str(path))
