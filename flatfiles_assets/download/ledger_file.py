@@ -65,6 +65,15 @@ def is_unwritable(error: Exception) -> bool:
     return bool(_UNWRITABLE_WORDS.search(str(error)))
 
 
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error says that there is no room, in SQLite's words for its own files, too."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, sqlite3.OperationalError) and bool(
+        re.search("disk is full|disk I/O error|unable to open", str(error))
+    )
+
+
 def _is_momentary(error: Exception) -> bool:
     return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 

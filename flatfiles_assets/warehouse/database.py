@@ -53,7 +53,8 @@ _SCAN_MIB_PER_THREAD = 16
 _IN_USE = re.compile("could not set lock on file|unique file handle conflict", re.IGNORECASE)
 # DuckDB's words for bytes that are not what it wrote: it keeps a checksum of every block.
 _DAMAGE = re.compile(
-    "computed checksum|corrupt database|not a valid DuckDB database|failed to deserialize|deserialization",
+    "computed checksum|corrupt database|not a valid DuckDB database|failed to deserialize|deserialization|"
+    "could not read enough bytes",
     re.IGNORECASE,
 )
 _MISSING_TABLE = re.compile(r'Table with name "?([\w.]+)"?')

@@ -19,6 +19,8 @@ import duckdb
 
 from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.download.cache import FileCache
+from flatfiles_assets.download.errors import LedgerFailed
+from flatfiles_assets.download.ledger_file import is_full
 from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.escaping import literal
 from flatfiles_assets.warehouse.connection import Warehouse
@@ -85,8 +87,18 @@ def prunable_files(
 
 def prune(cache: FileCache, files: Sequence[PrunableFile]) -> int:
     """Remove files and note it in the ledger; returns the bytes freed."""
-    # Noted first: a process killed in between leaves files that are merely still there.
-    cache.ledger.mark_pruned({file.key: file.sha256 for file in files})
+    removed_first = 0
+    while True:
+        try:
+            # Noted first: a process killed in between leaves files that are merely still there.
+            cache.ledger.mark_pruned({file.key: file.sha256 for file in files})
+            break
+        except LedgerFailed as error:
+            if removed_first == len(files) or not is_full(error.__cause__):
+                raise
+            # No room even for the note: what a process killed now has removed is fetched again.
+            files[removed_first].path.unlink(missing_ok=True)
+            removed_first += 1
     for file in files:
         file.path.unlink(missing_ok=True)
     return sum(file.size_bytes for file in files)
