@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import os
 import re
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import exchange_calendars
 import numpy as np
 import numpy.typing as npt
 
-from flatfiles_assets.datasets import CalendarName
+from flatfiles_assets.datasets import NEW_YORK, CalendarName
 from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets.settings import load_settings
 
 FIRST_DAY = dt.date(2002, 1, 1)
 LAST_DAY = dt.date(2040, 12, 31)
@@ -38,12 +41,66 @@ def xnys() -> exchange_calendars.ExchangeCalendar:
     return exchange_calendars.get_calendar("XNYS", start=FIRST_DAY.isoformat(), end=LAST_DAY.isoformat())
 
 
-@functools.cache
 def _session_days(calendar: CalendarName) -> npt.NDArray[np.datetime64]:
+    return _corrected_days(calendar, *_corrections())
+
+
+@functools.lru_cache(maxsize=64)
+def _corrected_days(calendar: CalendarName, extra: str, closed: str) -> npt.NDArray[np.datetime64]:
+    days = _published_days(calendar)
+    more, fewer = (
+        np.array(sorted(day for name, day in _days_in(text, setting) if name == calendar), "datetime64[D]")
+        for text, setting in ((extra, "FLATFILES_EXTRA_SESSIONS"), (closed, "FLATFILES_EXTRA_CLOSURES"))
+    )
+    return np.setdiff1d(np.union1d(days, more), fewer) if len(more) or len(fewer) else days
+
+
+@functools.cache
+def _published_days(calendar: CalendarName) -> npt.NDArray[np.datetime64]:
     if calendar == "XNYS":
         return np.asarray(xnys().sessions, dtype="datetime64[D]")
     days = np.arange(np.datetime64(FIRST_DAY), np.datetime64(LAST_DAY) + 1)
     return days[np.is_busday(days, weekmask=_WEEK_MASKS[calendar])]
+
+
+def _corrections() -> tuple[str, str]:
+    """What the settings say against the calendars; read again only where they may have changed."""
+    names = ("FLATFILES_EXTRA_SESSIONS", "FLATFILES_EXTRA_CLOSURES")
+    try:
+        changed_ns = Path(".env").stat().st_mtime_ns
+    except OSError:
+        changed_ns = 0
+    return _read_corrections(tuple(os.environ.get(name) for name in names), str(Path.cwd()), changed_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _read_corrections(_variables: object, _folder: str, _changed_ns: int) -> tuple[str, str]:
+    settings = load_settings()
+    return settings.extra_sessions, settings.extra_closures
+
+
+@functools.lru_cache(maxsize=64)
+def _days_in(text: str, setting: str) -> tuple[tuple[str, dt.date], ...]:
+    """Days in a setting: ``2025-01-09, forex:2024-12-25``; without a calendar's name XNYS is meant.
+
+    Raises:
+        InvalidArgument: It is not written like that.
+    """
+    found = []
+    for entry in text.replace(";", ",").split(","):
+        name, _, day = entry.strip().rpartition(":")
+        calendar = next((known for known in ("XNYS", *_WEEK_MASKS) if known.lower() == name.lower()), None)
+        if not day and not name:
+            continue
+        if name and calendar is None:
+            raise InvalidArgument(
+                f"{name!r} is no calendar",
+                where=setting,
+                next_step="write days as 2025-01-09 or forex:2025-01-09; "
+                f"known are XNYS, {', '.join(_WEEK_MASKS)}",
+            )
+        found.append((calendar or "XNYS", parse_date(day, setting)))
+    return tuple(found)
 
 
 def parse_date(value: DateLike, name: str = "date") -> dt.date:
@@ -114,13 +171,19 @@ def regular_hours(day: dt.date) -> tuple[dt.datetime, dt.datetime]:
     if not is_session("XNYS", day):
         raise InvalidArgument(f"{day} is not a session of XNYS", next_step="ask for a trading day")
     text = day.isoformat()
+    if not xnys().is_session(text):  # one that only the settings know
+        zone = ZoneInfo(NEW_YORK)
+        bounds = (dt.datetime.combine(day, time, zone) for time in (dt.time(9, 30), dt.time(16)))
+        start, end = (moment.astimezone(dt.timezone.utc) for moment in bounds)
+        return start, end
     opens, closes = xnys().session_open(text), xnys().session_close(text)
     return opens.to_pydatetime(), closes.to_pydatetime()
 
 
 def closed_weekdays(calendar: CalendarName, start: dt.date) -> list[dt.date]:
     """The days from start to the horizon that the calendar's week has, but which are closed."""
-    mask = _WEEK_MASKS.get(calendar, "1111100")
+    closed_numbers = closed_weekday_numbers(calendar)
+    mask = "".join("0" if (place + 1) % 7 in closed_numbers else "1" for place in range(7))
     days = np.arange(np.datetime64(start), np.datetime64(LAST_DAY) + 1)
     regular = days[np.is_busday(days, weekmask=mask)]
     closed: list[dt.date] = np.setdiff1d(regular, _session_days(calendar)).tolist()
@@ -130,7 +193,10 @@ def closed_weekdays(calendar: CalendarName, start: dt.date) -> list[dt.date]:
 def closed_weekday_numbers(calendar: CalendarName) -> list[int]:
     """The days of the week without sessions, as cron counts them (Sunday is 0)."""
     mask = _WEEK_MASKS.get(calendar, "1111100")
-    return sorted((position + 1) % 7 for position, open_ in enumerate(mask) if open_ == "0")
+    closed = {(position + 1) % 7 for position, open_ in enumerate(mask) if open_ == "0"}
+    extra = _days_in(_corrections()[0], "FLATFILES_EXTRA_SESSIONS")
+    further = [day for name, day in extra if name == calendar]
+    return sorted(closed - {day.isoweekday() % 7 for day in further})
 
 
 def day_bounds_ns(day: dt.date, timezone: str) -> tuple[int, int]:

@@ -100,6 +100,9 @@ class Settings(BaseSettings):
         default=None, gt=0, validation_alias=AliasChoices("FLATFILES_SYNC_POLL_SECONDS")
     )
     test_tickers: str | None = _setting(None, "FLATFILES_TEST_TICKERS")
+    extra_columns: str = _setting("ignore", "FLATFILES_EXTRA_COLUMNS")
+    extra_sessions: str = _setting("", "FLATFILES_EXTRA_SESSIONS")
+    extra_closures: str = _setting("", "FLATFILES_EXTRA_CLOSURES")
     accepted_sessions: str = _setting("", "FLATFILES_ACCEPTED_SESSIONS")
     failure_webhook_url: SecretStr | None = _setting(None, "FLATFILES_FAILURE_WEBHOOK_URL")
 

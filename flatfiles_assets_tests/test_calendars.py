@@ -133,3 +133,35 @@ def test_regular_hours_end_early_on_an_early_close_and_follow_daylight_saving():
     assert f"{calendars.regular_hours(dt.date(2024, 1, 2))[0]:%H:%M}" == "14:30"
     with pytest.raises(InvalidArgument, match="2024-07-04"):
         calendars.regular_hours(dt.date(2024, 7, 4))
+
+
+def test_the_settings_correct_the_calendar(monkeypatch):
+    day = dt.date(2024, 7, 4)
+    assert not calendars.is_session("XNYS", day)
+    monkeypatch.setenv("FLATFILES_EXTRA_SESSIONS", "2024-07-04, forex:2024-07-06")
+    monkeypatch.setenv("FLATFILES_EXTRA_CLOSURES", "xnys:2024-07-05")
+    assert calendars.is_session("XNYS", day)
+    assert not calendars.is_session("XNYS", dt.date(2024, 7, 5))
+    assert calendars.is_session("forex", dt.date(2024, 7, 6))
+    assert not calendars.is_session("weekdays", dt.date(2024, 7, 6))
+    assert day not in calendars.closed_weekdays("XNYS", dt.date(2024, 7, 1))
+    assert dt.date(2024, 7, 5) in calendars.closed_weekdays("XNYS", dt.date(2024, 7, 1))
+    opens, closes = calendars.regular_hours(day)
+    assert (opens.hour, closes.hour) == (13, 20)
+    monkeypatch.delenv("FLATFILES_EXTRA_SESSIONS")
+    assert not calendars.is_session("XNYS", day)
+
+
+def test_a_session_on_a_weekend_is_a_partition_and_other_weekends_are_not(monkeypatch):
+    monkeypatch.setenv("FLATFILES_EXTRA_SESSIONS", "2024-07-06")
+    assert calendars.closed_weekday_numbers("XNYS") == [0]
+    closed = set(calendars.closed_weekdays("XNYS", dt.date(2024, 7, 1)))
+    assert dt.date(2024, 7, 6) not in closed
+    assert {dt.date(2024, 7, 13), dt.date(2024, 7, 4)} <= closed
+
+
+@pytest.mark.parametrize("text", ["nyse:2024-07-04", "2024-7-4", "XNYS:", "soon"])
+def test_a_correction_that_is_no_day_is_refused_by_its_name(monkeypatch, text):
+    monkeypatch.setenv("FLATFILES_EXTRA_SESSIONS", text)
+    with pytest.raises(InvalidArgument, match="FLATFILES_EXTRA_SESSIONS"):
+        calendars.is_session("XNYS", dt.date(2024, 7, 4))

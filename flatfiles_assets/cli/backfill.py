@@ -43,7 +43,10 @@ def backfill(feed: str, start: dt.date, end: dt.date | None, everything: bool, r
     console = terminal(stderr=True)
     before = feed_inventory(dataset, settings, start, last)
     if not before:
-        console.print(f"{feed}: there is no session from {start} to {last}.")
+        console.print(
+            f"{feed}: there is no session from {start} to {last}. If the vendor has a file of such a day, "
+            f"set FLATFILES_EXTRA_SESSIONS={dataset.calendar}:{start} (see README)."
+        )
         return
     wanted = [status.session for status in before] if everything or reload else inventory.incomplete(before)
     if not wanted:

@@ -100,7 +100,13 @@ def _inventory(
         if first is None or last is None:
             return []
         return inventory.feed_inventory(
-            dataset, workspace.catalog, cache.ledger, workspace.warehouse, first, last
+            dataset,
+            workspace.catalog,
+            cache.ledger,
+            workspace.warehouse,
+            first,
+            last,
+            with_closed_days=True,
         )
 
 

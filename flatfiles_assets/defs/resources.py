@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from dagster import ConfigurableResource
 from dagster_aws.s3 import S3Resource
@@ -23,10 +23,11 @@ from flatfiles_assets.download.connection import S3Connection
 from flatfiles_assets.download.fetch import fetch_files
 from flatfiles_assets.download.listing import RemoteObject, list_remote
 from flatfiles_assets.download.s3_catalog import S3Catalog
-from flatfiles_assets.errors import FlatFilesError
+from flatfiles_assets.errors import FlatFilesError, InvalidArgument
 from flatfiles_assets.minio_data_downloader import MinIODataDownloader
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.loading import ExtraColumns
 from flatfiles_assets.warehouse.workspace import Workspace
 
 
@@ -208,6 +209,23 @@ class WarehouseResource(Settled, ConfigurableResource[Any]):
         return Workspace.from_settings(
             warehouse_path=self.database, lock_timeout_seconds=self.lock_timeout_seconds
         ).warehouse
+
+
+def extra_columns() -> ExtraColumns:
+    """What becomes of columns that are not the feed's.
+
+    Raises:
+        InvalidArgument: The setting is none of the answers.
+    """
+    configured = load_settings().extra_columns.strip().lower()
+    for answer in get_args(ExtraColumns):
+        if configured == answer:
+            return cast("ExtraColumns", answer)
+    raise InvalidArgument(
+        f"{configured!r} says nothing about further columns",
+        where="FLATFILES_EXTRA_COLUMNS",
+        next_step=f"use one of {', '.join(get_args(ExtraColumns))}",
+    )
 
 
 def test_tickers() -> frozenset[str] | None:

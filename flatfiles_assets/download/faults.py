@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import cast
 
 import urllib3.exceptions
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError, SSLError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
 from obstore import exceptions as obstore_errors
@@ -55,6 +55,12 @@ _CERTIFICATE = re.compile(
 )
 _NO_TLS = re.compile(
     r"InvalidMessage|CorruptMessage|WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL"
+)
+
+
+_API_ADDRESS = (
+    "use the API's address: MinIO's listens on port 9000, its console on 9001; behind a log-in page, "
+    "log in first"
 )
 
 
@@ -126,7 +132,7 @@ def translate(error: BaseException, bucket: str, key: str, owner: StoreOwner | N
         return error
     if isinstance(error, ClientError):
         return _from_client_error(error, where, owner)
-    if found := _of_the_way(str(error), where):
+    if found := _of_the_way(error, where):
         return found
     if isinstance(error, ResponseParserError):
         return _unreadable(str(error), where)
@@ -180,6 +186,9 @@ def _from_client_error(error: ClientError, where: str, owner: StoreOwner | None)
     metadata, found = error.response.get("ResponseMetadata", {}), error.response.get("Error", {})
     headers, named = metadata.get("HTTPHeaders", {}), cast("dict[str, str]", found)
     status = int(metadata.get("HTTPStatusCode") or 0)
+    if status == 500 and "html" in headers.get("content-type", ""):
+        # botocore makes a 500 of a 200 that holds no XML, so that it is tried again.
+        return transfer_failed(where, "the store answered with a web page", _API_ADDRESS)
     # Without a body botocore writes the status for the code and its reason for the message.
     has_body = found.get("Code") not in (str(status), None)
     return from_status(
@@ -213,10 +222,14 @@ def _from_obstore(error: Exception, where: str, owner: StoreOwner | None) -> Fla
     return transfer_failed(where, _KINDS.get(kind or "", f"network error ({kind or 'unknown'})"))
 
 
-def _of_the_way(text: str, where: str) -> FlatFilesError | None:
-    """What stands between the client and the store's answer: certificates, or no TLS at all."""
-    if match := _CERTIFICATE.search(text):
-        reason = in_its_words(match[1] or match[2].partition("]")[2].lstrip(" :"))
+def _of_the_way(error: BaseException, where: str) -> FlatFilesError | None:
+    """What stands between the client and the store's answer: certificates, no TLS at all, redirects."""
+    text = str(error)
+    match = _CERTIFICATE.search(text)
+    if match or (isinstance(error, SSLError) and not _NO_TLS.search(text)):
+        reason = in_its_words(match.group(match.lastindex or 0) if match else text).removeprefix(
+            "CERTIFICATE_"
+        )
         return RequestRejected(
             "the store's certificate is not believed",
             where=where,
@@ -225,6 +238,9 @@ def _of_the_way(text: str, where: str) -> FlatFilesError | None:
             "authority or of the store's own certificate; the endpoint's host must be a name in it, and it "
             "must not have expired",
         )
+    if isinstance(error, HTTPClientError) and "expected str instance, bytes found" in text:
+        # What urllib3 makes of a 303 to another host, where botocore wants no redirects.
+        return from_status(303, None, where)
     if _NO_TLS.search(text):
         return RequestRejected(
             "the endpoint does not speak TLS",
@@ -247,8 +263,7 @@ def web_page(where: str) -> RequestRejected:
         "the endpoint is not an S3 API",
         where=where,
         why="it answered with a web page",
-        next_step="use the API's address: MinIO's listens on port 9000, its console on 9001; behind a log-in "
-        "page, log in first",
+        next_step=_API_ADDRESS,
     )
 
 

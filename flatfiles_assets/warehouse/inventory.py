@@ -81,6 +81,10 @@ class StoredFile:
     loaded_at: dt.datetime
 
 
+KEPT_OUT = "columns kept out: "
+"""How the message of a loaded file begins that has columns which are not the feed's."""
+
+
 @dataclasses.dataclass(frozen=True)
 class LoadedSession:
     """One line of ``market.files``: what was read of a session's file, and what was stored.
@@ -91,6 +95,7 @@ class LoadedSession:
         rows_read: Data rows in the file.
         rows_accepted: Rows that were stored.
         rejected_by_rule: Quarantined rows by rule.
+        message: What else there is to say, e.g. which columns were kept out.
     """
 
     session: dt.date
@@ -98,6 +103,7 @@ class LoadedSession:
     rows_read: int
     rows_accepted: int
     rejected_by_rule: Mapping[str, int]
+    message: str | None = None
 
 
 def last_published_session(dataset: Dataset, now: dt.datetime) -> dt.date:
@@ -112,14 +118,57 @@ def last_published_session(dataset: Dataset, now: dt.datetime) -> dt.date:
 
 
 def feed_inventory(
-    dataset: Dataset, catalog: S3Catalog, ledger: Ledger, warehouse: Warehouse, start: dt.date, end: dt.date
+    dataset: Dataset,
+    catalog: S3Catalog,
+    ledger: Ledger,
+    warehouse: Warehouse,
+    start: dt.date,
+    end: dt.date,
+    *,
+    with_closed_days: bool = False,
 ) -> list[SessionStatus]:
-    """The status of every session of a feed from start to end, both included."""
+    """The status of every session of a feed from start to end, both included.
+
+    With `with_closed_days`, days that the calendar calls closed and of which a file is known, too.
+    """
     stored = stored_files(warehouse, dataset)
     sessions = calendars.sessions(dataset.calendar, max(start, dataset.first_session), end)
+    if with_closed_days:
+        noted = ledger.entries(catalog.get_prefix(dataset.name))
+        names = (catalog.parse_key_metadata(entry.key)["date"] for entry in noted)
+        days = {*stored, *map(dt.date.fromisoformat, names)}
+        sessions = sorted({*sessions, *(day for day in days if start <= day <= end)})
     keys = {session: catalog.get_key(dataset.name, session) for session in sessions}
     entries = ledger.get_many(list(keys.values()))
     return [_status(session, entries.get(keys[session]), stored.get(session)) for session in sessions]
+
+
+def note_closed_days(
+    dataset: Dataset, ledger: Ledger, keys: Mapping[dt.date, str], entries: Mapping[str, LedgerEntry]
+) -> list[dt.date]:
+    """Write down files on days that the calendar calls closed, where nothing is known of them yet.
+
+    Args:
+        dataset: The feed.
+        ledger: Where they are noted, so that the status shows them.
+        keys: The keys of a listing, by day.
+        entries: What the ledger has of them.
+
+    Returns:
+        The days that are no session.
+    """
+    closed = [day for day in sorted(keys) if not calendars.is_session(dataset.calendar, day)]
+    for day in closed:
+        if keys[day] not in entries:
+            ledger.mark(keys[day], "failed", _closed_day(dataset, day))
+    return closed
+
+
+def _closed_day(dataset: Dataset, day: dt.date) -> str:
+    return (
+        f"the bucket has a file of {day}, which the calendar {dataset.calendar} calls closed; "
+        f"FLATFILES_EXTRA_SESSIONS={dataset.calendar}:{day} makes it a session that can be loaded"
+    )
 
 
 def known_range(dataset: Dataset, catalog: S3Catalog, ledger: Ledger) -> tuple[dt.date, dt.date] | None:
@@ -211,7 +260,7 @@ def loaded_sessions(
     try:
         rows = reader.sql(
             """
-            SELECT f.trade_date, f.sha256, f.rows_read, f.rows_accepted, q.rules, q.counts
+            SELECT f.trade_date, f.sha256, f.rows_read, f.rows_accepted, q.rules, q.counts, f.message
             FROM market.files f
             LEFT JOIN (
                 SELECT trade_date, list(rule ORDER BY rule) AS rules, list(n ORDER BY rule) AS counts
@@ -228,8 +277,10 @@ def loaded_sessions(
     except (TableNotFound, WarehouseMissing):
         return {}
     return {
-        day: LoadedSession(day, sha256, read, accepted, dict(zip(rules or (), counts or (), strict=True)))
-        for day, sha256, read, accepted, rules, counts in rows
+        day: LoadedSession(
+            day, sha256, read, accepted, dict(zip(rules or (), counts or (), strict=True)), message
+        )
+        for day, sha256, read, accepted, rules, counts, message in rows
     }
 
 

@@ -14,20 +14,26 @@ import dataclasses
 import datetime as dt
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
 
 import pyarrow as pa
 
-from flatfiles_assets.datasets import Dataset
+from flatfiles_assets.datasets import Column, Dataset
 from flatfiles_assets.download.cache import FetchedFile, FileCache
 from flatfiles_assets.errors import CorruptFile, FlatFilesError, MisdatedFile, UnexpectedColumns
+from flatfiles_assets.escaping import printable
+from flatfiles_assets.ingest.flat_files.reader import further_columns
 from flatfiles_assets.ingest.flat_files.staging import Stage, StagedFile
 from flatfiles_assets.ingest.quality import AllRowsRejected
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.inventory import LoadedSession, loaded_sessions
+from flatfiles_assets.warehouse.inventory import KEPT_OUT, LoadedSession, loaded_sessions
+from flatfiles_assets.warehouse.table import TableSchema
 from flatfiles_assets.warehouse.tables import FILES, QUARANTINE, get_table
+
+ExtraColumns = Literal["ignore", "store", "refuse"]
+"""What becomes of columns of a file that are not the feed's."""
 
 # Raise it when the rules or the decoding change the rows of an unchanged file.
 RULES_VERSION = "2"
@@ -37,6 +43,7 @@ RULES_VERSION = "2"
 _MOST_BYTES = 32 * 2**20
 _MOST_FILES = 64
 _WORKERS = 2
+_MOST_CHARACTERS = 200
 
 # The file is whole, but none of its rows can be stored.
 _REFUSALS = (MisdatedFile, AllRowsRejected, UnexpectedColumns)
@@ -63,6 +70,7 @@ class SessionResult:
         rejected: Quarantined rows by rule.
         seconds: Decoding, checking and this session's share of the transaction.
         error: Why the session failed.
+        kept_out: Columns of the file that are not the feed's, and are not stored.
     """
 
     session: dt.date
@@ -74,6 +82,15 @@ class SessionResult:
     rejected: Mapping[str, int] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
     error: FlatFilesError | None = None
+    kept_out: tuple[str, ...] = ()
+
+    @property
+    def message(self) -> str | None:
+        """What there is to say beside the counts."""
+        if self.error:
+            return str(self.error)
+        names = printable(", ".join(self.kept_out))[:_MOST_CHARACTERS]
+        return f"{KEPT_OUT}{names}" if names else None
 
 
 SessionFile = tuple[dt.date, str, FetchedFile | FlatFilesError]
@@ -108,6 +125,7 @@ def load_sessions(
     warehouse: Warehouse,
     test_tickers: frozenset[str] | None = None,
     reload: bool = False,
+    extra_columns: ExtraColumns = "ignore",
 ) -> Iterator[SessionResult]:
     """Load the files of some sessions, in batches of one transaction each.
 
@@ -118,6 +136,8 @@ def load_sessions(
         warehouse: Where the rows go.
         test_tickers: Tickers to set aside; None for the known ones.
         reload: Load again what the warehouse holds already.
+        extra_columns: What becomes of columns of a file that are not the feed's: ``ignore`` keeps them
+            out, ``store`` adds them to the table as text, ``refuse`` refuses the file.
 
     Yields:
         One result per file, as its batch is committed, in the order of `files`.
@@ -129,7 +149,9 @@ def load_sessions(
     known = {} if reload else current_sessions(warehouse, dataset)
 
     def load(batch_files: Sequence[SessionFile]) -> list[SessionResult]:
-        with Stage(dataset, test_tickers=test_tickers) as stage:
+        feed = with_further_columns(dataset, batch_files[0]) if extra_columns == "store" else dataset
+        keeps_out = extra_columns != "refuse"
+        with Stage(feed, test_tickers=test_tickers, keep_out_others=keeps_out) as stage:
             batch = _Batch(stage, cache, warehouse, known)
             for session, key, file in batch_files:
                 batch.take(session, key, file)
@@ -140,7 +162,8 @@ def load_sessions(
     pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="load")
     try:
         loading: deque[Future[list[SessionResult]]] = deque()
-        for batch_files in _in_batches(files):
+        of_one_kind = (lambda file: with_further_columns(dataset, file)) if extra_columns == "store" else None
+        for batch_files in _in_batches(files, of_one_kind):
             loading.append(pool.submit(load, batch_files))
             if len(loading) > _WORKERS:
                 yield from loading.popleft().result()
@@ -150,10 +173,30 @@ def load_sessions(
         pool.shutdown(cancel_futures=True)
 
 
-def _in_batches(files: Iterable[SessionFile]) -> Iterator[list[SessionFile]]:
+def with_further_columns(dataset: Dataset, file: SessionFile) -> Dataset:
+    """The feed with the columns that a file has beside its own: text, under their names in lower case."""
+    known = {column.name.casefold() for column in dataset.table_columns}
+    try:
+        found = further_columns(file[2].path, dataset) if isinstance(file[2], FetchedFile) else ()
+    except FlatFilesError:
+        return dataset  # Whoever loads it will say so.
+    names = [name for name in dict.fromkeys(name.casefold() for name in found) if name and name not in known]
+    columns = (Column(name, pa.string(), "As published; not of this feed", optional=True) for name in names)
+    return dataclasses.replace(dataset, columns=(*dataset.columns, *columns))
+
+
+def _in_batches(
+    files: Iterable[SessionFile], kind_of: Callable[[SessionFile], Dataset] | None = None
+) -> Iterator[list[SessionFile]]:
     batch: list[SessionFile] = []
     size_bytes = 0
+    kind: Dataset | None = None
     for entry in files:
+        if kind_of is not None:
+            previous, kind = kind, kind_of(entry)
+            if batch and kind != previous:
+                yield batch
+                batch, size_bytes = [], 0
         batch.append(entry)
         size_bytes += entry[2].size_bytes if isinstance(entry[2], FetchedFile) else 0
         if len(batch) >= _MOST_FILES or size_bytes >= _MOST_BYTES:
@@ -215,7 +258,7 @@ class _Batch:
         with self._warehouse.writer(f"load {feed} {min(touched)} to {max(touched)}") as transaction:
             if loaded:
                 transaction.replace(
-                    get_table(("market", feed)),
+                    _table_of(self._stage.dataset),
                     self._stage.accepted(),
                     where={"trade_date": loaded},
                     presorted=True,
@@ -225,6 +268,12 @@ class _Batch:
                 transaction.replace(QUARANTINE, self._stage.rejected_reader(), where=scope)
             scope = {"trade_date": touched, "feed": [feed]}
             transaction.replace(FILES, _file_rows(feed, written), where=scope)
+
+
+def _table_of(dataset: Dataset) -> TableSchema:
+    table = get_table(("market", dataset.name))
+    further = [column for column in dataset.table_columns if column.name not in table.column_names]
+    return dataclasses.replace(table, columns=(*table.columns, *further)) if further else table
 
 
 def _unchanged_result(session: dt.date, file: FetchedFile, known: LoadedSession) -> SessionResult:
@@ -249,6 +298,7 @@ def _staged_result(session: dt.date, file: FetchedFile, staged: StagedFile) -> S
         rows_accepted=staged.rows_accepted,
         rejected=staged.rows_rejected,
         seconds=staged.seconds,
+        kept_out=staged.kept_out,
     )
 
 
@@ -274,7 +324,7 @@ def _file_rows(feed: str, results: Sequence[SessionResult]) -> pa.Table:
                 "feed": feed,
                 "file": result.key,
                 "state": "loaded" if result.outcome == "loaded" else "refused",
-                "message": str(result.error) if result.error else None,
+                "message": result.message,
                 "sha256": result.file.sha256,
                 "etag": result.file.etag,
                 "size_bytes": result.file.size_bytes,

@@ -35,8 +35,14 @@ from flatfiles_assets.defs.keys import (
     raw_key,
 )
 from flatfiles_assets.defs.partitions import dataset_partitions
-from flatfiles_assets.defs.resources import FlatFilesS3Resource, WarehouseResource, test_tickers
+from flatfiles_assets.defs.resources import (
+    FlatFilesS3Resource,
+    WarehouseResource,
+    extra_columns,
+    test_tickers,
+)
 from flatfiles_assets.download.cache import FetchedFile, FileCache
+from flatfiles_assets.escaping import printable
 from flatfiles_assets.warehouse import inventory
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.housekeeping import restore_pruned
@@ -178,7 +184,13 @@ def _load(
     previews = total <= _MOST_PREVIEWS
     started, done, rows = time.perf_counter(), 0, 0
     results = load_sessions(
-        dataset, files, cache=cache, warehouse=warehouse, test_tickers=test_tickers(), reload=reload
+        dataset,
+        files,
+        cache=cache,
+        warehouse=warehouse,
+        test_tickers=test_tickers(),
+        reload=reload,
+        extra_columns=extra_columns(),
     )
     for result in results:
         partition = result.session.isoformat()
@@ -244,6 +256,8 @@ def market_metadata(result: SessionResult) -> dict[str, Any]:
     }
     if result.rejected:
         metadata["quarantined_by_rule"] = dict(result.rejected)
+    if result.kept_out:
+        metadata["columns_kept_out"] = printable(", ".join(result.kept_out))
     if result.rows_read == 0:
         metadata["note"] = "The file has a header and no rows: the session is stored as empty."
     return metadata

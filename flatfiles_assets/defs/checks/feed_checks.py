@@ -223,6 +223,12 @@ MARKET_CHECKS: Sequence[FeedCheck] = (
         blocking=True,
     ),
     FeedCheck(
+        "no_further_columns",
+        "The files have no columns that the feed has not, or they are stored (FLATFILES_EXTRA_COLUMNS).",
+        _always,
+        lambda facts: verdicts.judge_further_columns(facts.sessions, facts.loaded),
+    ),
+    FeedCheck(
         "no_missing_sessions",
         "Every session between the first and the last one loaded is loaded.",
         _always,

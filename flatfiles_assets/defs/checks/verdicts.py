@@ -16,7 +16,7 @@ import pyarrow as pa
 from flatfiles_assets import calendars
 from flatfiles_assets.defs.checks.price_evidence import Agreement
 from flatfiles_assets.warehouse.evidence import SessionFigures
-from flatfiles_assets.warehouse.inventory import LoadedSession
+from flatfiles_assets.warehouse.inventory import KEPT_OUT, LoadedSession
 from flatfiles_assets.warehouse.table import TableSchema, sql_type
 
 #: A session is compared with the median of this many sessions before it, of this many days back at
@@ -101,7 +101,11 @@ def judge_schema(table: TableSchema, stored: Mapping[str, str]) -> Verdict:
     if not stored:
         return Verdict(True, "nothing is stored yet", {}, {"columns": 0})
     problems = [f"{name} is missing" for name in wanted if name not in stored]
-    problems += [f"{name} is not in the registry" for name in stored if name not in wanted]
+    # Text beside the registry's columns is what FLATFILES_EXTRA_COLUMNS=store adds.
+    further = [name for name, kind in stored.items() if name not in wanted and kind == "VARCHAR"]
+    problems += [
+        f"{name} is not in the registry" for name in stored if name not in wanted and name not in further
+    ]
     problems += [
         f"{name} is {stored[name]} and should be {wanted[name]}"
         for name in wanted
@@ -110,7 +114,26 @@ def judge_schema(table: TableSchema, stored: Mapping[str, str]) -> Verdict:
     numbers = {"columns": len(stored)}
     if problems:
         return Verdict(False, f"{table.sql_name}: {'; '.join(problems)}", {}, numbers)
-    return Verdict(True, f"{table.sql_name} has the {len(stored)} columns of the registry", {}, numbers)
+    also = f" and {', '.join(further)}" if further else ""
+    text = f"{table.sql_name} has the {len(stored) - len(further)} columns of the registry{also}"
+    return Verdict(True, text, {}, numbers)
+
+
+def judge_further_columns(sessions: Sequence[dt.date], loaded: Mapping[dt.date, LoadedSession]) -> Verdict:
+    """Whether files had columns that are not the feed's and were kept out; a warning at most."""
+    kept_out = {
+        day: message
+        for day in sessions
+        if (message := loaded[day].message) is not None and message.startswith(KEPT_OUT)
+    }
+    numbers = {"sessions": len(sessions), "with_further_columns": len(kept_out)}
+    if not kept_out:
+        return Verdict(True, "no column of a file was kept out", {}, numbers, serious=False)
+    text = (
+        f"{len(kept_out)} session(s) have columns that the feed has not: {kept_out[max(kept_out)]}; "
+        "FLATFILES_EXTRA_COLUMNS=store and loading them again stores them"
+    )
+    return Verdict(False, text, kept_out, numbers, serious=False)
 
 
 def judge_row_counts(

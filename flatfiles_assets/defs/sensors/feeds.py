@@ -16,10 +16,11 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import dagster as dg
 
+from flatfiles_assets import calendars
 from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.defs.keys import RUN_FEED_TAG, WHY_TAG, market_key, raw_key
 from flatfiles_assets.defs.partitions import dataset_partitions
@@ -112,6 +113,8 @@ def build_sync_sensor(
             return dg.SensorResult(
                 skip_reason=f"The bucket could not be listed: {error}", cursor=context.cursor
             )
+        for day in tick.closed_days:
+            context.log.warning("the bucket has a file of %s, which the calendar calls closed", day)
         for key in comparison.deleted:
             context.log.warning("%s is gone from the bucket; the copy and its rows are kept", printable(key))
         requests, postponed = _requests(dataset, comparison, coverage, clock())
@@ -139,6 +142,7 @@ class _Tick:
     swept_to: int | None = None
     swept_all: bool = False
     problem: FlatFilesError | None = None
+    closed_days: Sequence[dt.date] = ()
 
     def __post_init__(self) -> None:
         self.started = time.monotonic()
@@ -205,6 +209,10 @@ class _Tick:
 
     def compare(self, store: Warehouse, instance: dg.DagsterInstance) -> Comparison:
         """What the listing means."""
+        keys = {day: item.key for day, item in self.remote.items()}
+        self.closed_days = inventory.note_closed_days(self.dataset, self.cache.ledger, keys, self.entries)
+        for day in self.closed_days:
+            self.entries.pop(self.remote.pop(day).key, None)
         # Whoever loads holds the file for long; which rows are stored can wait for another tick.
         patient = store.waiting(_WAREHOUSE_WAIT_SECONDS)
         try:
@@ -247,7 +255,7 @@ class _Tick:
         for entry in self.cache.ledger.entries(self.catalog.get_prefix(self.dataset.name)):
             if entry.state == "failed" or (entry.state == "corrupt" and entry.has_file):
                 session = dt.date.fromisoformat(self.catalog.parse_key_metadata(entry.key)["date"])
-                if session >= first:
+                if session >= first and calendars.is_session(self.dataset.calendar, session):
                     months.add((session.year, session.month))
         return sorted(months, reverse=True)[:_UNFINISHED_MONTHS]
 

@@ -27,6 +27,7 @@ DEFAULT_BLOCK_BYTES = 2 * 2**20
 
 _PARSERS = 2
 _BLOCKS_AHEAD = 3
+_OTHER = "\0"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -44,10 +45,12 @@ class RowBlock:
     Attributes:
         first_row: Number of the first row, counted from 1, the header not counted.
         parsed: The rows; positions in it are relative to `first_row`.
+        kept_out: The file's columns that are not the feed's.
     """
 
     first_row: int
     parsed: ParsedBlock
+    kept_out: tuple[str, ...] = ()
 
     @property
     def batch(self) -> pa.RecordBatch:
@@ -103,11 +106,17 @@ def read_flat_file(
 
 
 def read_row_blocks(
-    source: FileSource, dataset: Dataset, *, key: str | None = None, block_bytes: int = DEFAULT_BLOCK_BYTES
+    source: FileSource,
+    dataset: Dataset,
+    *,
+    key: str | None = None,
+    block_bytes: int = DEFAULT_BLOCK_BYTES,
+    keep_out_others: bool = False,
 ) -> Iterator[RowBlock]:
     """Streams a flat file with its row numbers; rows that cannot be read come with their reason.
 
-    Arguments are those of `read_flat_file`.
+    Arguments are those of `read_flat_file`, and whether columns that are not the feed's are kept out
+    instead of being a reason to refuse the file.
 
     Yields:
         Blocks in the file's order. None for a file with only a header.
@@ -120,11 +129,13 @@ def read_row_blocks(
     blocks = iter_line_blocks(source, name, block_bytes)
     first = next(blocks)
     header_line, _, first_rows = first.partition(b"\n")
-    header = _checked_header(header_line, dataset, name)
+    header, others = _checked_header(header_line, dataset, name)
+    if others and not keep_out_others:
+        raise _unexpected(dataset, name, _names(header_line))
     first_row = 1
     for parsed in _parse_in_parallel(first_rows, blocks, header, dataset):
         if parsed.row_count:
-            yield RowBlock(first_row, parsed)
+            yield RowBlock(first_row, parsed, others)
             first_row += parsed.row_count
 
 
@@ -156,25 +167,55 @@ def _name(source: FileSource, key: str | None) -> str:
     return os.fspath(source) if isinstance(source, (str, os.PathLike)) else repr(source)
 
 
-def _checked_header(line: bytes, dataset: Dataset, key: str) -> list[str]:
-    """The header's names in the file's order.
+def further_columns(source: FileSource, dataset: Dataset, *, key: str | None = None) -> tuple[str, ...]:
+    """The columns of a file that are not the feed's, by their names in the file.
 
     Raises:
-        UnexpectedColumns: They are not the feed's columns, each once.
+        CorruptFile: The file is empty, cut short or damaged.
+        UnexpectedColumns: It lacks columns of the feed.
     """
+    name = _name(source, key)
+    first = next(iter_line_blocks(source, name, DEFAULT_BLOCK_BYTES))
+    return _checked_header(first.partition(b"\n")[0], dataset, name)[1]
+
+
+def _names(line: bytes) -> list[str]:
     text = line.removeprefix(_BYTE_ORDER_MARK).rstrip(b"\r").decode("utf-8", "backslashreplace")
     try:
-        found = next(csv.reader([text]), [])
+        return next(csv.reader([text]), [])
     except csv.Error:
-        found = [text]
-    expected = [column.name for column in dataset.columns]
-    if sorted(found) == sorted(expected):
-        return found
-    raise UnexpectedColumns(
+        return [text]
+
+
+def _checked_header(line: bytes, dataset: Dataset, key: str) -> tuple[list[str], tuple[str, ...]]:
+    """The header in the file's order under the feed's names, and the names of its further columns.
+
+    Case does not matter, nor does white space around a name.
+
+    Raises:
+        UnexpectedColumns: A column of the feed is missing, or one stands there twice.
+    """
+    found = _names(line)
+    expected = {column.name.casefold(): column.name for column in dataset.columns}
+    header, others = [], []
+    for place, name in enumerate(found):
+        known = expected.get(name.strip().casefold())
+        header.append(known or f"{_OTHER}{place}")
+        if known is None:
+            others.append(name.strip())
+    counts = Counter(name for name in header if not name.startswith(_OTHER))
+    if counts.keys() != set(expected.values()) or max(counts.values()) > 1:
+        raise _unexpected(dataset, key, found)
+    return header, tuple(others)
+
+
+def _unexpected(dataset: Dataset, key: str, found: Sequence[str]) -> UnexpectedColumns:
+    return UnexpectedColumns(
         f"the header is not that of {dataset.name}",
         where=key,
-        why="; ".join(_differences(expected, found)),
-        next_step=f"see whether the file belongs to another feed, or the vendor changed {dataset.name}",
+        why="; ".join(_differences([column.name for column in dataset.columns], found)),
+        next_step=f"see whether the file belongs to another feed, or the vendor changed {dataset.name}; "
+        "FLATFILES_EXTRA_COLUMNS=ignore or store takes columns that were added",
     )
 
 
@@ -186,6 +227,9 @@ def _differences(expected: Sequence[str], found: Sequence[str]) -> Iterator[str]
     yield f"expected {', '.join(expected)}"
     shown = [name[:_SHOWN_CHARACTERS] for name in found[:_SHOWN_COLUMNS]]
     yield f"found {', '.join(shown)}" + (" and more" if len(found) > _SHOWN_COLUMNS else "")
+    spelled = {name.casefold(): name for name in expected}
+    found = [spelled.get(name.strip().casefold(), name) for name in found]
+    shown = [name[:_SHOWN_CHARACTERS] for name in found[:_SHOWN_COLUMNS]]
     missing = [name for name in expected if name not in found]
     extra = [name for name in shown if name not in expected]
     if missing:

@@ -50,6 +50,7 @@ class StagedFile:
         rows_accepted: Rows that are staged.
         rows_rejected: Rows in quarantine by rule; with `rows_accepted` they make up `rows_read`.
         seconds: Wall time of decoding, checking and staging.
+        kept_out: Columns of the file that are not the feed's.
     """
 
     key: str
@@ -58,6 +59,7 @@ class StagedFile:
     rows_accepted: int
     rows_rejected: Mapping[str, int]
     seconds: float
+    kept_out: tuple[str, ...] = ()
 
 
 class Stage:
@@ -73,6 +75,8 @@ class Stage:
         memory_limit: How much they may take there before they are spilled, in DuckDB's notation.
         temp_directory: Where they are spilled; by default a directory of the system's, removed at
             the end.
+        keep_out_others: Whether columns that are not the feed's are kept out; files that have such are
+            refused otherwise.
     """
 
     def __init__(
@@ -83,8 +87,10 @@ class Stage:
         arrow_limit_bytes: int = 256 * 2**20,
         memory_limit: str = "1GB",
         temp_directory: str | os.PathLike[str] | None = None,
+        keep_out_others: bool = False,
     ) -> None:
         self.dataset = dataset
+        self._keep_out_others = keep_out_others
         self._test_tickers = DEFAULT_TEST_TICKERS if test_tickers is None else test_tickers
         self._own_directory = (
             tempfile.TemporaryDirectory(prefix="flatfiles-stage-") if temp_directory is None else None
@@ -155,7 +161,7 @@ class Stage:
         file = FileIdentity(self.dataset, key, session)
         try:
             work = _FileWork(file_id, file, self._accepted, self._rejected, self._test_tickers)
-            work.run(path, self._connection)
+            work.run(path, self._connection, keep_out_others=self._keep_out_others)
         except BaseException:
             self._accepted.take_back(file_id)
             self._rejected.take_back(file_id)
@@ -172,6 +178,7 @@ class Stage:
             rows_accepted=work.rows_accepted,
             rows_rejected=dict(work.rejected_counts),
             seconds=time.perf_counter() - started,
+            kept_out=work.kept_out,
         )
 
     def accepted(self) -> pa.RecordBatchReader:
@@ -271,9 +278,16 @@ class _FileWork:
         self.rows_accepted = 0
         self.rejected_counts: Counter[str] = Counter()
         self._misdated_days: set[dt.date] = set()
+        self.kept_out: tuple[str, ...] = ()
 
-    def run(self, path: str | os.PathLike[str], connection: duckdb.DuckDBPyConnection) -> None:
-        for block in read_row_blocks(path, self._file.dataset, key=self._file.key):
+    def run(
+        self, path: str | os.PathLike[str], connection: duckdb.DuckDBPyConnection, *, keep_out_others: bool
+    ) -> None:
+        blocks = read_row_blocks(
+            path, self._file.dataset, key=self._file.key, keep_out_others=keep_out_others
+        )
+        for block in blocks:
+            self.kept_out = block.kept_out
             self.rows_read += block.row_count
             if block.parsed.unparsable:
                 unparsable = quarantine_unparsable(self._file, block.unparsable())

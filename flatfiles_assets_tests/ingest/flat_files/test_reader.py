@@ -230,7 +230,7 @@ def test_columns_are_found_by_name_and_returned_in_the_feeds_order():
         (HEADER.replace(",volume", ""), "missing: volume"),
         (HEADER + ",vwap", "not expected: vwap"),
         (HEADER.replace("transactions", "transaction"), "'transaction' may be 'transactions' renamed"),
-        (HEADER.replace("volume", "Volume"), "'Volume' may be 'volume' renamed"),
+        (HEADER + ",Open", "more than once: open"),
         (HEADER + ",open", "more than once: open"),
         ("", "missing: ticker"),
         (ROW, "found AAPL, 100"),
@@ -367,3 +367,22 @@ def test_a_reader_that_is_left_early_frees_its_threads_and_file(tmp_path):
     next(batches)
     batches.close()
     path.unlink()
+
+
+@pytest.mark.parametrize("change", [str.upper, str.title, lambda name: f" {name} "])
+def test_the_case_of_a_header_does_not_matter_nor_the_space_around_a_name(change):
+    header = ",".join(change(name) for name in HEADER.split(","))
+    assert decode(content(ROW, header=header)) == decode(content(ROW))
+
+
+def test_columns_that_were_added_are_kept_out_where_that_is_asked_for():
+    added = content(f"{ROW},17.5,x", header=f"{HEADER},vwap,otc")
+    (block,) = read_row_blocks(io.BytesIO(added), DAILY, keep_out_others=True)
+    assert block.kept_out == ("vwap", "otc")
+    assert block.batch.to_pylist() == decode(content(ROW))
+    in_front = content(f"x,{ROW}", header=f"otc,{HEADER}")
+    (block,) = read_row_blocks(io.BytesIO(in_front), DAILY, keep_out_others=True)
+    assert block.batch.to_pylist() == decode(content(ROW))
+    renamed = content(ROW, header=HEADER.replace("volume", "size"))
+    with pytest.raises(UnexpectedColumns, match="missing: volume"):
+        list(read_row_blocks(io.BytesIO(renamed), DAILY, keep_out_others=True))

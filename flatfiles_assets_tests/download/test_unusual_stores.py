@@ -1,0 +1,244 @@
+"""Stores that answer differently from S3: what is read all the same, and what is refused in typed errors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import hashlib
+import time
+
+import pytest
+
+from flatfiles_assets.download import obstore_client, pace
+from flatfiles_assets.download.async_downloader import AsyncS3Downloader
+from flatfiles_assets.download.cache import FileCache
+from flatfiles_assets.download.connection import S3Connection
+from flatfiles_assets.download.errors import DownloadError, RequestRejected
+from flatfiles_assets.download.fetch import fetch_files
+from flatfiles_assets.download.listing import list_remote
+from flatfiles_assets.download.sync_downloader import SyncS3Downloader
+from flatfiles_assets.errors import FlatFilesError
+from flatfiles_assets_tests.download.small_store import (
+    LAST_MODIFIED,
+    Response,
+    SmallStore,
+    forever,
+    listed,
+    listing,
+)
+from flatfiles_assets_tests.download.stores import QUICK
+
+KEYS = {"access_key_id": "OUR-KEY-ID", "secret_access_key": "our-secret"}
+BODIES = {
+    "a.csv": b"a,b\n1,2\n",
+    "b.csv.gz": gzip.compress(b"a,b\n3,4\n" * 1000, mtime=0),
+    "c.bin": bytes(range(256)) * 40_000,
+    "empty.csv": b"",
+}
+
+
+def _other_digest(body: bytes) -> str:
+    """32 digits that are no MD5, as rclone's xxh128 is."""
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
+def _async_get(store, key):
+    async def main():
+        async with AsyncS3Downloader(KEYS, store.url, retry_policy=QUICK, timeout=1) as downloader:
+            return (await downloader.download_one("bkt", key, decompress=False)).getvalue()
+
+    obstore_client.build.cache_clear()
+    return asyncio.run(main())
+
+
+def _async_file(store, key, folder):
+    async def main():
+        async with AsyncS3Downloader(KEYS, store.url, retry_policy=QUICK, timeout=1) as downloader:
+            await downloader.download_to_file("bkt", key, folder / "file", decompress=False)
+
+    obstore_client.build.cache_clear()
+    asyncio.run(main())
+    return (folder / "file").read_bytes()
+
+
+def _sync_get(store, key):
+    with SyncS3Downloader(KEYS, store.url, retry_policy=QUICK, timeout=1) as downloader:
+        return downloader.download("bkt", key, decompress=False).getvalue()
+
+
+@pytest.fixture(params=["async", "async file", "sync"])
+def get(request, tmp_path):
+    ways = {
+        "async": _async_get,
+        "async file": lambda store, key: _async_file(store, key, tmp_path),
+        "sync": _sync_get,
+    }
+    return ways[request.param]
+
+
+def test_etags_of_32_digits_that_are_no_md5_are_found_out_by_a_second_transfer(get):
+    with SmallStore(BODIES, etag=_other_digest) as store:
+        for key, body in BODIES.items():
+            assert get(store, key) == body
+        asked = [request.path for request in store.requests if request.method == "GET"]
+        # The store is known from its first object on.
+        assert len(asked) == len(BODIES) + 1
+
+
+def test_where_an_etag_was_an_md5_a_difference_stays_damage(get):
+    with SmallStore(BODIES) as store:
+        assert get(store, "a.csv") == BODIES["a.csv"]
+        store.answer = lambda request: (
+            Response(200, {"ETag": '"' + "0" * 32 + '"', "Last-Modified": LAST_MODIFIED}, BODIES["c.bin"])
+            if request.path.endswith("c.bin")
+            else None
+        )
+        with pytest.raises(DownloadError, match="tried 4 times"):
+            get(store, "c.bin")
+
+
+def _without(*names):
+    def answer(request):
+        key = request.path.partition("/bkt/")[2]
+        if key not in BODIES:
+            return None
+        body = BODIES[key]
+        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        headers = {"ETag": f'"{etag}"', "Last-Modified": LAST_MODIFIED}
+        if "Content-Length" in names:
+            headers["Content-Length"] = None
+            headers["Connection"] = "close"
+        return Response(200, {k: v for k, v in headers.items() if k not in names or v is None}, body)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "names", [["Content-Length"], ["Last-Modified"], ["Content-Length", "Last-Modified"]]
+)
+def test_objects_come_though_the_store_leaves_out_what_others_say(get, names):
+    with SmallStore(BODIES, answer=_without(*names.split())) as store:
+        for key, body in BODIES.items():
+            assert get(store, key) == body
+
+
+def test_a_body_that_does_not_end_is_cut_where_the_listing_says_how_long_it_is(get):
+    def answer(request):
+        if request.path.endswith("/a.csv"):
+            # As a server in front of a store may: neither GET nor HEAD says a length.
+            headers = {"ETag": '"x-1"', "Last-Modified": LAST_MODIFIED, "Connection": "close"}
+            headers["Content-Length"] = None
+            return Response(200, headers, forever(b"x" * 65536))
+        return None
+
+    started = time.monotonic()
+    with SmallStore(BODIES, answer=answer) as store, pytest.raises(DownloadError, match="expected"):
+        get(store, "a.csv")
+    assert time.monotonic() - started < 20
+
+
+def test_a_transfer_of_one_byte_now_and_then_ends(get, monkeypatch):
+    monkeypatch.setattr(pace, "LEAST_BYTES_PER_SECOND", 2**30)
+
+    def answer(request):
+        if request.path.endswith("/c.bin") and request.method == "GET":
+            headers = {"ETag": '"x-1"', "Last-Modified": LAST_MODIFIED, "Content-Length": "10240000"}
+            return Response(200, headers, forever(b"x"), pause_seconds=0.1)
+        return None
+
+    with SmallStore(BODIES, answer=answer) as store, pytest.raises(DownloadError, match="a second"):
+        get(store, "c.bin")
+
+
+def _connection(store):
+    return S3Connection(store.url, "OUR-KEY-ID", "our-secret")
+
+
+@pytest.mark.parametrize("token", ["the same", "another each time"])
+def test_a_listing_that_leads_in_a_circle_ends(token):
+    count = iter(range(10**6))
+
+    def answer(_):
+        following = "again" if token == "the same" else f"page-{next(count)}"
+        return listing([listed("a.csv", b"x", _other_digest)], token=following)
+
+    with SmallStore(answer=answer) as store:
+        with pytest.raises(RequestRejected, match="circle"):
+            list(list_remote(_connection(store), "bkt", max_retries=0))
+        assert len(store.requests) <= 3
+
+
+@pytest.mark.parametrize("lacking", ["Key", "Size"])
+def test_a_listing_without_what_is_needed_is_a_typed_error(lacking):
+    page = listing([listed("a.csv", b"x", _other_digest, leave_out=lacking)])
+    with SmallStore(answer=lambda _: page) as store, pytest.raises(RequestRejected, match=lacking):
+        list(list_remote(_connection(store), "bkt", max_retries=0))
+
+
+def test_an_object_without_a_time_of_change_is_known_by_its_etag():
+    page = listing([listed("a.csv", b"x", _other_digest, leave_out="LastModified")])
+    with SmallStore(answer=lambda _: page) as store:
+        (item,) = list_remote(_connection(store), "bkt", max_retries=0)
+    assert (item.etag, item.last_modified.year) == (_other_digest(b"x"), 1970)
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00Z", "1601-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "-"]
+)
+def test_times_before_1970_and_at_the_ends_of_time_leave_nothing_raw(moment):
+    item = listed("a.csv", b"x", _other_digest).replace("2024-01-01T00:00:00.000Z", moment)
+    with SmallStore(answer=lambda _: listing([item])) as store:
+        try:
+            (found,) = list_remote(_connection(store), "bkt", max_retries=0)
+        except FlatFilesError:
+            assert moment == "-"
+        else:
+            assert found.last_modified.tzinfo is not None
+
+
+RAISED = [
+    ValueError("x"),
+    KeyError("ContentLength"),
+    RecursionError(),
+    TypeError("x"),
+    OSError(5, "x"),
+    MemoryError(),
+]
+CALLS = ["get_object", "head_object", "list_objects_v2"]
+
+
+@pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("call", CALLS)
+def test_whatever_a_call_of_boto3_raises_only_typed_errors_leave(monkeypatch, tmp_path, call, error):
+    def failing(*_, **__):
+        raise error
+
+    with (
+        SmallStore({"a.csv": b"1"}, etag=_other_digest) as store,
+        SyncS3Downloader(KEYS, store.url, retry_policy=QUICK) as downloader,
+    ):
+        monkeypatch.setattr(downloader._client("bkt"), call, failing)
+        for door in (
+            lambda: downloader.download("bkt", "a.csv"),
+            lambda: downloader.download_to_file("bkt", "a.csv", tmp_path / "a"),
+            lambda: downloader.list_objects("bkt", ""),
+            lambda: downloader.check_exists("bkt", "a.csv"),
+        ):
+            with contextlib.suppress(FlatFilesError):
+                door()
+
+
+@pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("call", ["get_async", "head_async", "list_with_delimiter_async"])
+def test_whatever_a_call_of_obstore_raises_only_typed_errors_leave(monkeypatch, tmp_path, call, error):
+    async def failing(*_, **__):
+        raise error
+
+    monkeypatch.setattr(f"obstore.{call}", failing)
+    with SmallStore({"a.csv": b"1"}, etag=lambda _: "no-md5") as store:
+        with contextlib.suppress(FlatFilesError):
+            _async_get(store, "a.csv")
+        with FileCache(tmp_path) as cache:
+            (result,) = fetch_files(_connection(store), "bkt", cache, ["a.csv"], retry_policy=QUICK)
+            assert call != "get_async" or isinstance(result, FlatFilesError)
