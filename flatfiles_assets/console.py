@@ -25,6 +25,10 @@ _WIDTH_OF_A_FILE = 4000
 class PlainConsole(Console):
     """A console on which whatever is printed is text."""
 
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A string as Rich's text, written out before anything is measured by it."""
+        return super().render_str(printable_lines(text), **options)
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """The renderable's segments; what a terminal would obey is written out in all but Rich's own."""
         for segment in super().render(renderable, options):

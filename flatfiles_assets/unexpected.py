@@ -54,12 +54,20 @@ def door(function: Callable[P, T]) -> Callable[P, T]:
     def guarded(*arguments: P.args, **options: P.kwargs) -> T:
         try:
             return function(*arguments, **options)
-        except (FlatFilesError, TypeError):
+        except FlatFilesError:
             raise
         except Exception as error:
+            if isinstance(error, TypeError) and _is_of_the_call(error):
+                raise
             raise explained(error) from error
 
     return guarded
+
+
+def _is_of_the_call(error: TypeError) -> bool:
+    """Whether arguments did not fit, so that nothing of the function was run."""
+    trace = error.__traceback__
+    return trace is not None and trace.tb_next is None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

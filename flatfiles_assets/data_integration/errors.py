@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import os
+import sys
+import warnings
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import FrameType
 
+import flatfiles_assets
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
+from flatfiles_assets.escaping import printable_lines
 
 
 class UnknownSymbol(InvalidArgument):
@@ -69,3 +76,15 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> str:
         why=f"did you mean {similar[0]!r}?" if similar else None,
         next_step=f"use one of {', '.join(known)}",
     )
+
+
+_PACKAGE = f"{Path(flatfiles_assets.__file__).parent}{os.sep}"
+
+
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """Warn as from the line of the researcher's own that asked, however many of ours lie between."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  (the documented way to the caller)
+    level = 2
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(printable_lines(message), category, stacklevel=level)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,6 +27,7 @@ from flatfiles_assets.data_integration.errors import (
     NoData,
     UnknownSymbol,
     closest,
+    warn_caller,
 )
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument, MissingCredentials
 from flatfiles_assets.settings import Settings
@@ -278,8 +278,7 @@ class InputReader:
 
 
 def _warn(message: str) -> None:
-    # As from the researcher's own line, which called the door, which called this.
-    warnings.warn(message, CoverageWarning, stacklevel=6)
+    warn_caller(message, CoverageWarning)
 
 
 def _read_prices(reader: WarehouseReader, request: DataRequest) -> PanelWithSource:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import os
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -36,6 +35,7 @@ from flatfiles_assets.data_integration.errors import (
     IdentityWarning,
     UnknownSymbol,
     check_choice,
+    warn_caller,
 )
 from flatfiles_assets.data_integration.frames import FRAME_KINDS, FrameKind
 from flatfiles_assets.data_integration.inputs import Input, InputReader
@@ -55,6 +55,7 @@ from flatfiles_assets.data_integration.results import (
 from flatfiles_assets.data_integration.statement_columns import TIMEFRAMES, Timeframe
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import Settings, load_settings
+from flatfiles_assets.unexpected import door
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.identities import Identity
 from flatfiles_assets.warehouse.workspace import Workspace
@@ -109,6 +110,7 @@ class DataIntegration:
     def __repr__(self) -> str:
         return f"DataIntegration({str(self._warehouse.path)!r})"
 
+    @door
     def get_data_for_algorithm(
         self,
         algorithm_type: str,
@@ -206,6 +208,7 @@ class DataIntegration:
         metadata = {**with_dates(cached.metadata), "symbols_unknown": unknown}
         return AlgorithmData({**tables, "metadata": metadata}, from_cache=store is None)
 
+    @door
     def load_prices(
         self,
         symbols: Iterable[str] | str | Universe,
@@ -237,6 +240,7 @@ class DataIntegration:
         warn_or_refuse(describe(found), adjust, 0.0)
         return frames.convert(bars_table(found.prices()), as_)
 
+    @door
     def create_unified_dataset(
         self,
         symbols: Iterable[str] | str | Universe,
@@ -322,6 +326,7 @@ class DataIntegration:
         table = long_frame(rows.to_arrow(compat_level=pl.CompatLevel.oldest()))
         return frames.with_metadata(frames.convert(table, as_), {**metadata, "joined": statements.notes})
 
+    @door
     def option_chain(
         self,
         underlying: str,
@@ -367,6 +372,7 @@ class DataIntegration:
         chain = select_chain(chain, days, strikes, option_type)
         return frames.convert(long_frame(chain.to_arrow(compat_level=pl.CompatLevel.oldest())), as_)
 
+    @door
     def available_symbols(
         self, start_date: DateLike | None = None, end_date: DateLike | None = None
     ) -> list[str]:
@@ -374,6 +380,7 @@ class DataIntegration:
         start, end = parse_range(start_date or calendars.FIRST_DAY, end_date or calendars.LAST_DAY)
         return self._inputs.symbols_between(start, end)
 
+    @door
     def universe(
         self,
         date_or_range: DateLike | tuple[DateLike, DateLike],
@@ -410,14 +417,14 @@ class DataIntegration:
         chosen = Universe(top, by, None if types is None else tuple(types), min_price, min_history)
         rows = self._inputs.universe_rows(date_or_range)
         if types is not None and not knows_types(rows):
-            warnings.warn(
+            warn_caller(
                 "the warehouse knows no kind of any security, so that types leaves nothing out; "
                 "reference/tickers says them",
                 IdentityWarning,
-                stacklevel=2,
             )
         return frames.convert(long_frame(chosen.chosen(rows)), as_)
 
+    @door
     def coverage(
         self, symbols: Iterable[str] | str | Universe, start_date: DateLike, end_date: DateLike
     ) -> pd.DataFrame:
@@ -430,6 +437,7 @@ class DataIntegration:
         request = DataRequest.of(symbols, start_date, end_date, "none", 0, identity="ticker")
         return coverage_of(self._inputs.bars(request))
 
+    @door
     def clear_cache(self) -> int:
         """Remove every cached result; returns the bytes freed."""
         return self._cache.clear() if self._cache else 0
@@ -480,7 +488,7 @@ def _without_unknown(
         if not skip_unknown or not known:
             raise
         unknown = list(error.unknown)
-        warnings.warn(f"left out: {error.what}", CoverageWarning, stacklevel=4)
+        warn_caller(f"left out: {error.what}", CoverageWarning)
     return action(dataclasses.replace(request, symbols=known)), unknown
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from flatfiles_assets.data_integration.errors import (
     IdentityWarning,
     InsufficientCoverage,
     StatementWarning,
+    warn_caller,
 )
 from flatfiles_assets.data_integration.inputs import Input
 from flatfiles_assets.errors import InvalidArgument
@@ -188,12 +188,11 @@ def _warn_of_actions(actions: Sequence[Mapping[str, Any]]) -> None:
     if open_cases:
         named = "; ".join(row["sentence"] for row in open_cases[:_MOST_NAMED])
         more = len(open_cases) - _MOST_NAMED
-        warnings.warn(
+        warn_caller(
             f"{_count(len(open_cases), 'corporate action')} not applied as recorded: {named}"
             f"{f'; and {more} more' if more > 0 else ''}. `flatfiles audit` shows the bars, overrides.csv "
             "settles them",
             CorporateActionWarning,
-            stacklevel=4,
         )
 
 
@@ -210,21 +209,19 @@ def warn_or_refuse(metadata: Mapping[str, Any], adjust: Adjustment | None, min_c
             next_step="leave them out, choose another range or a lower min_coverage",
         )
     if metadata["symbols_merged"]:
-        warnings.warn(
+        warn_caller(
             f"{', '.join(metadata['symbols_merged'])}: the same security as another symbol asked for, and "
             "in the data once; identity='ticker' tells tickers apart",
             IdentityWarning,
-            stacklevel=3,
         )
     if any(share < 1 for share in coverage.values()):
-        warnings.warn(coverage_summary(metadata), CoverageWarning, stacklevel=3)
+        warn_caller(coverage_summary(metadata), CoverageWarning)
     _warn_of_actions(metadata["actions_not_as_recorded"])
     if adjust is None and metadata["adjustment"] == "none":
-        warnings.warn(
+        warn_caller(
             "prices are not adjusted for splits: reference/splits was never materialised; do that, or "
             "say adjust='none'",
             AdjustmentWarning,
-            stacklevel=3,
         )
 
 
@@ -253,7 +250,7 @@ def warn_of_statements(notes: Mapping[str, Mapping[str, Any]]) -> None:
                 f"{by_turns[0]}: say timeframe='quarterly' or 'annual'"
             )
         if parts:
-            warnings.warn(f"{name}: {'; '.join(parts)}", StatementWarning, stacklevel=3)
+            warn_caller(f"{name}: {'; '.join(parts)}", StatementWarning)
 
 
 def with_dates(metadata: Mapping[str, Any]) -> dict[str, Any]:
