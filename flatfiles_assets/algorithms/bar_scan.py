@@ -128,7 +128,7 @@ class BarScan:
     def add(
         self, session: int, tickers: IntArray, opens: FloatArray, closes: FloatArray, volumes: FloatArray
     ) -> None:
-        """The bars of one session, later than any before; each ticker once.
+        """Bars of one session, none earlier than any before; each ticker once.
 
         Args:
             session: Position in the calendar.
@@ -137,7 +137,8 @@ class BarScan:
             closes: Last prices.
             volumes: Shares.
         """
-        self._loaded.append(session)
+        if not self._loaded or self._loaded[-1] != session:
+            self._loaded.append(session)
         before = self._last[tickers]
         begins = (before < 0) | (session - before > MAX_GAP_SESSIONS + 1)
         if begins.any():

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from flatfiles_assets.algorithms.bar_scan import BarEvidence
 from flatfiles_assets.algorithms.panel import FloatArray, PricePanel, carry_closes
+from flatfiles_assets.datasets import Column
 
 #: Shares after and before of the splits that are looked for; each also the other way round. Smaller
 #: ones (5:4) cannot be told from a bad day.
@@ -35,7 +36,16 @@ SUSPECTED_SPLITS_SCHEMA = pa.schema(
     ]
 )
 
-SUSPECTED_JUMPS_SCHEMA = SUSPECTED_SPLITS_SCHEMA.insert(1, pa.field("session_before", pa.date32()))
+#: The columns of ``reference.price_jumps``.
+JUMP_COLUMNS = (
+    Column("trade_date", pa.date32(), "Session that opened elsewhere"),
+    Column("session_before", pa.date32(), "Session of the bar before"),
+    Column("ticker", pa.string(), "Symbol as published, case-sensitive"),
+    Column("split_from", pa.float64(), "Shares before of the split that would explain it"),
+    Column("split_to", pa.float64(), "Shares after"),
+    Column("price_ratio", pa.float64(), "Open over the close before"),
+    Column("volume_ratio", pa.float64(), "Volume over the usual one before"),
+)
 
 
 def suspected_splits(panel: PricePanel, splits: pa.Table) -> pa.Table:
@@ -90,7 +100,7 @@ def unexplained_jumps(evidence: BarEvidence) -> pa.Table:
     The usual dollar volume is the scan's, which forgets slowly; no record is asked.
 
     Returns:
-        `SUSPECTED_JUMPS_SCHEMA`, by session and ticker.
+        `JUMP_COLUMNS`, by session and ticker.
     """
     jumps = evidence.jumps
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -111,7 +121,7 @@ def unexplained_jumps(evidence: BarEvidence) -> pa.Table:
             np.exp(at_open[found]),
             np.exp(dollars[found] - at_close[found]),
         ],
-        schema=SUSPECTED_JUMPS_SCHEMA,
+        schema=pa.schema([(column.name, column.type) for column in JUMP_COLUMNS]),
     )
     return rows.sort_by([("trade_date", "ascending"), ("ticker", "ascending")])
 

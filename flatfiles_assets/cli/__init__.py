@@ -56,6 +56,7 @@ _VERBS = {
     "run": ("flatfiles_assets.cli.run", "run"),
     "minio": ("flatfiles_assets.minio_data_downloader.commands", "minio_group"),
     "status": ("flatfiles_assets.cli.status", "status"),
+    "audit": ("flatfiles_assets.cli.audit", "audit"),
     "verify": ("flatfiles_assets.cli.verify", "verify"),
     "prune": ("flatfiles_assets.cli.prune", "prune"),
     "compact": ("flatfiles_assets.cli.compact", "compact"),

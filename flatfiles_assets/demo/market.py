@@ -9,6 +9,7 @@ another process, in another order, or from a larger market gives the same number
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import functools
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,9 +30,17 @@ from flatfiles_assets.demo.corporate_actions import (
 )
 from flatfiles_assets.demo.cross_section import CrossSection, cross_section
 from flatfiles_assets.demo.financial_statements import quarterly_statements
+from flatfiles_assets.demo.identity_cases import (
+    case_bars,
+    case_events,
+    case_splits,
+    case_tickers,
+    ticker_record,
+    with_hole,
+)
 from flatfiles_assets.demo.intraday import TradingHours
 from flatfiles_assets.demo.price_paths import log_prices
-from flatfiles_assets.demo.universe import TEST_TICKERS, Company, companies
+from flatfiles_assets.demo.universe import SECTORS, TEST_TICKERS, Company, companies
 from flatfiles_assets.errors import InvalidArgument
 
 FIRST_SESSION, LAST_DAY = dt.date(2002, 1, 2), dt.date(2027, 12, 31)
@@ -60,6 +69,8 @@ class SyntheticMarket:
         self.seed = seed
         self.companies = companies(n_symbols)
         self.tickers = tuple(company.ticker for company in self.companies)
+        #: Whether the securities of `identity_cases` are in it: in a market of the usual size they are.
+        self.has_cases = n_symbols >= DEFAULT_SYMBOLS
 
     def listed_tickers(self, session: dt.date) -> list[str]:
         """Companies listed on that session, test tickers left out, in the universe's order."""
@@ -79,8 +90,9 @@ class SyntheticMarket:
             InvalidArgument: That day has no session, or lies outside 2002 to 2027.
         """
         bars = self._cross_section(session)
-        keep = _positions(bars.cast, symbols)
-        return pa.table(
+        wanted = None if symbols is None else set(symbols)
+        keep = _positions(bars.cast, wanted)
+        ordinary = pa.table(
             {
                 "ticker": [bars.cast[position].ticker for position in keep],
                 "volume": bars.volume[keep],
@@ -93,6 +105,13 @@ class SyntheticMarket:
             },
             schema=vendor_schema("stocks_daily"),
         )
+        cases = case_bars(session, self.seed) if self.has_cases else []
+        rows = [
+            {**dataclasses.asdict(bar), "window_start": _midnight_ns(session)}
+            for bar in cases
+            if wanted is None or bar.ticker in wanted
+        ]
+        return pa.concat_tables([ordinary, pa.Table.from_pylist(rows, schema=ordinary.schema)])
 
     def minute_bars(self, session: dt.date, symbols: Iterable[str] | None = None) -> pa.Table:
         """The session's stock minute bars in the vendor's columns, 04:00 to 20:00 New York.
@@ -155,7 +174,29 @@ class SyntheticMarket:
 
     def splits(self) -> list[dict[str, Any]]:
         """Every split, as the vendor's reference endpoint gives it, newest first."""
-        return split_records(self.tickers)
+        records = [*(case_splits() if self.has_cases else []), *split_records(self.tickers)]
+        return sorted(records, key=lambda record: str(record["execution_date"]), reverse=True)
+
+    def ticker_events(self) -> list[dict[str, Any]]:
+        """Changes of ticker on record, a row each."""
+        return case_events() if self.has_cases else []
+
+    def ticker_snapshot(self, day: dt.date) -> list[dict[str, Any]]:
+        """The vendor's list of tickers as of a day; of one day a third is missing."""
+        rows = [
+            ticker_record(
+                company.ticker,
+                f"{company.ticker} {SECTORS[company.sector]}",
+                "CS",
+                # Of one in eight the vendor knows no FIGI.
+                None if company.index % 8 == 7 else f"BBG{company.index:09}",
+                f"{company.index:010}",
+                company.is_listed(day),
+            )
+            for company in self.companies
+            if company.ticker not in TEST_TICKERS and (company.listed is None or company.listed <= day)
+        ]
+        return with_hole([*rows, *(case_tickers(day) if self.has_cases else [])], day)
 
     def dividends(self, start: dt.date = FIRST_SESSION, end: dt.date = LAST_DAY) -> list[dict[str, Any]]:
         """Cash dividends with an ex-date from start to end, both included, newest first."""

@@ -8,30 +8,35 @@ applied when prices are read (`corporate_actions.py`).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from flatfiles_assets.algorithms.bar_scan import BarEvidence
 from flatfiles_assets.algorithms.split_search import unexplained_jumps
+from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.warehouse.action_records import ActionRecords
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.reading import WarehouseReader
-from flatfiles_assets.warehouse.securities import SecurityMap, bars_source, scan_bars, securities_of
-from flatfiles_assets.warehouse.tables import ACTION_AUDIT, DIVIDENDS, OVERRIDES, SPLITS
+from flatfiles_assets.warehouse.securities import (
+    SecurityMap,
+    bars_source,
+    scan_bars,
+    securities_of,
+    stored_securities,
+)
+from flatfiles_assets.warehouse.tables import ACTION_AUDIT, DIVIDENDS, OVERRIDES, PRICE_JUMPS, SPLITS
 
 # Bars shown before and after a case.
 _SHOWN_BEFORE, _SHOWN_AFTER = dt.timedelta(days=9), dt.timedelta(days=9)
 
 
-def update_audit(warehouse: Warehouse, overrides: pa.Table, evidence: BarEvidence | None = None) -> pa.Table:
+def update_audit(warehouse: Warehouse, overrides: pa.Table) -> pa.Table:
     """Judge everything on record, and store the verdicts with the overrides that they obey.
 
     Args:
         warehouse: The warehouse.
         overrides: The user's, in the columns of ``reference.overrides``.
-        evidence: A scan of all bars, where there is one already.
 
     Returns:
         Rows of ``reference.corporate_action_audit``.
@@ -39,16 +44,18 @@ def update_audit(warehouse: Warehouse, overrides: pa.Table, evidence: BarEvidenc
     with warehouse.writer("take the user's overrides") as transaction:
         transaction.replace_all(OVERRIDES, overrides)
     with warehouse.reader().held() as session:
-        rows = judge_everything(session, evidence)
+        rows = judge_everything(session)
     with warehouse.writer("audit the corporate actions") as transaction:
         transaction.replace_all(ACTION_AUDIT, rows)
     return rows
 
 
-def judge_everything(reader: WarehouseReader, evidence: BarEvidence | None = None) -> pa.Table:
+def judge_everything(reader: WarehouseReader) -> pa.Table:
     """Every split, the dividends that are not applied, and jumps without a record."""
     tables = set(reader.tables())
-    securities = securities_of(reader)
+    securities = stored_securities(reader)
+    if not securities:
+        securities = securities_of(reader)
     records = ActionRecords(reader, securities, None)
     everything = (dt.date.min + dt.timedelta(days=400), dt.date.max - dt.timedelta(days=400))
     rows: list[dict[str, Any]] = []
@@ -57,23 +64,25 @@ def judge_everything(reader: WarehouseReader, evidence: BarEvidence | None = Non
     explained = list(rows)
     if DIVIDENDS.sql_name in tables:
         rows += records.dividends(*everything)[1]
-    evidence = scan_bars(reader) if evidence is None else evidence
-    rows += _jump_rows(evidence, securities, explained)
+    if PRICE_JUMPS.sql_name in tables:
+        jumps = reader.table(PRICE_JUMPS.sql_name).to_arrow()
+    else:
+        jumps = unexplained_jumps(scan_bars(reader))
+    rows += _jump_rows(jumps, securities, explained)
     return pa.Table.from_pylist(rows, schema=ACTION_AUDIT.arrow_schema)
 
 
 def _jump_rows(
-    evidence: BarEvidence, securities: SecurityMap, explained: Sequence[dict[str, Any]]
+    jumps: pa.Table, securities: SecurityMap, explained: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Jumps that look like a split, less those that a record is about."""
-    found = unexplained_jumps(evidence)
     known: dict[tuple[str, dt.date], None] = {
         (row["security_id"], row["session"]): None
         for row in explained
         if row["security_id"] and (row["applied"] or row["verdict"] in ("not_a_split", "conflicting"))
     }
     rows = []
-    for jump in found.to_pylist():
+    for jump in jumps.to_pylist():
         security = securities.resolve(jump["ticker"], jump["trade_date"])
         if security is None or _is_known(known, security, jump):
             continue
@@ -115,12 +124,20 @@ def audit_cases(reader: WarehouseReader, ticker: str | None = None, verdicts: Se
         verdicts: Only these.
 
     Raises:
-        TableNotFound: The audit was never made.
+        InvalidArgument: There is no bar and no record of the ticker.
     """
-    rows = reader.table(ACTION_AUDIT.sql_name).to_arrow().to_pylist()
+    if ACTION_AUDIT.sql_name in reader.tables():
+        rows = reader.table(ACTION_AUDIT.sql_name).to_arrow().to_pylist()
+    else:
+        rows = judge_everything(reader).to_pylist()
     if ticker is not None:
         securities = securities_of(reader, [ticker])
         meant = {security for security, _, _ in securities.securities_of_ticker(ticker)}
+        if not meant and not any(ticker in (row["ticker"], row["recorded_ticker"]) for row in rows):
+            raise InvalidArgument(
+                f"there is no bar and no record of {ticker!r}",
+                next_step="symbols are case-sensitive; see DataIntegration().available_symbols()",
+            )
         rows = [
             row
             for row in rows
@@ -131,7 +148,7 @@ def audit_cases(reader: WarehouseReader, ticker: str | None = None, verdicts: Se
     return pa.Table.from_pylist(rows, schema=ACTION_AUDIT.arrow_schema)
 
 
-def bars_around(reader: WarehouseReader, case: dict[str, Any]) -> list[tuple[Any, ...]]:
+def bars_around(reader: WarehouseReader, case: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Session, ticker, open, close and volume of the bars around a case, under any of its tickers."""
     source = bars_source(reader)
     if source is None:

@@ -22,6 +22,7 @@ from flatfiles_assets.algorithms.securities import (
     UserRename,
     build_securities,
 )
+from flatfiles_assets.algorithms.split_search import unexplained_jumps
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import WarehouseMissing
 from flatfiles_assets.warehouse.reading import WarehouseReader
@@ -29,6 +30,7 @@ from flatfiles_assets.warehouse.securities import make_securities, session_days
 from flatfiles_assets.warehouse.table import TableSchema
 from flatfiles_assets.warehouse.tables import (
     DAILY_PRICES,
+    PRICE_JUMPS,
     SECURITIES,
     SPLITS,
     SUSPECTED_RENAMES,
@@ -87,6 +89,8 @@ def update_securities(
         transaction.replace_all(SECURITIES, made.table)
         transaction.replace_all(SUSPECTED_RENAMES, made.suspected)
         transaction.replace_all(UNAPPLIED_IDENTITIES, made.unapplied)
+        # Of the same scan, so that the audit needs none of its own.
+        transaction.replace_all(PRICE_JUMPS, unexplained_jumps(evidence))
         changed = _give_ids(transaction)
     return made, evidence, changed
 

@@ -16,6 +16,7 @@ from flatfiles_assets.algorithms.columns import ADJUSTMENT
 from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.algorithms.renames import SUSPECTED_RENAME_COLUMNS
 from flatfiles_assets.algorithms.securities import SECURITY_COLUMNS, UNAPPLIED_COLUMNS
+from flatfiles_assets.algorithms.split_search import JUMP_COLUMNS
 from flatfiles_assets.datasets import DATASETS, TRADE_DATE, Column, Dataset, get_dataset
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.ingest.quality import QUARANTINE_COLUMNS
@@ -152,6 +153,15 @@ OVERRIDES = TableSchema(
     description="The user's word on single corporate actions, against the record or the audit",
 )
 
+PRICE_JUMPS = TableSchema(
+    key=("reference", "price_jumps"),
+    columns=JUMP_COLUMNS,
+    partition_column=None,
+    sort_columns=("trade_date", "ticker"),
+    required_columns=("trade_date", "ticker"),
+    description="Overnight moves of all bars that look like a split, recorded or not",
+)
+
 _BAR = tuple(
     column
     for column in get_dataset("stocks_daily").table_columns
@@ -245,6 +255,7 @@ _ALL = (
     SECURITIES,
     SUSPECTED_RENAMES,
     UNAPPLIED_IDENTITIES,
+    PRICE_JUMPS,
     ACTION_AUDIT,
     OVERRIDES,
     UNIVERSE,
