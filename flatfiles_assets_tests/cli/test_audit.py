@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flatfiles_assets.cli import main
+from flatfiles_assets.settings import load_settings
 from flatfiles_assets_tests.histories import history
 from flatfiles_assets_tests.warehouse.test_corporate_actions import World
 
@@ -18,7 +19,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FLATFILES_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("COLUMNS", "160")
-    World(tmp_path / "data" / "warehouse" / "market.duckdb").make(
+    World(load_settings().warehouse_path).make(
         [
             history("CPRT", "2017-01-03", "2017-08-31", 62.0, splits=[("2017-04-11", 1, 2)]),
             history("NONE", "2017-01-03", "2017-08-31", 90.0, splits=[("2017-05-11", 1, 3)]),
