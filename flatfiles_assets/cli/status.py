@@ -19,33 +19,11 @@ from flatfiles_assets.console import console as terminal
 from flatfiles_assets.datasets import Dataset, get_dataset, selected_datasets
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse import inventory
-from flatfiles_assets.warehouse.inventory import SessionStatus, State
+from flatfiles_assets.warehouse.inventory import SessionStatus
+from flatfiles_assets.warehouse.session_states import SESSION_STATES, STATES, State
 from flatfiles_assets.warehouse.workspace import Workspace
 
-_MARKS: dict[State, tuple[str, str]] = {
-    "present": ("■", "green"),
-    "downloaded": ("◧", "cyan"),
-    "stale": ("◪", "yellow"),
-    "refused": ("R", "red"),
-    "corrupt": ("C", "red"),
-    "not_entitled": ("E", "magenta"),
-    "not_published": ("P", "blue"),
-    "failed": ("F", "red"),
-    "missing": ("·", "bright_black"),
-}
-
 _MOST_REASONS = 5
-
-_NEXT_STEPS: dict[State, str] = {
-    "downloaded": "materialise market/<feed>: flatfiles backfill loads it",
-    "stale": "flatfiles backfill loads the new file",
-    "refused": "see the reason and market.quarantine; run the backfill again when it has been replaced",
-    "corrupt": "the vendor's file is damaged; run the backfill again when it has been replaced",
-    "not_entitled": "the subscription does not cover this date or feed",
-    "not_published": "the vendor has not published it (yet); run the backfill again later",
-    "failed": "run the backfill again; see the message",
-    "missing": "flatfiles backfill FEED --start … --end …",
-}
 
 
 @click.command()
@@ -141,11 +119,13 @@ def reasons(statuses: Sequence[SessionStatus], title: str) -> Text:
     for found in statuses:
         if found.state != "present":
             by_state[found.state].append(found)
-    for state in inventory.STATES:
+    for state in STATES:
         if not by_state[state]:
             continue
-        text.append(f"  {state}: {len(by_state[state])} session(s). ", style=_MARKS[state][1])
-        text.append(f"{_NEXT_STEPS[state]}\n", style="not bold")
+        text.append(
+            f"  {state}: {len(by_state[state])} session(s). ", style=SESSION_STATES[state].terminal_colour
+        )
+        text.append(f"{SESSION_STATES[state].next_step}\n", style="not bold")
         if state == "missing":
             continue
         for found in by_state[state][:_MOST_REASONS]:
@@ -172,11 +152,11 @@ def calendar_picture(statuses: Sequence[SessionStatus]) -> Text:
             picture.append(f"{len(days)} sessions missing\n", style="bright_black")
             continue
         for found in days:
-            mark, style = _MARKS[found.state]
-            picture.append(mark, style=style)
+            look = SESSION_STATES[found.state]
+            picture.append(look.mark, style=look.terminal_colour)
         picture.append("\n")
     used = inventory.count_states(statuses)
-    legend = "  ".join(f"{_MARKS[state][0]} {state} {count}" for state, count in used.items())
+    legend = "  ".join(f"{SESSION_STATES[state].mark} {state} {count}" for state, count in used.items())
     picture.append(legend + "\n", style="dim")
     return picture
 

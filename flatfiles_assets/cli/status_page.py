@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from flatfiles_assets.escaping import html
 from flatfiles_assets.warehouse import inventory
-from flatfiles_assets.warehouse.inventory import LOOKS, SessionStatus, by_year, colour_of, place
+from flatfiles_assets.warehouse.inventory import SessionStatus, by_year, colour_of, place
+from flatfiles_assets.warehouse.session_states import SESSION_STATES
 
 _CELL, _STEP = 10, 12
 _LEFT, _TOP = 28, 16
@@ -65,7 +66,9 @@ point at one for its date, its state and why. The darker a square, the more of i
 
 def year_svg(year: int, statuses: Sequence[SessionStatus]) -> str:
     """One year as a picture: a column per week, a row per weekday, a square per session."""
-    counts = ", ".join(f"{n} {LOOKS[state].label}" for state, n in inventory.count_states(statuses).items())
+    counts = ", ".join(
+        f"{n} {SESSION_STATES[state].label}" for state, n in inventory.count_states(statuses).items()
+    )
     rows = max((status.session.weekday() for status in statuses), default=0) + 1
     parts = [
         f'<svg role="img" aria-label="{year}: {html(counts)}" viewBox="0 0 {_LEFT + _WEEKS * _STEP} '
@@ -83,7 +86,7 @@ def year_svg(year: int, statuses: Sequence[SessionStatus]) -> str:
 
 def describe(status: SessionStatus) -> str:
     """A session in one line of plain text."""
-    text = f"{status.session}: {LOOKS[status.state].label}"
+    text = f"{status.session}: {SESSION_STATES[status.state].label}"
     if status.rows:
         text += f", {status.rows:,} rows"
     if status.quarantined_share:
@@ -94,7 +97,7 @@ def describe(status: SessionStatus) -> str:
 def _square(status: SessionStatus) -> str:
     column, row = place(status.session)
     x, y = _LEFT + column * _STEP, _TOP + row * _STEP
-    look = LOOKS[status.state]
+    look = SESSION_STATES[status.state]
     letter = f'<text class="mark" x="{x + 5}" y="{y + 8}">{look.letter}</text>' if look.letter else ""
     return (
         f'<rect x="{x}" y="{y}" width="{_CELL}" height="{_CELL}" fill="{colour_of(status)}">'
@@ -107,7 +110,7 @@ def _legend() -> str:
         f'<span><i style="background:{look.colour}"></i>{html(look.label)}'
         + (f" ({look.letter})" if look.letter else "")
         + "</span>"
-        for look in LOOKS.values()
+        for look in SESSION_STATES.values()
     )
     return f'<p class="legend">{items}</p>'
 
@@ -137,7 +140,9 @@ def _summary(feeds: Mapping[str, Sequence[SessionStatus]]) -> str:
 def _feed(name: str, title: str, statuses: Sequence[SessionStatus]) -> str:
     years = []
     for year, days in by_year(statuses).items():
-        counts = ", ".join(f"{n} {LOOKS[state].label}" for state, n in inventory.count_states(days).items())
+        counts = ", ".join(
+            f"{n} {SESSION_STATES[state].label}" for state, n in inventory.count_states(days).items()
+        )
         heading = f'<h3>{year} <span class="years">{html(counts)}</span></h3>'
         nothing = all(status.state == "missing" for status in days)
         years.append(heading if nothing else heading + year_svg(year, days))
@@ -150,7 +155,7 @@ def _reasons(statuses: Sequence[SessionStatus]) -> str:
     if not troubled:
         return ""
     lines = "".join(
-        f"<tr><td>{status.session}</td><td>{html(LOOKS[status.state].label)}</td>"
+        f"<tr><td>{status.session}</td><td>{html(SESSION_STATES[status.state].label)}</td>"
         f"<td>{html(status.detail)}</td></tr>"
         for status in troubled[-_MOST_REASONS:]
     )

@@ -10,7 +10,6 @@ import collections
 import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from flatfiles_assets import calendars
@@ -20,20 +19,8 @@ from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import TableNotFound, WarehouseMissing
 from flatfiles_assets.warehouse.reading import WarehouseReader
+from flatfiles_assets.warehouse.session_states import QUARANTINED_COLOUR, SESSION_STATES, STATES, State
 from flatfiles_assets.warehouse.tables import get_table
-
-State = Literal[
-    "present",
-    "downloaded",
-    "stale",
-    "refused",
-    "corrupt",
-    "not_entitled",
-    "not_published",
-    "failed",
-    "missing",
-]
-STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,10 +29,7 @@ class SessionStatus:
 
     Attributes:
         session: The session's date.
-        state: ``present``: its rows are in the warehouse. ``downloaded``: its file is here, its
-            rows are not. ``stale``: rows are there, but of an earlier file. ``refused``: no row of
-            the file could be accepted. ``corrupt``, ``not_entitled``, ``not_published``,
-            ``failed``: the last download ended so. ``missing``: nobody asked for it yet.
+        state: What `SESSION_STATES` describes.
         rows: Rows in the warehouse.
         quarantined_share: Rejected rows over rows read, 0 to 1.
         detail: The last failure's message.
@@ -187,6 +171,11 @@ def count_states(statuses: Iterable[SessionStatus]) -> dict[State, int]:
     return {state: counts[state] for state in STATES if counts[state]}
 
 
+def counts_in_words(statuses: Iterable[SessionStatus]) -> str:
+    """How many sessions are in each state, e.g. ``250 present, 1 corrupt file``."""
+    return ", ".join(f"{n} {SESSION_STATES[state].label}" for state, n in count_states(statuses).items())
+
+
 def incomplete(statuses: Iterable[SessionStatus]) -> Sequence[dt.date]:
     """The sessions that a backfill has to ask for."""
     return [status.session for status in statuses if status.state != "present"]
@@ -284,38 +273,9 @@ def loaded_sessions(
     }
 
 
-# How each state looks, the same in every picture. The colours can be told apart with any common
-# colour blindness (Okabe and Ito's palette), and where something is wrong a letter says it too.
-
-
-@dataclasses.dataclass(frozen=True)
-class Look:
-    """Colour as ``#rrggbb``, a letter for what went wrong, and the words of the legend."""
-
-    colour: str
-    letter: str
-    label: str
-
-
-LOOKS: Mapping[State, Look] = {
-    "present": Look("#009e73", "", "present"),
-    "downloaded": Look("#56b4e9", "", "downloaded, not loaded"),
-    "stale": Look("#f0e442", "S", "replaced since it was loaded"),
-    "refused": Look("#d55e00", "R", "refused: no row could be accepted"),
-    "corrupt": Look("#8c2d04", "C", "corrupt file"),
-    "not_entitled": Look("#cc79a7", "E", "not entitled"),
-    "not_published": Look("#0072b2", "P", "not published"),
-    "failed": Look("#e69f00", "F", "failed"),
-    "missing": Look("#dddddd", "", "missing"),
-}
-
-#: Colour that a present session is mixed with, the more of its rows are in quarantine.
-QUARANTINED = Look("#000000", "", "share of rows in quarantine")
-
-
 def colour_of(status: SessionStatus) -> str:
     """The colour of a session: its state's, darker the more of its rows were rejected."""
-    base, dark = _rgb(LOOKS[status.state].colour), _rgb(QUARANTINED.colour)
+    base, dark = _rgb(SESSION_STATES[status.state].colour), _rgb(QUARANTINED_COLOUR)
     # A tenth of a percent can already be seen, and nothing gets so dark that the state is lost.
     weight = min(status.quarantined_share**0.5, 1.0) * 0.6 if status.quarantined_share > 0 else 0.0
     mixed = (round(a + (b - a) * weight) for a, b in zip(base, dark, strict=True))

@@ -20,7 +20,8 @@ from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.defs.assets.status_picture import inventory_markdown, year_png
 from flatfiles_assets.defs.instance.home import open_instance
 from flatfiles_assets.defs.keys import market_key
-from flatfiles_assets.warehouse.inventory import LOOKS, STATES, SessionStatus, colour_of, place
+from flatfiles_assets.warehouse.inventory import SessionStatus, colour_of, place
+from flatfiles_assets.warehouse.session_states import SESSION_STATES, STATES
 from flatfiles_assets_tests.platform import Platform
 
 NOW = dt.datetime(2024, 7, 1, 12, tzinfo=dt.timezone.utc)
@@ -91,7 +92,7 @@ def test_every_session_is_a_square_that_says_its_date_state_and_reason():
     titles = re.findall(r"<title>(.*?)</title>", svg)
     assert len(titles) == len(STATES)
     for status, title in zip(EVERY_STATE, titles, strict=True):
-        assert title.startswith(f"{status.session}: {LOOKS[status.state].label}, 7 rows")
+        assert title.startswith(f"{status.session}: {SESSION_STATES[status.state].label}, 7 rows")
         assert title.endswith("because &lt;b&gt;&amp;")
     assert 'role="img"' in svg
     assert "1 corrupt file" in svg
@@ -99,16 +100,16 @@ def test_every_session_is_a_square_that_says_its_date_state_and_reason():
 
 def test_what_went_wrong_can_be_told_without_colours():
     wrong = {"stale", "refused", "corrupt", "not_entitled", "not_published", "failed"}
-    letters = {LOOKS[state].letter for state in wrong}
+    letters = {SESSION_STATES[state].letter for state in wrong}
     assert len(letters) == len(wrong)
     assert "" not in letters
-    assert len({look.colour for look in LOOKS.values()}) == len(LOOKS)
+    assert len({look.colour for look in SESSION_STATES.values()}) == len(SESSION_STATES)
 
 
 def test_a_session_is_darker_the_more_of_it_is_in_quarantine():
     day = dt.date(2024, 1, 2)
     shades = [colour_of(SessionStatus(day, "present", 1, share)) for share in (0.0, 0.001, 0.1, 1.0)]
-    assert shades[0] == LOOKS["present"].colour
+    assert shades[0] == SESSION_STATES["present"].colour
     assert shades == sorted(shades, reverse=True)
     assert len(set(shades)) == 4
 
@@ -160,7 +161,7 @@ def test_the_latest_partition_of_a_run_carries_the_picture_and_the_page_shows_th
     encoded = re.search(r"data:image/png;base64,([^)]+)\)", markdown)
     assert encoded is not None
     column, row = place(dt.date(2024, 1, 4))
-    assert _pixels(base64.b64decode(encoded[1]))[row * 6][column * 6] == LOOKS["corrupt"].colour
+    assert _pixels(base64.b64decode(encoded[1]))[row * 6][column * 6] == SESSION_STATES["corrupt"].colour
 
     path = tmp_path / "status.html"
     result = CliRunner().invoke(main, ["status", "stocks_daily", "--html", str(path)])
