@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
+from rich.text import Text
 
+from flatfiles_assets.console import console as terminal
+from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.minio_data_downloader.actions import MirrorRequest
+from flatfiles_assets.minio_data_downloader.explanation import explain as explain_source
+from flatfiles_assets.minio_data_downloader.explanation import show_explanation
 from flatfiles_assets.minio_data_downloader.flags import run
 
 YEAR = click.IntRange(1000, 9999)
@@ -76,3 +83,30 @@ def verify(cache_dir: str | None, as_json: bool) -> None:
 def integration_config(cache_dir: str | None, as_json: bool) -> None:
     """Say what data there is, where, with which columns and dates."""
     _run(MirrorRequest(integration_config=True), cache_dir, as_json)
+
+
+@minio_group.command()
+@click.argument("source", metavar="YEAR|FILE")
+@click.option("--year", type=YEAR, help="Year of the bars, where neither a name nor the dates say it.")
+@click.option("--overrides", type=click.Path(dir_okay=False), help="A file of layout overrides to try.")
+@_common
+def explain(
+    source: str, year: int | None, overrides: str | None, cache_dir: str | None, as_json: bool
+) -> None:
+    """Say what YEAR, or an archive, folder or FILE, is understood as and why; nothing is loaded.
+
+    Exits with 1 where not one bar is understood.
+    """
+    try:
+        found = explain_source(source, year, cache_dir, overrides)
+    except FlatFilesError as error:
+        if as_json:
+            sys.stdout.write(json.dumps({"ok": False, "error": str(error)}, indent=2) + "\n")
+        else:
+            terminal(stderr=True).print(Text.assemble(("error: ", "red"), str(error)), soft_wrap=True)
+        click.get_current_context().exit(1)
+    if as_json:
+        sys.stdout.write(json.dumps({"ok": bool(found.report.bars), **found.to_json()}, indent=2) + "\n")
+    else:
+        show_explanation(found, terminal())
+    click.get_current_context().exit(0 if found.report.bars else 1)

@@ -19,14 +19,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flatfiles_assets import calendars
-from flatfiles_assets.errors import CorruptFile
+from flatfiles_assets.errors import CorruptFile, FlatFilesError
 from flatfiles_assets.ingest.archives.extraction import verify_extracted
 from flatfiles_assets.ingest.historical.bars import FEED
 from flatfiles_assets.ingest.historical.reader import HistoricalYear, read_extracted_year
 from flatfiles_assets.ingest.historical.year_report import YearReport
 from flatfiles_assets.ingest.layouts.overrides import LayoutOverrides
+from flatfiles_assets.warehouse.archive_evidence import tickers_of_year
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.tables import HISTORICAL_DAILY, QUARANTINE
+
+_MOST_REASONS = 5
+
+
+class NothingUnderstood(FlatFilesError):
+    """A year of which not one bar was accepted."""
+
+    state = "refused"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,12 +73,15 @@ def load_year(
 
     Raises:
         InvalidArgument: The year is not extracted.
+        NothingUnderstood: Not one bar of it was accepted.
         CorruptFile: A file is not as it was extracted.
         WarehouseBusy: Another process holds the warehouse for longer than the limit.
     """
     whole_year = calendars.sessions("XNYS", dt.date(year, 1, 1), dt.date(year, 12, 31))
     _check_extraction(directory, year)
-    with read_extracted_year(directory, year, overrides) as found:
+    known = tickers_of_year(warehouse.reader(), year)
+    with read_extracted_year(directory, year, overrides, known_tickers=known) as found:
+        refuse_empty_year(found.report)
         rejected = _placed(found.rejected, whole_year, sessions)
         with warehouse.writer(f"load historical {min(sessions)} to {max(sessions)}") as transaction:
             rows = transaction.replace(
@@ -93,6 +105,28 @@ def _check_extraction(directory: Path, year: int) -> None:
             next_step=f"extract it again: `flatfiles minio extract-historical {year}`, or materialise "
             "historical/extracted_year",
         )
+
+
+def refuse_empty_year(report: YearReport) -> None:
+    """Nothing, for a year of which something was understood.
+
+    Raises:
+        NothingUnderstood: Not one bar was accepted; with the reasons.
+    """
+    if report.bars:
+        return
+    reasons = [
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
+        for reason, names in list(report.refusals.items())[:_MOST_REASONS]
+    ]
+    quarantined = f"all {report.quarantined:,} rows are in quarantine" if report.quarantined else ""
+    raise NothingUnderstood(
+        "not one bar of the year was accepted",
+        where=str(report.year),
+        why="\n".join([*reasons, *([quarantined] if quarantined else [])]) or "it has no table",
+        next_step=f"see `flatfiles minio explain {report.year}`, and state what settles it in the file that "
+        "MINIO_LAYOUT_OVERRIDES names",
+    )
 
 
 def _only(year: HistoricalYear, sessions: Collection[dt.date]) -> pa.RecordBatchReader:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from flatfiles_assets.defs.assets.range_report import RangeReport
 from flatfiles_assets.defs.assets.table_metadata import column_schema
+from flatfiles_assets.defs.checks.archive_checks import check_reconciliation, reconciliation_check_specs
 from flatfiles_assets.defs.checks.results import log_results
 from flatfiles_assets.defs.checks.table_checks import run_table_checks, table_check_specs
 from flatfiles_assets.defs.column_lineage import LINEAGE, unified_prices_lineage
@@ -128,6 +129,7 @@ def daily_prices(
 @dg.asset(
     key=["market", "price_reconciliation"],
     deps=[STOCKS_DAILY_KEY, HISTORICAL_DAILY_KEY],
+    check_specs=reconciliation_check_specs(),
     pool=DUCKDB_WRITER_POOL,
     group_name="market",
     description=(
@@ -142,7 +144,9 @@ def daily_prices(
     },
     io_manager_key=WAREHOUSE_IO,
 )
-def price_reconciliation(warehouse: WarehouseResource) -> dg.MaterializeResult[Any]:
+def price_reconciliation(
+    warehouse: WarehouseResource,
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Compare the two sources."""
     store = warehouse.open()
     missing = {FLAT_FILES, HISTORICAL} - set(store.reader().tables())
@@ -169,4 +173,5 @@ def price_reconciliation(warehouse: WarehouseResource) -> dg.MaterializeResult[A
     if records:
         columns = [dg.TableColumn(name) for name in found.column_names]
         metadata["differences"] = dg.MetadataValue.table(records, dg.TableSchema(columns=columns))
-    return dg.MaterializeResult(metadata=metadata)
+    yield dg.MaterializeResult(metadata=metadata)
+    yield check_reconciliation(found.to_pylist())

@@ -15,6 +15,9 @@ import dagster as dg
 from flatfiles_assets.defs.assets.flat_files import raw_metadata
 from flatfiles_assets.defs.assets.range_report import RangeReport
 from flatfiles_assets.defs.assets.table_metadata import column_schema
+from flatfiles_assets.defs.checks.archive_checks import archive_check_specs, run_archive_check
+from flatfiles_assets.defs.checks.results import log_results
+from flatfiles_assets.defs.checks.table_checks import run_table_checks, table_check_specs
 from flatfiles_assets.defs.keys import (
     DUCKDB_WRITER_POOL,
     EXTRACTED_YEAR_KEY,
@@ -27,15 +30,17 @@ from flatfiles_assets.defs.keys import (
 from flatfiles_assets.defs.partitions import session_partitions, year_partitions
 from flatfiles_assets.defs.resources import MinIOS3Resource, WarehouseResource
 from flatfiles_assets.errors import FlatFilesError
-from flatfiles_assets.escaping import markdown, printable
+from flatfiles_assets.escaping import markdown, markdown_lines, printable, printable_lines
 from flatfiles_assets.ingest.historical.reader import read_extracted_year
 from flatfiles_assets.ingest.historical.year_report import YearReport
 from flatfiles_assets.ingest.layouts.overrides import LayoutOverrides
 from flatfiles_assets.minio_data_downloader import MinIODataDownloader
-from flatfiles_assets.warehouse.archive_loading import LoadedYear, load_year
+from flatfiles_assets.warehouse.archive_evidence import tickers_of_year
+from flatfiles_assets.warehouse.archive_loading import LoadedYear, load_year, refuse_empty_year
 from flatfiles_assets.warehouse.tables import HISTORICAL_DAILY
 from flatfiles_assets.warehouse.workspace import Workspace
 
+_NAMES_SHOWN = 5
 FIRST_SESSION, END = dt.date(2002, 1, 2), dt.date(2010, 1, 1)
 
 
@@ -78,7 +83,7 @@ def historical_partitions() -> dg.TimeWindowPartitionsDefinition:
     backfill_policy=dg.BackfillPolicy.multi_run(8),
 )
 def ingest_historical_year(
-    context: dg.AssetExecutionContext, minio_s3: MinIOS3Resource
+    context: dg.AssetExecutionContext, minio_s3: MinIOS3Resource, warehouse: WarehouseResource
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Fetch and extract some years."""
     selected = [key for key in (HISTORICAL_ZIP_KEY, EXTRACTED_YEAR_KEY) if key in context.selected_asset_keys]
@@ -89,7 +94,9 @@ def ingest_historical_year(
     if EXTRACTED_YEAR_KEY in selected:
         for year in good:
             try:
-                report.materialized(EXTRACTED_YEAR_KEY, str(year), _extract(context, downloader, year))
+                report.materialized(
+                    EXTRACTED_YEAR_KEY, str(year), _extract(context, downloader, year, warehouse)
+                )
             except FlatFilesError as error:
                 context.log.error("%s", error)
                 report.failed(EXTRACTED_YEAR_KEY, str(year), error)
@@ -113,14 +120,23 @@ def _download(downloader: MinIODataDownloader, years: list[int], report: RangeRe
 
 
 def _extract(
-    context: dg.AssetExecutionContext, downloader: MinIODataDownloader, year: int
+    context: dg.AssetExecutionContext,
+    downloader: MinIODataDownloader,
+    year: int,
+    warehouse: WarehouseResource,
 ) -> dict[str, dg.MetadataValue[Any] | int | str]:
     folder = downloader.extract_historical_data(year)
     manifest = downloader.manifest(year)
-    with read_extracted_year(folder, year, _overrides()) as found:
+    known = tickers_of_year(warehouse.open().reader(), year)
+    with read_extracted_year(folder, year, _overrides(), known_tickers=known) as found:
         report = found.report
-    for file in report.with_status("not understood"):
-        context.log.warning("%s: %s", printable(file.file), printable(file.reason))
+    refuse_empty_year(report)
+    for reason, names in report.refusals.items():
+        context.log.warning(
+            "%s: %s",
+            printable(", ".join(names[:_NAMES_SHOWN])),
+            printable_lines(f"{len(names)} file(s): {reason}"),
+        )
     return {
         "path": dg.MetadataValue.path(str(folder)),
         "files": len(report.files),
@@ -137,16 +153,21 @@ def _extract(
 def describe_layouts(report: YearReport) -> str:
     """What the files of a year were understood as, and which were not, as Markdown."""
     lines = [f"- {count} file(s): {markdown(layout)}" for layout, count in report.layouts.items()]
-    lines += [
-        f"- **{file.status}** {markdown(file.file)}: {markdown(file.reason)}"
-        for file in report.files
-        if file.status != "understood"
-    ]
+    lines += [f"- all files: {markdown(note)}" for note in report.notes]
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for file in report.files:
+        if file.status != "understood":
+            by_reason.setdefault((file.status, file.reason), []).append(file.file)
+    for (status, reason), names in by_reason.items():
+        more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+        named = ", ".join(map(markdown, names[:_NAMES_SHOWN]))
+        lines.append(f"- **{status}** {named}{more}: {markdown_lines(reason)}")
     return "\n".join(lines)
 
 
 @dg.asset(
     key=HISTORICAL_DAILY_KEY,
+    check_specs=[*table_check_specs(HISTORICAL_DAILY), *archive_check_specs()],
     deps=[dg.AssetDep(EXTRACTED_YEAR_KEY, partition_mapping=dg.TimeWindowPartitionMapping())],
     partitions_def=historical_partitions(),
     backfill_policy=dg.BackfillPolicy.multi_run(254),
@@ -164,21 +185,29 @@ def describe_layouts(report: YearReport) -> str:
 )
 def historical_daily(
     context: dg.AssetExecutionContext, minio_s3: MinIOS3Resource, warehouse: WarehouseResource
-) -> Iterator[dg.MaterializeResult[Any]]:
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Load some sessions, year by year."""
     report = RangeReport([HISTORICAL_DAILY_KEY])
     sessions = [dt.date.fromisoformat(key) for key in context.partition_keys]
     folder = minio_s3.downloader().cache_dir / "historical"
+    store = warehouse.open()
     for year, of_year in itertools.groupby(sessions, key=lambda session: session.year):
         wanted = list(of_year)
         try:
-            loaded = load_year(folder / str(year), year, wanted, warehouse.open(), _overrides())
+            loaded = load_year(folder / str(year), year, wanted, store, _overrides())
         except FlatFilesError as error:
             for session in wanted:
                 report.failed(HISTORICAL_DAILY_KEY, session.isoformat(), error)
         else:
             _report_year(loaded, report)
+    checks = [
+        *run_table_checks(context, HISTORICAL_DAILY, sessions, store),
+        run_archive_check(store, sessions),
+    ]
+    if report.has_failures:
+        log_results(context, checks)
     yield from report.conclude(context)
+    yield from checks
 
 
 def _report_year(loaded: LoadedYear, report: RangeReport) -> None:

@@ -10,6 +10,9 @@ from typing import Literal
 from flatfiles_assets.ingest.layouts.layout import NotUnderstood
 from flatfiles_assets.ingest.layouts.overrides import override_entry
 
+WRITE_ENTRY = "; write into the override file:"
+"""Stands between a reason and the entry that would settle it."""
+
 FileStatus = Literal["understood", "not understood", "not a table"]
 
 
@@ -164,7 +167,7 @@ class ReportBuilder:
     def _refusal(self, name: str, year: int) -> FileReport:
         refused, fellows = self._refused[name]
         entry = override_entry(fellows, refused.settling, year) if refused.settling else ""
-        reason = f"{refused.reason}; write into the override file:\n{entry}" if entry else refused.reason
+        reason = f"{refused.reason}{WRITE_ENTRY}\n{entry}" if entry else refused.reason
         return FileReport(
             name, "not understood" if refused.is_table else "not a table", reason=reason, override_entry=entry
         )
