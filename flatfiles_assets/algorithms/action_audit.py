@@ -71,10 +71,10 @@ WINDOW_BARS = 21
 _TOLERANCE, _PER_SIZE, _PER_NOISE, _MOST_FOR_NOISE = 0.10, 0.05, 3.0, 0.15
 # A split smaller than this many usual overnight moves cannot be told from one.
 _VISIBLE_MOVES, _LEAST_MOVE = 3.0, 0.005
-_VOLUME_BARS, _LEAST_VOLUME_ERROR = 10, 0.1
+_VOLUME_BARS, _LEAST_VOLUME_ERROR = 20, 0.1
 # How much more likely an unmoved volume must be: an odd ratio is soon doubted, a simple one hardly, and a
 # price that rises by a simple ratio is no spin-off.
-_DOUBT_ODD, _DOUBT_SIMPLE, _DOUBT_REVERSE = 2.0, 6.0, 50.0
+_DOUBT_ODD, _DOUBT_SIMPLE, _DOUBT_REVERSE = 0.5, 6.0, 50.0
 
 
 @dataclasses.dataclass(frozen=True)

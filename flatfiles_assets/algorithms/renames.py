@@ -225,7 +225,9 @@ def suspected_renames(pieces: Pieces, evidence: BarEvidence, said: Mapping[tuple
     Returns:
         `SUSPECTED_RENAME_COLUMNS`, by session.
     """
-    following = dict(zip(evidence.loaded[:-1].tolist(), evidence.loaded[1:].tolist(), strict=True))
+    neighbours = zip(evidence.loaded[:-1].tolist(), evidence.loaded[1:].tolist(), strict=True)
+    # Over a longer hole of the warehouse nothing continues visibly.
+    following = {day: later for day, later in neighbours if later - day <= DATE_TOLERANCE_SESSIONS + 1}
     ends: dict[int, list[Piece]] = defaultdict(list)
     begins: dict[int, list[Piece]] = defaultdict(list)
     for members in pieces.securities():

@@ -337,3 +337,10 @@ def test_every_session_of_every_ticker_is_in_exactly_one_row_and_no_security_tra
             assert earlier["last_session"] < later["first_session"]
     again = build_securities(scan(*reversed(histories)), given_records).table
     assert again.to_pylist() == found
+
+
+def test_over_a_hole_of_the_warehouse_no_rename_is_suggested():
+    bars = scan(
+        history("OLD", "2012-01-03", "2012-03-30", 20.0), history("NEW", "2012-06-01", "2012-08-31", 20.0)
+    )
+    assert build_securities(bars, records()).suspected.num_rows == 0
