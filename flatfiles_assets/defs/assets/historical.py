@@ -35,6 +35,7 @@ from flatfiles_assets.ingest.historical.reader import read_extracted_year
 from flatfiles_assets.ingest.historical.year_report import YearReport
 from flatfiles_assets.ingest.layouts.overrides import LayoutOverrides
 from flatfiles_assets.minio_data_downloader import MinIODataDownloader
+from flatfiles_assets.unexpected import explained
 from flatfiles_assets.warehouse.archive_evidence import tickers_of_year
 from flatfiles_assets.warehouse.archive_loading import LoadedYear, load_year, refuse_empty_year
 from flatfiles_assets.warehouse.tables import HISTORICAL_DAILY
@@ -88,18 +89,21 @@ def ingest_historical_year(
     """Fetch and extract some years."""
     selected = [key for key in (HISTORICAL_ZIP_KEY, EXTRACTED_YEAR_KEY) if key in context.selected_asset_keys]
     report = RangeReport(selected)
+    # Read before anything is fetched: a mistake in the file is one message, not one for each year.
+    overrides = _overrides()
     downloader = minio_s3.downloader()
     years = [int(partition) for partition in context.partition_keys]
     good = _download(downloader, years, report) if HISTORICAL_ZIP_KEY in selected else years
     if EXTRACTED_YEAR_KEY in selected:
         for year in good:
             try:
-                report.materialized(
-                    EXTRACTED_YEAR_KEY, str(year), _extract(context, downloader, year, warehouse)
-                )
-            except FlatFilesError as error:
-                context.log.error("%s", error)
-                report.failed(EXTRACTED_YEAR_KEY, str(year), error)
+                found = _extract(context, downloader, year, warehouse, overrides)
+                report.materialized(EXTRACTED_YEAR_KEY, str(year), found)
+            except Exception as error:
+                # Whatever it is, it is about this year, and the others are recorded all the same.
+                failure = explained(error)
+                context.log.error("%s", failure)
+                report.failed(EXTRACTED_YEAR_KEY, str(year), failure)
     yield from report.conclude(context)
 
 
@@ -124,11 +128,12 @@ def _extract(
     downloader: MinIODataDownloader,
     year: int,
     warehouse: WarehouseResource,
+    overrides: LayoutOverrides,
 ) -> dict[str, dg.MetadataValue[Any] | int | str]:
     folder = downloader.extract_historical_data(year)
     manifest = downloader.manifest(year)
     known = tickers_of_year(warehouse.open().reader(), year)
-    with read_extracted_year(folder, year, _overrides(), known_tickers=known) as found:
+    with read_extracted_year(folder, year, overrides, known_tickers=known) as found:
         report = found.report
     refuse_empty_year(report)
     for reason, names in report.refusals.items():
@@ -188,16 +193,17 @@ def historical_daily(
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Load some sessions, year by year."""
     report = RangeReport([HISTORICAL_DAILY_KEY])
+    overrides = _overrides()
     sessions = [dt.date.fromisoformat(key) for key in context.partition_keys]
     folder = minio_s3.downloader().cache_dir / "historical"
     store = warehouse.open()
     for year, of_year in itertools.groupby(sessions, key=lambda session: session.year):
         wanted = list(of_year)
         try:
-            loaded = load_year(folder / str(year), year, wanted, store, _overrides())
-        except FlatFilesError as error:
+            loaded = load_year(folder / str(year), year, wanted, store, overrides)
+        except Exception as error:
             for session in wanted:
-                report.failed(HISTORICAL_DAILY_KEY, session.isoformat(), error)
+                report.failed(HISTORICAL_DAILY_KEY, session.isoformat(), explained(error))
         else:
             _report_year(loaded, report)
     checks = [

@@ -149,7 +149,9 @@ def _one_of(*values: object) -> tuple[Callable[[Any], bool], str]:
 def _is_columns(value: Any) -> bool:
     if isinstance(value, Mapping):
         value = list(value.values())
-    meanings = [m for m in value if m != meaning.IGNORED] if isinstance(value, list) else []
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        return False
+    meanings = [m for m in value if m != meaning.IGNORED]
     return bool(meanings) and set(meanings) <= set(meaning.MEANINGS) and len(set(meanings)) == len(meanings)
 
 
@@ -224,11 +226,28 @@ def load_overrides(path: str | Path) -> LayoutOverrides:
     """
     where = str(path)
     try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidArgument("the override file is not TOML", where=where, why=str(error)) from error
+        # Editors of Windows put a mark before UTF-8.
+        document = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise InvalidArgument("there is no override file", where=where) from error
+        raise InvalidArgument(
+            "there is no override file",
+            where=where,
+            next_step="write it, or leave MINIO_LAYOUT_OVERRIDES away",
+        ) from error
+    except OSError as error:
+        raise InvalidArgument(
+            "the override file cannot be read",
+            where=where,
+            why=error.strerror or type(error).__name__,
+            next_step="name a file that can be read in MINIO_LAYOUT_OVERRIDES",
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument(
+            "the override file is not TOML",
+            where=where,
+            why=str(error),
+            next_step="correct it; `load_overrides` shows an example",
+        ) from error
     extra = sorted(set(document) - {"files"})
     if extra or not isinstance(document.get("files", []), list):
         raise InvalidArgument(

@@ -70,3 +70,34 @@ def test_an_invalid_entry_is_named_with_the_valid_values(tmp_path, text, message
 def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(InvalidArgument, match="no override file"):
         load_overrides(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "files = 3", "files = {}", "files = [1]", "files = [[]]", "files = 'x'", "[files]\nmatch = '*'",
+        "x = 1",
+        "[[files]]", "[[files]]\nmatch = 3", "[[files]]\nmatch = []", "[[files]]\nmatch = [{}]",
+        "[[files]]\nmatch = '*'\nyears = '2008'", "[[files]]\nmatch = '*'\nyears = [true]",
+        "[[files]]\nmatch = '*'\ncolumns = {a = [1]}", "[[files]]\nmatch = '*'\ncolumns = [{}]",
+        "[[files]]\nmatch = '*'\n[files.columns]\na = {b = 1}",
+        "[[files]]\nmatch = '*'\ncolumns = 2008-01-02",
+        "[[files]]\nmatch = '*'\nheader = [[[]]]", "[[files]]\nmatch = '*'\noptions = [1]",
+        "[[files]]\nmatch = '*'\nprice_scale = nan", "[[files]]\nmatch = '*'\nsymbol_pattern = '('",
+        "a = " + "[" * 5_000 + "]" * 5_000, "not toml at all", "[[files]", "\x00",
+    ],
+)  # fmt: skip
+def test_a_file_of_another_shape_is_one_message_that_names_the_file(tmp_path, text: str):
+    with pytest.raises(InvalidArgument, match=r"layouts\.toml.*Next: "):
+        _load(tmp_path, text)
+
+
+def test_what_is_no_file_is_one_message(tmp_path):
+    (tmp_path / "latin.toml").write_bytes(b"# \xff\n")
+    for path in (tmp_path, tmp_path / "none.toml", tmp_path / "latin.toml", tmp_path / "latin.toml" / "x"):
+        with pytest.raises(InvalidArgument, match=r"Next: "):
+            load_overrides(path)
+
+
+def test_a_mark_before_the_text_is_no_part_of_it(tmp_path):
+    assert _load(tmp_path, "\ufeff[[files]]\nmatch = '*'\nignore = true\n").for_file("a").ignore
