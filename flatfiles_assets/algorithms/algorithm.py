@@ -98,7 +98,8 @@ def requested_features(
     compute: Callable[..., pa.Table], prices: RequestedPrices, parameters: Any
 ) -> pa.Table:
     """The rows that an algorithm's `compute` has for the sessions of a request."""
-    panel = prices.dated
+    # Who the columns are is put into the result as numbers of symbols; here it would be millions of texts.
+    panel = dataclasses.replace(prices.dated, identity=None)
     first, last = (_day(panel, row) for row in (prices.rows.start, prices.rows.stop - 1))
     return compute(panel, first_session=first, last_session=last, parameters=parameters)
 

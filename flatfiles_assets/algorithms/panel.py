@@ -241,11 +241,14 @@ def long_gaps(known: BoolArray) -> npt.NDArray[np.int32] | None:
 
 def has_long_gaps(panel: PricePanel) -> bool:
     """Whether a symbol has bars on both sides of a gap too long to be carried."""
-    last = _last_true_row(panel.has_bar)
-    # The bar before each bar, -1 for none.
-    before = last[:-1][panel.has_bar[1:]]
-    rows = np.nonzero(panel.has_bar[1:])[0] + 1
-    return bool(((before >= 0) & (rows - before > MAX_GAP_SESSIONS + 1)).any())
+    has_bar = panel.has_bar
+    spans = len(has_bar) - np.argmax(has_bar, axis=0) - np.argmax(has_bar[::-1], axis=0)
+    # Most symbols have too few sessions without a bar for any long gap.
+    has_bar = has_bar[:, spans - has_bar.sum(axis=0) > MAX_GAP_SESSIONS]
+    before = _last_true_row(has_bar)[:-1]
+    rows, columns = np.nonzero(has_bar[1:])
+    gaps = rows - before[rows, columns]
+    return bool(((before[rows, columns] >= 0) & (gaps > MAX_GAP_SESSIONS)).any())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,12 +21,14 @@ import pyarrow as pa
 
 from flatfiles_assets import calendars
 from flatfiles_assets.algorithms.registry import ALGORITHMS
+from flatfiles_assets.algorithms.universe import Universe
 from flatfiles_assets.data_integration import DataIntegration
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.features import update_features
 from flatfiles_assets.warehouse.prices import sessions_with_lookback
-from flatfiles_assets.warehouse.tables import DAILY_PRICES, SPLITS, algorithm_table_key, get_table
+from flatfiles_assets.warehouse.tables import DAILY_PRICES, SECURITIES, SPLITS, algorithm_table_key, get_table
+from flatfiles_assets.warehouse.universe import compute_universe, update_universe
 from flatfiles_assets_tests.benchmarks.report import Row, median_seconds
 
 _MARKET_SYMBOLS, _SYMBOLS, _YEARS = 11_000, 500, 5
@@ -126,6 +128,7 @@ class _Market:
             "volume": volume,
             "transactions": (volume / 100).astype(np.int64),
             "source": pa.repeat("flat_files", len(close)),
+            "security_id": pa.nulls(len(close), pa.string()),
         }
         return pa.table({name: columns[name] for name in DAILY_PRICES.column_names})
 
@@ -138,7 +141,22 @@ def _market(path: Path, n_symbols: int, days: list[dt.date]) -> tuple[Warehouse,
             transaction.replace(DAILY_PRICES, market.rows(part), {"trade_date": days[part]}, presorted=True)
     with warehouse.writer("benchmark") as transaction:
         transaction.replace_all(SPLITS, SPLITS.arrow_schema.empty_table())
+        transaction.replace_all(SECURITIES, _securities(market))
     return warehouse, market
+
+
+def _securities(market: _Market) -> pa.Table:
+    """One for each ticker, all common stock."""
+    count = len(market.symbols)
+    columns = {
+        "security_id": pa.array([f"{symbol}@{market.days[0]}" for symbol in market.symbols]),
+        "ticker": pa.array(market.symbols),
+        "first_session": pa.repeat(pa.scalar(market.days[0], pa.date32()), count),
+        "last_session": pa.repeat(pa.scalar(market.days[-1], pa.date32()), count),
+        "type": pa.repeat("CS", count),
+    }
+    arrays = [columns.get(f.name, pa.nulls(count, f.type)) for f in SECURITIES.arrow_schema]
+    return pa.Table.from_arrays(arrays, schema=SECURITIES.arrow_schema)
 
 
 def _write_csv_files(folder: Path, market: _Market, columns: np.ndarray) -> None:
@@ -206,6 +224,7 @@ def _measure_append(folder: Path) -> list[Row]:
     """The cost of one more session in `algorithm/*`, after histories of some years."""
     last = _RANGE[1]
     actions: dict[int, Callable[[], None]] = {}
+    universes: dict[int, Callable[[], None]] = {}
     for years in _APPEND_YEARS:
         # The look-back exists in each, so that all compute the same.
         first = last.replace(year=last.year - years)
@@ -215,6 +234,13 @@ def _measure_append(folder: Path) -> list[Row]:
         warehouse, _ = _market(folder / f"append-{years}.duckdb", _APPEND_SYMBOLS, days)
         _fill_features(warehouse, days)
         actions[years] = _appending(warehouse, days[-1])
+        universes[years] = _universe_of(warehouse, days[-1])
+    rows = _compared(f"one new session of algorithm/*, {_APPEND_SYMBOLS:,} symbols", actions)
+    return [*rows, *_compared(f"the universe of a session, {_APPEND_SYMBOLS:,} symbols", universes)]
+
+
+def _compared(what: str, actions: dict[int, Callable[[], None]]) -> list[Row]:
+    """What an action costs after more years, against the fewest."""
     seconds: dict[int, list[float]] = {years: [] for years in actions}
     for action in actions.values():
         action()
@@ -229,7 +255,7 @@ def _measure_append(folder: Path) -> list[Row]:
     shortest = least[_APPEND_YEARS[0]]
     return [
         Row(
-            f"one new session of algorithm/* after {years} years, {_APPEND_SYMBOLS:,} symbols",
+            f"{what}, after {years} years",
             least[years],
             f"after {_APPEND_YEARS[0]} year",
             shortest,
@@ -265,11 +291,20 @@ def _fill_features(warehouse: Warehouse, days: list[dt.date]) -> None:
 
 def _appending(warehouse: Warehouse, day: dt.date) -> Callable[[], None]:
     def append() -> None:
+        for result in update_universe([day], warehouse):
+            assert result.error is None
         for algorithm in ALGORITHMS.values():
-            for result in update_features(algorithm, [day], warehouse):
+            for result in update_features(algorithm, [day], warehouse, universe=Universe(top=None)):
                 assert result.error is None
 
     return append
+
+
+def _universe_of(warehouse: Warehouse, day: dt.date) -> Callable[[], None]:
+    def compute() -> None:
+        assert compute_universe(warehouse.reader(), [day]).rows.num_rows == _APPEND_SYMBOLS
+
+    return compute
 
 
 if __name__ == "__main__":
