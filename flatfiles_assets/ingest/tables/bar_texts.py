@@ -22,7 +22,6 @@ from flatfiles_assets.ingest.layouts.source_file import SourceFile
 from flatfiles_assets.ingest.layouts.text_files import Head, read_head
 from flatfiles_assets.ingest.tables.fixed_width import find_columns
 from flatfiles_assets.ingest.tables.json_documents import begins_like_one
-from flatfiles_assets.ingest.tables.spaced_text import is_spaced_text, write_spaced_text
 from flatfiles_assets.ingest.tables.table_files import MalformedRows, TableFile, iter_tables, open_table_file
 from flatfiles_assets.ingest.tables.unpacking import RefusedMember, Unpacker
 from flatfiles_assets.ingest.tables.wide_tables import find_wide_table, write_long_table
@@ -72,8 +71,8 @@ class BarTexts:
 
     def _as_text(self, file: SourceFile) -> SourceFile | NotUnderstood:
         try:
-            if (rewritten := self._rewritten(file)) is not None:
-                return rewritten
+            if (long_table := self._as_long_table(file)) is not None:
+                return long_table
             if not _is_typed(file.path):
                 return file
             table = open_table_file(file.path, file.name)
@@ -88,19 +87,15 @@ class BarTexts:
             return NotUnderstood(f"the file is damaged: {why}")
         return SourceFile(target, file.name)
 
-    def _rewritten(self, file: SourceFile) -> SourceFile | None:
-        """A text in a form that has no separator, or more than one bar a row, in one that has."""
+    def _as_long_table(self, file: SourceFile) -> SourceFile | None:
+        """A table with several bars a row as one with one."""
         head = read_head(file.path)
         if isinstance(head, NotUnderstood):
             return None
-        if (table := find_wide_table(head.lines)) is not None:
-            target = self._new_target()
-            write_long_table(file.path, head, table, target)
-        elif needs_opening(head) and is_spaced_text(head.lines):
-            target = self._new_target()
-            write_spaced_text(file.path, head, target)
-        else:
+        if (table := find_wide_table(head.lines)) is None:
             return None
+        target = self._new_target()
+        write_long_table(file.path, head, table, target)
         return SourceFile(target, file.name)
 
     def _new_target(self) -> Path:
@@ -116,6 +111,8 @@ def needs_opening(head: Head | NotUnderstood) -> bool:
     first = head.lines[0]
     if first.lstrip()[:1] in ("{", "["):
         return begins_like_one("\n".join(head.lines[:5]).encode())
+    if find_wide_table(head.lines) is not None:
+        return True
     # Of thousands of files nearly all end here.
     if "," in first or ";" in first or "\t" in first or "|" in first:
         return False

@@ -178,7 +178,6 @@ def test_one_row_for_every_rule_costs_these_rows_and_not_the_year(bucket: Platfo
         "misdated": "IBM,2006-03-04,10,12,9,11,1000",
         "empty_ticker": ",2006-03-03,10,12,9,11,1000",
         "unprintable_ticker": "A\u202eB,2006-03-03,10,12,9,11,1000",
-        "unprintable_ticker": "I\u200bBM,2006-03-10,10,12,9,11,1000",
         "missing_value": "F,2006-03-06,10,12,,11,1000",
         "negative": "F,2006-03-07,10,12,-9,11,1000",
         "ohlc": "F,2006-03-08,10,8,9,11,1000",
