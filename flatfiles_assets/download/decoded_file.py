@@ -6,10 +6,21 @@ from pathlib import Path
 
 from flatfiles_assets.download.atomic_files import TemporaryFile
 from flatfiles_assets.download.descriptors import read_at
-from flatfiles_assets.download.gzip_stream import GzipDecoder, is_gzip
+from flatfiles_assets.download.gzip_stream import BrokenGzip, GzipDecoder, is_gzip
 from flatfiles_assets.download.partial_file import PartialFile
+from flatfiles_assets.errors import CorruptFile
 
 _READ_BYTES = 1024 * 1024
+
+
+def not_unpacked(error: BrokenGzip, where: str) -> CorruptFile:
+    """The error for gzip that is not decompressed."""
+    return CorruptFile(
+        "the file is not decompressed",
+        where=where,
+        why=str(error),
+        next_step="download it with decompress=False and look into it",
+    )
 
 
 def commit_decoded(source: TemporaryFile | PartialFile, path: Path) -> None:
@@ -20,7 +31,7 @@ def commit_decoded(source: TemporaryFile | PartialFile, path: Path) -> None:
         path: Where the decompressed file appears, whole or not at all.
 
     Raises:
-        BrokenGzip: It is truncated or damaged.
+        CorruptFile: It is truncated or damaged, or grows beyond all measure.
     """
     chunk = read_at(source.descriptor, _READ_BYTES, 0)
     if not is_gzip(chunk):
@@ -28,7 +39,7 @@ def commit_decoded(source: TemporaryFile | PartialFile, path: Path) -> None:
         return
     file = TemporaryFile(path)
     try:
-        decoder = GzipDecoder()
+        decoder = GzipDecoder(bounded=True)
         position = 0
         while chunk:
             for piece in decoder.decode(chunk):
@@ -37,6 +48,8 @@ def commit_decoded(source: TemporaryFile | PartialFile, path: Path) -> None:
             chunk = read_at(source.descriptor, _READ_BYTES, position)
         decoder.finish()
         file.commit()
+    except BrokenGzip as error:
+        raise not_unpacked(error, str(path)) from None
     finally:
         file.discard()
         source.discard()

@@ -222,8 +222,8 @@ def _from_obstore(error: Exception, where: str, owner: StoreOwner | None) -> Fla
     return transfer_failed(where, _KINDS.get(kind or "", f"network error ({kind or 'unknown'})"))
 
 
-def _of_the_way(error: BaseException, where: str) -> FlatFilesError | None:
-    """What stands between the client and the store's answer: certificates, no TLS at all, redirects."""
+def certificate_refused(error: BaseException, where: str) -> RequestRejected | None:
+    """The error for a server whose certificate is not believed; None where it failed otherwise."""
     text = str(error)
     match = _CERTIFICATE.search(text)
     if match or (isinstance(error, SSLError) and not _NO_TLS.search(text)):
@@ -238,6 +238,14 @@ def _of_the_way(error: BaseException, where: str) -> FlatFilesError | None:
             "authority or of the store's own certificate; the endpoint's host must be a name in it, and it "
             "must not have expired",
         )
+    return None
+
+
+def _of_the_way(error: BaseException, where: str) -> FlatFilesError | None:
+    """What stands between the client and the store's answer: certificates, no TLS at all, redirects."""
+    text = str(error)
+    if refused := certificate_refused(error, where):
+        return refused
     if isinstance(error, HTTPClientError) and "expected str instance, bytes found" in text:
         # What urllib3 makes of a 303 to another host, where botocore wants no redirects.
         return from_status(303, None, where)

@@ -22,6 +22,9 @@ _IsalError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]
 _PLAIN = "the data do not begin like gzip"
 # Bounds the memory that a chunk can expand to; this much stays in the processor's cache.
 _OUTPUT_BYTES = 128 * 1024
+# Files of numbers shrink to a tenth; what shrinks to less than this was made to.
+_MOST_EXPANSION = 250
+_ALWAYS_ALLOWED_BYTES = 64 * 2**20
 
 
 class BrokenGzip(Exception):
@@ -29,9 +32,16 @@ class BrokenGzip(Exception):
 
 
 class GzipDecoder:
-    """Decodes a gzip stream chunk by chunk, verifying each member's length and CRC-32."""
+    """Decodes a gzip stream chunk by chunk, verifying each member's length and CRC-32.
 
-    def __init__(self) -> None:
+    Args:
+        bounded: Whether a stream that grows beyond all measure is refused: where what it decodes to is kept.
+    """
+
+    def __init__(self, *, bounded: bool = False) -> None:
+        self._bounded = bounded
+        self._taken_bytes = 0
+        self._given_bytes = 0
         self._member = _new_member()
         self._started = False
         self._padding = False
@@ -43,13 +53,20 @@ class GzipDecoder:
             BrokenGzip: The data are damaged, or something that is not gzip follows a member.
         """
         rest: Buffer = data
+        self._taken_bytes += len(memoryview(data))
         while len(memoryview(rest)):
             if self._member.eof or not self._started:
                 rest = self._skip_padding(rest)
                 if not len(memoryview(rest)):
                     return
                 self._member, self._started = _new_member(), True
-            yield from self._decode_member(rest)
+            for piece in self._decode_member(rest):
+                self._given_bytes += len(piece)
+                if self._bounded and self._given_bytes > max(
+                    _ALWAYS_ALLOWED_BYTES, _MOST_EXPANSION * self._taken_bytes
+                ):
+                    raise BrokenGzip(f"the gzip data grow to more than {_MOST_EXPANSION} times their size")
+                yield piece
             rest = self._member.unused_data if self._member.eof else b""
 
     def _decode_member(self, data: Buffer) -> Iterator[bytes]:
@@ -139,7 +156,7 @@ def decompress(data: Buffer) -> bytes:
     Raises:
         BrokenGzip: It is truncated or damaged.
     """
-    decoder = GzipDecoder()
+    decoder = GzipDecoder(bounded=True)
     pieces = list(decoder.decode(data))
     decoder.finish()
     return b"".join(pieces)

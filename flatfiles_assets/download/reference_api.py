@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import urllib.request
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import urllib3
 from pydantic import SecretStr
@@ -29,7 +28,8 @@ from flatfiles_assets.download.errors import (
     Throttled,
     TransferFailed,
 )
-from flatfiles_assets.download.network import is_loopback
+from flatfiles_assets.download.faults import certificate_refused
+from flatfiles_assets.download.network import NetworkOptions, is_loopback
 from flatfiles_assets.errors import InvalidArgument
 
 Endpoint = Literal["splits", "dividends"]
@@ -40,6 +40,7 @@ _PATHS: Mapping[Endpoint, tuple[str, str]] = {
     "dividends": ("/stocks/v1/dividends", "/v3/reference/dividends"),
 }
 _TICKERS_PATH = "/v3/reference/tickers"
+_USUAL_WAY = NetworkOptions()
 _PAGE_ROWS = 1000
 # All dividends since 2000 are some hundreds of pages; an endless chain of cursors is a fault.
 _MOST_PAGES = 20_000
@@ -81,6 +82,7 @@ class ReferenceApi:
             ``Retry-After`` of up to a minute is honoured.
         backoff_seconds: Wait before the first retry; doubled for each further one.
         timeout_seconds: Longest silence of the server.
+        network: Proxy and certificates.
 
     Raises:
         InvalidArgument: The URL is not one of https, nor of http on this machine.
@@ -94,6 +96,7 @@ class ReferenceApi:
         max_retries: int = 5,
         backoff_seconds: float = 1.0,
         timeout_seconds: float = 60.0,
+        network: NetworkOptions = _USUAL_WAY,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
@@ -111,7 +114,7 @@ class ReferenceApi:
             )
         self._base_url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
         self._api_key = api_key
-        self._http = _pool(self._base_url)
+        self._http = _pool(self._base_url, network)
         self._timeout_seconds = timeout_seconds
         self._retries = urllib3.Retry(
             total=max_retries,
@@ -272,6 +275,9 @@ class ReferenceApi:
                 timeout=urllib3.Timeout(total=None, connect=10.0, read=self._timeout_seconds),
             )
         except urllib3.exceptions.HTTPError as error:
+            certificate = certificate_refused(error, where)
+            if certificate:
+                raise certificate from None
             reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
             raise TransferFailed(
                 "the page could not be fetched",
@@ -283,7 +289,7 @@ class ReferenceApi:
             raise self._refusal(where, response)
         try:
             page = json.loads(response.data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise MalformedAnswer(
                 "the answer is not JSON", where=where, why=str(error), next_step="check FLATFILES_API_URL"
             ) from None
@@ -307,12 +313,16 @@ class ReferenceApi:
         return text.replace(key, "…") if key else text
 
 
-def _pool(base_url: str) -> urllib3.PoolManager:
-    parts = urlsplit(base_url)
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
-        return urllib3.ProxyManager(proxy)
-    return urllib3.PoolManager()
+def _pool(base_url: str, network: NetworkOptions) -> urllib3.PoolManager:
+    proxy, ca_certs = network.proxy_for(base_url), network.ca_file()
+    if proxy is None:
+        return urllib3.PoolManager(ca_certs=ca_certs)
+    parts = urlsplit(proxy)
+    headers = None
+    if parts.username:
+        name_and_password = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers = urllib3.make_headers(proxy_basic_auth=name_and_password)
+    return urllib3.ProxyManager(proxy, ca_certs=ca_certs, proxy_headers=headers)
 
 
 def _message(body: bytes) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flatfiles_assets.download import gzip_stream
 from flatfiles_assets.download.atomic_files import TemporaryFile
 from flatfiles_assets.download.connection import S3Connection, StoreOptions, check_limits
-from flatfiles_assets.download.decoded_file import commit_decoded
+from flatfiles_assets.download.decoded_file import commit_decoded, not_unpacked
 from flatfiles_assets.download.descriptors import sync_folder
 from flatfiles_assets.download.errors import DamagedTransfer, NotPublished, ObjectChanged
 from flatfiles_assets.download.etags import Agreement, etags_of
@@ -114,7 +114,10 @@ class SyncS3Downloader:
             buffer = BytesIO()
             self._receive(bucket, key, buffer, attempts, as_is=not decompress)
             if decompress and is_gzip_name(key) and is_gzip(buffer.getbuffer()):
-                buffer = BytesIO(gzip_stream.decompress(buffer.getbuffer()))
+                try:
+                    buffer = BytesIO(gzip_stream.decompress(buffer.getbuffer()))
+                except gzip_stream.BrokenGzip as error:
+                    raise not_unpacked(error, location(bucket, key)) from None
         buffer.seek(0)
         return buffer
 

@@ -242,3 +242,15 @@ def test_whatever_a_call_of_obstore_raises_only_typed_errors_leave(monkeypatch, 
         with FileCache(tmp_path) as cache:
             (result,) = fetch_files(_connection(store), "bkt", cache, ["a.csv"], retry_policy=QUICK)
             assert call != "get_async" or isinstance(result, FlatFilesError)
+
+
+def test_gzip_that_grows_beyond_all_measure_is_not_unpacked(tmp_path):
+    bomb = gzip.compress(bytes(200 * 2**20), compresslevel=9)
+    with SmallStore({"bomb.gz": bomb}) as store, SyncS3Downloader(KEYS, store.url, retry_policy=QUICK) as d:
+        with pytest.raises(FlatFilesError, match="250 times"):
+            d.download_to_file("bkt", "bomb.gz", tmp_path / "file")
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(FlatFilesError, match="250 times"):
+            d.download("bkt", "bomb.gz")
+        # As it is, it is a file like any other.
+        assert d.download("bkt", "bomb.gz", decompress=False).getvalue() == bomb

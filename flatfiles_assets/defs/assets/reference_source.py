@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from flatfiles_assets.download.connection import StoreOptions
 from flatfiles_assets.download.reference_api import ReferenceApi
 from flatfiles_assets.errors import MissingCredentials
 from flatfiles_assets.ingest.reference import (
@@ -49,6 +50,7 @@ class ReferenceSource:
             api_key,
             max_retries=settings.max_retries,
             timeout_seconds=settings.timeout_seconds,
+            network=StoreOptions.of_vendor(settings).network,
         )
 
     def dropped(
