@@ -16,6 +16,7 @@ from flatfiles_assets.cli import main
 from flatfiles_assets.defs.instance.home import open_instance
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets_tests.platform import Platform
+from flatfiles_assets_tests.snapshots import start_from
 from flatfiles_assets_tests.warehouse.bars import STOCKS_DAILY, TUESDAY, WEDNESDAY, day_bars
 from flatfiles_assets_tests.warehouse.damage import flip_a_bit
 
@@ -32,9 +33,12 @@ def _flatfiles(*arguments: str) -> tuple[int, str]:
 def loaded(platform: Platform) -> Platform:
     for day in DAYS:
         platform.put(day)
+    return start_from("backup", platform, _load)
+
+
+def _load(platform: Platform) -> None:
     (run,) = platform.run(DAYS)
     assert run.succeeded, run.message
-    return platform
 
 
 def _backup(place: Path) -> Path:
@@ -85,6 +89,7 @@ import sys
 from pathlib import Path
 from flatfiles_assets.download.ledger import Ledger, LedgerEntry
 from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets_tests.snapshots import start_from
 from flatfiles_assets_tests.warehouse.bars import STOCKS_DAILY, TUESDAY, WEDNESDAY, day_bars
 warehouse, ledger = Warehouse(Path(sys.argv[1])), Ledger(sys.argv[2])
 volume = 0

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from flatfiles_assets.cli import main
 from flatfiles_assets_tests.platform import Platform
+from flatfiles_assets_tests.snapshots import start_from
 from flatfiles_assets_tests.warehouse.damage import flip_a_bit, flip_a_bit_of
 
 DAYS = ["2024-01-02", "2024-01-03", "2024-01-04"]
@@ -32,10 +33,13 @@ def loaded(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     platform.put(DAYS[0])
     platform.put(DAYS[1], "bad_rows")
     platform.put(DAYS[2])
+    return start_from("damage", platform, _load)
+
+
+def _load(platform: Platform) -> None:
     (run,) = platform.run(DAYS)
     assert run.succeeded, run.message
     assert _flatfiles("verify")[0] == 0, _flatfiles("verify")[1]
-    return platform
 
 
 @pytest.fixture
