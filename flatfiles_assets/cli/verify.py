@@ -12,6 +12,7 @@ from rich.progress import track
 
 from flatfiles_assets.cli.arguments import FEED
 from flatfiles_assets.console import console as terminal
+from flatfiles_assets.data_integration.cache import ResultCache
 from flatfiles_assets.datasets import Dataset, get_dataset, selected_datasets
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.errors import FlatFilesError
@@ -78,7 +79,7 @@ def _files(workspace: Workspace, console: Console, feed: str | None) -> Iterator
 
 
 def _records(workspace: Workspace, datasets: Sequence[Dataset], *, everything: bool) -> Iterator[Finding]:
-    """The warehouse, the ledger's knowledge of it, and Dagster's databases."""
+    """The warehouse, the ledger's knowledge of it, Dagster's databases and the cached results."""
     yield from verify_warehouse(workspace.warehouse, datasets)
     try:
         with workspace.flat_file_cache() as cache:
@@ -88,3 +89,10 @@ def _records(workspace: Workspace, datasets: Sequence[Dataset], *, everything: b
         pass  # Said already, by those who looked at each alone.
     if everything:
         yield from verify_dagster(workspace.settings.dagster_home)
+        for name in ResultCache(workspace.settings.integration_cache_dir, max_bytes=0).damaged():
+            yield Finding(
+                f"the cached result {name}",
+                "its bytes are not those that were stored",
+                f"nothing: it is never used, and computed anew; or remove "
+                f"{workspace.settings.integration_cache_dir}",
+            )

@@ -22,6 +22,7 @@ import logging
 import os
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -36,6 +37,8 @@ _log = logging.getLogger(__name__)
 
 # By folder: another `DataIntegration` of this process must find what this one is still storing.
 _storing: dict[Path, threading.Thread] = {}
+
+_LONGEST_STORING_SECONDS = 3600
 
 _MANIFEST, _STATE = "manifest.json", "state.json"
 
@@ -151,6 +154,15 @@ class ResultCache:
             )
             temporary.replace(path)
 
+    def damaged(self) -> list[str]:
+        """The entries whose bytes are not those that were stored; they are never used."""
+        found = (folder for _, folder, _ in self._entries())
+        return [
+            f"{folder.parent.name}/{folder.name}"
+            for folder in found
+            if self.find(folder.parent.name, folder.name) is None
+        ]
+
     def clear(self) -> int:
         """Remove everything; returns the bytes freed."""
         self.wait()
@@ -159,6 +171,7 @@ class ResultCache:
         return freed
 
     def _evict(self, keep: Path) -> None:
+        self._sweep()
         entries = sorted(self._entries())
         total = sum(size for _, _, size in entries)
         for _, folder, size in entries:
@@ -167,6 +180,13 @@ class ResultCache:
             if folder != keep:
                 shutil.rmtree(folder, ignore_errors=True)
                 total -= size
+
+    def _sweep(self) -> None:
+        """Remove what killed processes were storing: nobody stores for so long."""
+        for left in self.directory.glob(".*"):
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > _LONGEST_STORING_SECONDS:
+                    shutil.rmtree(left, ignore_errors=True)
 
     def _entries(self) -> list[tuple[float, Path, int]]:
         """Last use, folder and size of each entry."""

@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 import stamina
 
+from flatfiles_assets.download.errors import LedgerFailed
 from flatfiles_assets.errors import UNWRITABLE
 
 _BUSY_TIMEOUT_SECONDS = 60.0
@@ -30,6 +31,10 @@ _BUSY_TIMEOUT_SECONDS = 60.0
 _UNWRITABLE_WORDS = re.compile(
     "readonly database|unable to open database file|disk is full|disk I/O error", re.IGNORECASE
 )
+
+
+#: What the ledger's tables are and mean; written into the file.
+LEDGER_VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +51,7 @@ def open_ledger(path: Path, schema: str) -> OpenLedger:
     Where it cannot be written it can still be read; where there is none, it is empty.
 
     Raises:
+        LedgerFailed: A newer version of this package made it.
         sqlite3.Error, OSError: It can be neither written nor read.
     """
     try:
@@ -54,6 +60,7 @@ def open_ledger(path: Path, schema: str) -> OpenLedger:
         if not is_unwritable(error):
             raise
         connection = _readable(path) if path.exists() else _empty(schema)
+        _check_version(connection, path)
         connection.execute("PRAGMA query_only = ON")
         return OpenLedger(connection, error)
 
@@ -93,11 +100,29 @@ def _writable(path: Path, schema: str) -> sqlite3.Connection:
         # Without a sync for each commit a power cut may cost the last ones: their files are then
         # found without an entry and fetched again.
         connection.execute("PRAGMA synchronous = NORMAL")
+        _check_version(connection, path)
         connection.executescript(schema)
+        if _version(connection) != LEDGER_VERSION:
+            # Earlier ledgers have no version; what they lack, the schema adds.
+            connection.execute(f"PRAGMA user_version = {LEDGER_VERSION}")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    if (version := _version(connection)) > LEDGER_VERSION:
+        raise LedgerFailed(
+            "the ledger of downloads was made by a newer version of this package",
+            where=str(path),
+            why=f"its version is {version}; this package knows {LEDGER_VERSION}",
+            next_step="install that version, or a later one",
+        )
 
 
 def _readable(path: Path) -> sqlite3.Connection:

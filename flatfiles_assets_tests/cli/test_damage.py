@@ -8,10 +8,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from flatfiles_assets.cli import main
+from flatfiles_assets.cli import main, rebuilding
+from flatfiles_assets.data_integration.cache import ResultCache
 from flatfiles_assets_tests.platform import Platform
 from flatfiles_assets_tests.snapshots import start_from
 from flatfiles_assets_tests.warehouse.damage import flip_a_bit, flip_a_bit_of
@@ -192,3 +194,37 @@ def test_a_damaged_raw_file_is_said_not_loaded_and_fetched_again_later(loaded: P
     assert _flatfiles("backfill", "stocks_daily", "--start", DAYS[0], "--end", DAYS[2])[0] == 0
     assert raw.read_bytes() == whole
     assert loaded.rows(ROWS) == rows
+
+
+def test_a_flipped_bit_in_a_cached_result_is_found(loaded: Platform):
+    cache = ResultCache(loaded.data_dir / "integration_cache", 10**9)
+    cache.store("request", "input", {"prices": pa.table({"close": [1.0, 2.0]})}, {})
+    assert _flatfiles("verify")[0] == 0
+    flip_a_bit(loaded.data_dir / "integration_cache" / "request" / "input" / "prices.arrow")
+    code, output = _flatfiles("verify")
+    assert code == 1
+    assert "the cached result request/input" in output
+
+
+def test_folders_that_killed_processes_left_in_the_cache_of_results_are_swept(tmp_path: Path):
+    cache = ResultCache(tmp_path, 10**9)
+    left, new = tmp_path / ".dead", tmp_path / ".alive"
+    for folder in (left, new):
+        folder.mkdir()
+    os.utime(left, (1, 1))
+    cache.store("request", "input", {}, {})
+    assert not left.exists()
+    assert new.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("offline")
+def test_ranges_side_by_side_make_the_same(loaded: Platform, monkeypatch: pytest.MonkeyPatch):
+    rows, files = loaded.rows(ROWS), loaded.rows(FILES)
+    monkeypatch.setattr(rebuilding, "_FEWEST_SESSIONS_A_PROCESS", 1)
+    code, output = _flatfiles("rebuild", "--workers", "2")
+    assert code == 0, output
+    assert "3 sessions in 2 ranges" in output
+    assert loaded.rows(ROWS) == rows
+    assert loaded.rows(FILES) == files
+    assert _recorded(loaded) == {"market": 3, "raw": 3}

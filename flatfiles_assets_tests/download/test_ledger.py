@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import multiprocessing
 import sqlite3
@@ -158,3 +159,20 @@ def test_a_forked_child_uses_a_connection_of_its_own(ledger):
     process.join(PATIENCE_SECONDS)
     assert process.exitcode == 0
     assert {entry.key for entry in ledger.entries()} == {"parent", "child"}
+
+
+def test_a_ledger_of_a_newer_version_is_refused_by_name_and_an_older_one_is_brought_up_to_date(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        ledger.record(good("a"))
+    for version, accepted in ((0, True), (99, False)):
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA user_version = {version}")
+        if accepted:
+            with Ledger(path) as ledger:
+                assert ledger.get("a")
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        else:
+            with pytest.raises(LedgerFailed, match=r"newer version.*99"):
+                Ledger(path)
