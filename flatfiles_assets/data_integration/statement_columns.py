@@ -35,7 +35,7 @@ FISCAL_YEAR = ("fiscal_year", "fy", "fyear", "calendar_year", "year")
 FISCAL_PERIOD = ("fiscal_period", "fp", "fiscal_quarter", "fqtr", "quarter", "period", "period_type")
 TIMEFRAME = ("timeframe", "dimension", "frequency", "freq", "periodicity", "report_type", "statement_type")
 FORM = ("form", "form_type", "document_type")
-RESTATED = ("restated_date", "restatement_date", "last_updated", "lastupdated")
+RESTATED = ("restated_date", "restatement_date")
 _TAGS = (
     *("tag", "concept", "line_item", "metric", "indicator", "item", "account", "field", "datapoint"),
     *("data_code", "element", "fact"),

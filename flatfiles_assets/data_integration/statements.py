@@ -243,8 +243,14 @@ def _restated_later(rows: pl.DataFrame, columns: StatementColumns) -> int:
 
 
 def _identity(columns: StatementColumns) -> list[str]:
-    stated = [columns.fiscal_year, columns.fiscal_period]
+    # Sharadar's dimensions tell figures as reported from those that were restated later.
+    stated = [columns.fiscal_year, columns.fiscal_period, _dimension(columns)]
     return [columns.symbol, PERIOD, FRAME, *(column for column in stated if column)]
+
+
+def _dimension(columns: StatementColumns) -> str | None:
+    is_one = columns.timeframe is not None and plain_name(columns.timeframe) == "dimension"
+    return columns.timeframe if is_one else None
 
 
 def _as_columns(rows: pl.DataFrame, columns: StatementColumns) -> pl.DataFrame:
@@ -294,7 +300,7 @@ def _latest_known(versions: pl.DataFrame, columns: StatementColumns) -> pl.DataF
         {"quarterly": 3, "semiannual": 2, "annual": 1, "ttm": 0}, default=1, return_dtype=pl.Int64
     )
     ordered = (
-        versions.with_columns((order.fill_null(0) * 4 + rank).alias(ORDER))
+        versions.with_columns((order.fill_null(0) * 8 + rank * 2 + _as_reported(columns)).alias(ORDER))
         .sort(columns.symbol, KNOWN, ORDER, "_place", maintain_order=True)
         .with_columns(pl.col(ORDER).cum_max().over(columns.symbol).alias("_latest"))
     )
@@ -304,6 +310,14 @@ def _latest_known(versions: pl.DataFrame, columns: StatementColumns) -> pl.DataF
         .drop("_latest", ORDER, "_place", PERIOD, _LAGGED, strict=False)
         .select(pl.exclude("^_(day|bad) .*$"))
     )
+
+
+def _as_reported(columns: StatementColumns) -> pl.Expr:
+    """1, or 0 for figures that hold what was known only later."""
+    dimension = _dimension(columns)
+    if dimension is None:
+        return pl.lit(1, pl.Int64)
+    return (~pl.col(dimension).cast(pl.String).str.starts_with("MR")).fill_null(True).cast(pl.Int64)
 
 
 def _fiscal_order(columns: StatementColumns) -> pl.Expr:

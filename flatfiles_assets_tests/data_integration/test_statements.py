@@ -128,6 +128,30 @@ def test_annual_and_quarterly_figures_of_one_day_are_never_one_row():
     assert (annual["revenues"], annual["employees"]) == (100, 7)
 
 
+def test_a_timeframe_alone_tells_statements_apart():
+    base = {"ticker": "A", "period_end": "2007-12-31", "filing_date": "2008-02-01"}
+    rows = [
+        base | {"timeframe": "annual", "revenues": 100, "employees": 7},
+        base | {"timeframe": "quarterly", "revenues": 30, "employees": None},
+    ]
+    (found,) = states(rows)
+    assert (found["revenues"], found["employees"]) == (30, None)
+
+
+def test_figures_as_reported_are_never_completed_by_those_restated_later():
+    base = {"ticker": "A", "reportperiod": "2007-12-31"}
+    rows = [
+        base | {"dimension": "ARQ", "datekey": "2008-04-20", "eps": 1.0, "assets": None},
+        base | {"dimension": "MRQ", "datekey": "2007-12-31", "eps": 1.2, "assets": 9},
+    ]
+    for order in (rows, rows[::-1]):
+        found = states(order)
+        assert [(row[KNOWN].isoformat(), row["dimension"], row["eps"], row["assets"]) for row in found] == [
+            ("2008-03-30", "MRQ", 1.2, 9),
+            ("2008-04-20", "ARQ", 1.0, None),
+        ]
+
+
 def test_a_restatement_replaces_its_own_period_only():
     rows = [
         {"ticker": "A", "period_end": "2006-12-31", "filing_date": "2007-02-01", "eps": 1.0},

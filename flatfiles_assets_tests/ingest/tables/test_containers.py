@@ -197,15 +197,14 @@ def test_a_line_without_end_is_refused_before_it_is_copied_again_and_again(tmp_p
 
 
 def test_links_and_names_that_leave_the_archive_are_refused(tmp_path):
-    link = tarfile.TarInfo("evil.csv")
-    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        archive.addfile(link)
-    (tmp_path / "a.tar").write_bytes(out.getvalue())
+    for number, kind in enumerate((tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE)):
+        special = tarfile.TarInfo("evil.csv")
+        special.type, special.linkname = kind, "/etc/passwd"
+        with tarfile.open(tmp_path / f"a{number}.tar", "w") as archive:
+            archive.addfile(special)
     (tmp_path / "b.tar").write_bytes(_tar({"../b.csv": b"a,b\n1,2\n"}, "w"))
     reports = {file.file: file.reason for file in read_directory(tmp_path).files}
-    assert "link" in reports["a.tar"]
+    assert all("special file" in reports[f"a{number}.tar"] for number in range(4))
     assert ".." in reports["b.tar"]
 
 
