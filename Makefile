@@ -62,8 +62,7 @@ test-duckdb-1: $(READY)
 	$(BIN)/python -m flatfiles_assets_tests.warehouse.run_on_duckdb_1
 
 docs: $(READY)
-	$(BIN)/python -m flatfiles_assets_tests.documentation.generate
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build --strict --quiet
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

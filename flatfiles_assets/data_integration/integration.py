@@ -163,8 +163,8 @@ class DataIntegration:
             - momentum: ``returns_data``, ``volume_data``, ``momentum_data``;
             - mean_reversion: ``returns_data``, ``zscore_data``, ``indicators_data``;
             - pairs_trading: ``returns_data``, ``correlation_data``, ``cointegration_data`` (both over
-              the sessions of the range), ``spread_data``, ``zscore_data`` (each session from its own
-              trailing window).
+                the sessions of the range), ``spread_data``, ``zscore_data`` (each session from its own
+                trailing window).
 
             Wide ones have a row per session and a column per symbol, in the order asked for (spreads:
             per pair); ``momentum_data``, ``indicators_data`` and ``cointegration_data`` are long, the

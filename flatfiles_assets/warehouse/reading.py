@@ -193,7 +193,7 @@ class WarehouseReader:
         Raises:
             TableNotFound: There is no such table; the message lists those there are.
             InvalidArgument: A column is not the table's, or the table has no partitions to bound.
-            And what `sql` raises.
+            WarehouseError: What `sql` raises.
         """
         table = self.schema(name)
         selected = _checked_columns(table, columns)
