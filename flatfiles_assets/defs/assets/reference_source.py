@@ -26,6 +26,8 @@ from flatfiles_assets.ingest.reference_columns import ReferenceName
 from flatfiles_assets.settings import Settings
 
 _MOST_REJECTED_SHOWN = 50
+# The user's own word, who may have nothing to say; of the others no market is without any.
+_MAY_BE_EMPTY = frozenset({"overrides", "renames"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,14 +67,14 @@ class ReferenceSource:
             completed: Makes of the file's rows what a record needs.
 
         Raises:
-            MalformedReference: The file is none, or holds nothing at all.
+            MalformedReference: The file is none, or holds nothing at all where there must be something.
         """
         path = dropped_file(self.settings.reference_path, name)
         if path is None:
             return None
         rows = read_dropped_file(path)
         records = reference_records(name, completed(path, rows) if completed else rows, path.name)
-        if not records.table.num_rows:
+        if not records.table.num_rows and name not in _MAY_BE_EMPTY:
             # A file that was cut short or saved empty must not wipe what is stored.
             raise MalformedReference(
                 f"the file has no {name} at all",

@@ -9,9 +9,11 @@ import dagster as dg
 import pytest
 
 from flatfiles_assets.defs.assets.reference import build_reference_assets
+from flatfiles_assets.defs.assets.reference_source import ReferenceSource
 from flatfiles_assets.defs.io_manager import WarehouseIOManager
 from flatfiles_assets.defs.resources import WarehouseResource
 from flatfiles_assets.demo.market import SyntheticMarket
+from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets_tests.reference_server import API_KEY, Answer, serving
 
@@ -144,3 +146,11 @@ def test_the_key_travels_encrypted_unless_it_stays_on_this_machine(data_dir, mon
     monkeypatch.setenv("FLATFILES_API_KEY", API_KEY)
     monkeypatch.setenv("FLATFILES_API_URL", url)
     assert "not one of https" in reason(materialize(data_dir, "splits"))
+
+
+def test_the_users_own_overrides_may_be_empty(data_dir):
+    (data_dir / "reference").mkdir()
+    (data_dir / "reference" / "overrides.csv").write_text("ticker,execution_date,kind,action\n")
+    found = ReferenceSource(load_settings()).dropped("overrides")
+    assert found is not None
+    assert found.table.num_rows == 0
