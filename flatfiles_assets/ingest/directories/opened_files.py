@@ -7,15 +7,13 @@ is made of the tables (`directories`, `options_table`).
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import tempfile
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.ingest.layouts.layout import NotUnderstood
 from flatfiles_assets.ingest.layouts.overrides import LayoutOverrides
+from flatfiles_assets.ingest.scratch import scratch_folder
 from flatfiles_assets.ingest.tables.files_below import files_below
 from flatfiles_assets.ingest.tables.table_files import TableFile, open_table_file
 from flatfiles_assets.ingest.tables.unpacking import Member, RefusedMember, Unpacker
@@ -25,12 +23,12 @@ class ScratchFolder:
     """A temporary folder that is removed when it is closed, or when nobody knows of it any more."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="directory-"))
-        self._remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+        self._folder = scratch_folder("directory")
+        self.path = Path(self._folder.name)
 
     def close(self) -> None:
         """Removes it."""
-        self._remove()
+        self._folder.cleanup()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,6 +33,7 @@ from flatfiles_assets.ingest.quality import (
     quarantine_unparsable,
 )
 from flatfiles_assets.ingest.row_rules import FileIdentity
+from flatfiles_assets.ingest.scratch import scratch_folder
 
 _READ_ROWS = 122_880  # DuckDB's own row group: one copy per batch, none across
 _SHOWN_DAYS = 5
@@ -92,9 +92,7 @@ class Stage:
         self.dataset = dataset
         self._keep_out_others = keep_out_others
         self._test_tickers = DEFAULT_TEST_TICKERS if test_tickers is None else test_tickers
-        self._own_directory = (
-            tempfile.TemporaryDirectory(prefix="flatfiles-stage-") if temp_directory is None else None
-        )
+        self._own_directory = scratch_folder("stage") if temp_directory is None else None
         spill = self._own_directory.name if self._own_directory else os.fspath(temp_directory or "")
         self._connection = duckdb.connect(
             ":memory:", config={"memory_limit": memory_limit, "temp_directory": spill}

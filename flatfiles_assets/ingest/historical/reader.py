@@ -32,6 +32,7 @@ from flatfiles_assets.ingest.layouts.layout import FileLayout, NotUnderstood
 from flatfiles_assets.ingest.layouts.overrides import LayoutOverride, LayoutOverrides, load_overrides
 from flatfiles_assets.ingest.layouts.source_file import SourceFile
 from flatfiles_assets.ingest.quality import QUARANTINE_SCHEMA
+from flatfiles_assets.ingest.scratch import scratch_folder
 from flatfiles_assets.ingest.tables.bar_texts import BarTexts
 
 __all__ = [
@@ -243,7 +244,7 @@ def read_extracted_year(
         raise InvalidArgument(
             "there is no such directory", where=str(root), next_step=f"extract the archive of {year} first"
         )
-    scratch = tempfile.TemporaryDirectory(prefix=f"historical-{year}-", dir=scratch_dir)
+    scratch = scratch_folder(f"historical-{year}", scratch_dir)
     try:
         return _read_year(root, year, overrides or LayoutOverrides(), block_bytes, scratch, known_tickers)
     except BaseException:
