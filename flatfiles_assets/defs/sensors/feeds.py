@@ -50,8 +50,8 @@ from flatfiles_assets.warehouse.errors import WarehouseBusy
 MOST_RUNS_UNDER_WAY = 10
 """Runs of one feed that are requested or running before a tick requests no more."""
 
-# A run that finds a session up to date says so again downstream: only short gaps are worth it.
-BRIDGE_SESSIONS = 5
+# A run that finds a session up to date says so again, which is news downstream: no gap is worth it.
+BRIDGE_SESSIONS = 0
 
 _TICK_SECONDS = 180
 
