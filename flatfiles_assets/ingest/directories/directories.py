@@ -204,6 +204,8 @@ def _width(values: pa.Array) -> Width:
         return _integer_width(values)
     if pa.types.is_floating(values.type):
         return "float64"
+    if pa.types.is_decimal(values.type):
+        values = values.cast(pa.string())
     if not pa.types.is_string(values.type):
         return "text"
     numbers = values.filter(pc.invert(pc.is_in(pc.utf8_lower(values), _NO_VALUE))).drop_null()

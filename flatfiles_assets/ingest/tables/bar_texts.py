@@ -168,7 +168,7 @@ def _heading(name: str, schema: pa.Schema) -> str:
 
 def _names(table: TableFile) -> list[str]:
     if table.columns:
-        return list(table.columns)
+        return list(dict.fromkeys([*table.columns, *table.constants]))
     names: dict[str, None] = {}
     for block in iter_tables(table, _BLOCK_BYTES, MalformedRows()):
         names |= dict.fromkeys(block.column_names)

@@ -192,6 +192,19 @@ def _are_positions(keys: Iterable[str]) -> bool:
     return all(key == str(place) for place, key in enumerate(keys))
 
 
+def _flat(row: Row) -> Row:
+    """A row with the values of the objects in it as columns of its own: ``day.close``."""
+    if not any(isinstance(cell, dict) for cell in row.values()):
+        return row
+    found: Row = {}
+    for key, cell in row.items():
+        if isinstance(cell, dict):
+            found |= {f"{key}.{name}": inner for name, inner in _flat(cell).items()}
+        else:
+            found[key] = cell
+    return found
+
+
 def _written(tables: Mapping[str, Iterable[Row]], folder: Path) -> dict[str, Path] | NotUnderstood:
     written = {}
     for number, (name, rows) in enumerate(tables.items()):
@@ -199,7 +212,7 @@ def _written(tables: Mapping[str, Iterable[Row]], folder: Path) -> dict[str, Pat
         count = 0
         with target.open("w", encoding="utf-8") as file:
             for row in rows:
-                file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+                file.write(json.dumps(_flat(row), ensure_ascii=False, default=str) + "\n")
                 count += 1
         if count:
             written[name] = target

@@ -12,9 +12,10 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,6 +47,7 @@ class TableFile:
         separator: Of delimited text.
         widths: Of text without separators.
         lines_before_rows: Lines of titles and headings in a text.
+        constants: Columns that the folders it lies in state (``ticker=AAPL/part-0.parquet``).
     """
 
     path: Path
@@ -55,6 +57,7 @@ class TableFile:
     separator: str = ""
     widths: FixedWidths | Words | None = None
     lines_before_rows: int = 0
+    constants: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -86,6 +89,20 @@ def open_table_file(path: Path, name: str | None = None) -> TableFile | NotUnder
     Raises:
         OSError: It cannot be read.
     """
+    found = _opened(path, name)
+    if isinstance(found, NotUnderstood):
+        return found
+    return dataclasses.replace(found, constants=_constants(name or path.name))
+
+
+def _constants(name: str) -> dict[str, str]:
+    """The columns that Hive, Spark and others write as folders."""
+    pairs = (part.split("=", 1) for part in name.split("/")[:-1] if "=" in part)
+    given = {key: unquote(value) for key, value in pairs if key and value}
+    return {key: value for key, value in given.items() if value != "__HIVE_DEFAULT_PARTITION__"}
+
+
+def _opened(path: Path, name: str | None) -> TableFile | NotUnderstood:
     with path.open("rb") as file:
         beginning = file.read(8)
     if beginning.startswith((b"PAR1", b"ARROW1")):
@@ -209,6 +226,14 @@ def iter_tables(file: TableFile, block_bytes: int, malformed: MalformedRows) -> 
         CorruptFile: The text cannot be read to its end.
         pyarrow.ArrowInvalid: The Parquet or Arrow file is damaged.
     """
+    for table in _tables(file, block_bytes, malformed):
+        for key, value in file.constants.items():
+            if key not in table.column_names:
+                table = table.append_column(key, pa.repeat(pa.scalar(value, pa.string()), table.num_rows))
+        yield table
+
+
+def _tables(file: TableFile, block_bytes: int, malformed: MalformedRows) -> Iterator[pa.Table]:
     if file.head is None:
         yield from _arrow_tables(file)
         return

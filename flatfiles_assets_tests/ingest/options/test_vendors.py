@@ -185,6 +185,41 @@ def test_typed_files_are_read_as_text_is(tmp_path):
     assert [{key: row[key] for key in CALL} for row in rows] == [CALL, PUT] * 3
 
 
+def test_answers_of_a_service_and_partitioned_folders_are_understood(tmp_path):
+    details = {"contract_type": "call", "expiration_date": "2024-01-19", "strike_price": 150}
+    result = {
+        "details": details | {"ticker": "O:AAPL240119C00150000"},
+        "day": {"close": 36.25, "volume": 120},
+        "last_quote": {"bid": 36.0, "ask": 36.5},
+        "implied_volatility": 0.31,
+        "open_interest": 3456,
+        "underlying_asset": {"ticker": "AAPL", "price": 185.92},
+    }
+    (tmp_path / "snapshot_2024-01-12.json").write_text(json.dumps({"status": "OK", "results": [result]}))
+    folder = tmp_path / "underlying=AAPL" / "quote_date=2024-01-12"
+    folder.mkdir(parents=True)
+    rest = {key: CALL[key] for key in CALL if key not in ("underlying", "quote_date")}
+    pq.write_table(pa.Table.from_pylist([rest]), folder / "part-0.parquet")
+    rows, reasons = read(tmp_path)
+    assert set(reasons.values()) == {""}
+    assert [{key: row[key] for key in CALL} for row in rows] == [CALL, CALL]
+
+
+def test_calls_and_puts_beside_each_other_under_one_name(tmp_path):
+    (tmp_path / "AAPL_quotedata_2024-01-12.csv").write_text(
+        "Apple Inc,Last: 185.92,Change:  0.33\n\n"
+        "Expiration Date,Calls,Last Sale,Net,Bid,Ask,Volume,IV,Open Interest,Strike,"
+        "Puts,Last Sale,Net,Bid,Ask,Volume,IV,Open Interest\n"
+        "Fri Jan 19 2024,AAPL240119C00150000,36.25,0,36.0,36.5,120,0.31,3456,150.00,"
+        "AAPL240119P00150000,0.03,0,0.02,0.04,75,0.42,9876\n"
+        "Fri Jan 19 2024,AAPL240119C00155000,31.25,0,31.0,31.5,20,0.30,345,155.00,"
+        "AAPL240119P00155000,0.05,0,0.04,0.06,5,0.41,986\n"
+    )
+    rows, reasons = read(tmp_path)
+    assert set(reasons.values()) == {""}
+    assert [{key: row[key] for key in CALL} for row in rows][:2] == [CALL, PUT]
+
+
 CHAIN = "expiration,strike,right,bid,ask\n2024-01-19,150,C,1,2\n2024-02-16,150,P,1,2\n"
 
 
