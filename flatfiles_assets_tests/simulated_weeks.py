@@ -84,6 +84,13 @@ class Simulation:
         self._feed_cursors: dict[str, str | None] = {}
         self._now = dt.datetime.now(dt.timezone.utc)
 
+    def drop_reference_files(self) -> None:
+        """Put splits and dividends where the platform looks for them."""
+        folder = self.platform.data_dir / "reference"
+        folder.mkdir(parents=True)
+        (folder / "splits.csv").write_text("ticker,execution_date,split_from,split_to\nKO,2012-08-13,1,2\n")
+        (folder / "dividends.csv").write_text("ticker,ex_dividend_date,cash_amount\nKO,2012-08-13,0.25\n")
+
     def live(self, weeks: Weeks) -> Lived:
         """Live through them, and through the ticks that settle what is open at the end."""
         pending: dict[int, list[Callable[[], None]]] = collections.defaultdict(list)

@@ -18,11 +18,8 @@ def test_weeks_of_late_replaced_and_unreachable_files_leave_every_session_loaded
     days = sessions("XNYS", "2024-02-05", "2024-02-15")
     monkeypatch.setenv("FLATFILES_SYNC_START", str(days[0]))
     monkeypatch.setenv("FLATFILES_MAX_RETRIES", "0")
-    reference = platform.data_dir / "reference"
-    reference.mkdir(parents=True)
-    (reference / "splits.csv").write_text("ticker,execution_date,split_from,split_to\nKO,2012-08-13,1,2\n")
-    (reference / "dividends.csv").write_text("ticker,ex_dividend_date,cash_amount\nKO,2012-08-13,0.25\n")
     simulation = Simulation(platform)
+    simulation.drop_reference_files()
 
     lived = simulation.live(
         Weeks(
