@@ -20,12 +20,17 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from flatfiles_assets.algorithms.bar_scan import IntArray
-from flatfiles_assets.algorithms.panel import MAX_GAP_SESSIONS, FloatArray
+from flatfiles_assets.algorithms.action_view import (
+    SHIFT_SESSIONS,
+    WINDOW_BARS,
+    RecordView,
+    SecurityBars,
+    SplitRecords,
+    reduced_ratio,
+)
+from flatfiles_assets.algorithms.panel import MAX_GAP_SESSIONS
 from flatfiles_assets.datasets import Column
 
 Verdict = Literal[
@@ -61,59 +66,13 @@ AUDIT_COLUMNS = (
     Column("source", pa.string(), "Where the record comes from"),
 )
 
-#: How many sessions beside its date a record's jump is looked for.
-SHIFT_SESSIONS = 2
-#: Bars on either side of a record that its verdict may use.
-WINDOW_BARS = 21
-
-# How far the open may be from the recorded ratio, as a log: something always, more for a larger split
-# and for a stock that moves much overnight.
-_TOLERANCE, _PER_SIZE, _PER_NOISE, _MOST_FOR_NOISE = 0.10, 0.05, 3.0, 0.15
-# A split smaller than this many usual overnight moves cannot be told from one.
-_VISIBLE_MOVES, _LEAST_MOVE = 3.0, 0.005
-_VOLUME_BARS, _LEAST_VOLUME_ERROR = 20, 0.1
 # How much more likely an unmoved volume must be: an odd ratio is soon doubted, a simple one hardly, and a
 # price that rises by a simple ratio is no spin-off.
 _DOUBT_ODD, _DOUBT_SIMPLE, _DOUBT_REVERSE = 0.5, 6.0, 50.0
 
 
-@dataclasses.dataclass(frozen=True)
-class SplitRecords:
-    """Records to judge; one element per record.
-
-    Attributes:
-        security: Number of the security.
-        session: Position in the calendar of the first session on or after the recorded date.
-        split_from: Shares before.
-        split_to: Shares after.
-    """
-
-    security: IntArray
-    session: IntArray
-    split_from: FloatArray
-    split_to: FloatArray
-
-    def __len__(self) -> int:
-        return len(self.security)
-
-
-@dataclasses.dataclass(frozen=True)
-class SecurityBars:
-    """Bars of securities, whatever their tickers, by security, then session.
-
-    Attributes:
-        security: Number of the security.
-        session: Position in the calendar.
-        open: First price, USD as published.
-        close: Last price, USD as published.
-        volume: Shares.
-    """
-
-    security: IntArray
-    session: IntArray
-    open: FloatArray
-    close: FloatArray
-    volume: FloatArray
+# Which record each jump, by session, bears out.
+_Taken = dict[int, int]
 
 
 @dataclasses.dataclass
@@ -153,132 +112,26 @@ def audit_splits(records: SplitRecords, bars: SecurityBars) -> list[Judged]:
     judged = [Judged() for _ in range(len(records))]
     if not len(records):
         return judged
-    view = _View(records, bars)
+    view = RecordView(records, bars)
     together: dict[int, list[int]] = defaultdict(list)
     for number, security in enumerate(records.security.tolist()):
         together[security].append(number)
     for numbers in together.values():
+        if len(numbers) == 1 and not math.isinf(view.distance(numbers[0], 0)):
+            # Most records: the only one, and right.
+            number = numbers[0]
+            ratio = view.price_ratio(number, 0)
+            judged[number] = Judged("confirmed", view.at[number], _moved(ratio), ratio)
+            _doubt(view, number, judged[number])
+            continue
         numbers.sort(key=lambda number: (view.at[number], number))
         _judge_security(view, numbers, judged)
     return judged
 
 
-class _View:
-    """The bars around each record, laid side by side: record n's first bar in new shares is column 0."""
-
-    def __init__(self, records: SplitRecords, bars: SecurityBars) -> None:
-        self.size = np.log(records.split_from / records.split_to)
-        self.at = records.session.tolist()
-        self.ratio = [
-            _ratio(before, after)
-            for before, after in zip(records.split_from.tolist(), records.split_to.tolist(), strict=True)
-        ]
-        span = np.int64(2**32)
-        keys = bars.security * span + bars.session
-        start = np.searchsorted(keys, records.security * span + records.session)
-        offsets = np.arange(-WINDOW_BARS, WINDOW_BARS + 1)
-        index = start[:, None] + offsets
-        inside = (index >= 0) & (index < len(keys))
-        index = np.clip(index, 0, max(len(keys) - 1, 0))
-        if len(keys):
-            inside &= bars.security[index] == records.security[:, None]
-        else:
-            index = np.zeros_like(index)
-
-        def around(values: npt.NDArray[np.float64], least: float = 0.0) -> FloatArray:
-            if not len(values):
-                return np.full(index.shape, np.nan)
-            found = values[index]
-            return np.where(inside & (found > least), found, np.nan)
-
-        opens, closes = around(bars.open), around(bars.close)
-        self.session = np.where(inside, bars.session[index], -1) if len(keys) else np.full(index.shape, -1)
-        self.close_before = np.full_like(closes, np.nan)
-        self.close_before[:, 1:] = closes[:, :-1]
-        first_price = np.where(np.isnan(opens), closes, opens)
-        self.move = np.log(first_price / self.close_before)
-        self.volume = np.log(around(bars.volume))
-        # Of the night and of the day: some feeds open every bar at the close before.
-        self.noise = np.maximum(_noise(self.move), _noise(np.log(closes / self.close_before)))
-        self.tolerance = (
-            _TOLERANCE + _PER_SIZE * np.abs(self.size) + np.minimum(_PER_NOISE * self.noise, _MOST_FOR_NOISE)
-        )
-
-    def distance(self, number: int, offset: int) -> float:
-        """How far the move at a bar is from the record's ratio; infinite where it does not fit."""
-        move, size = float(self.move[number, WINDOW_BARS + offset]), float(self.size[number])
-        off = abs(move - size)
-        # Nearer to the split than to no move at all. NaN fits nothing.
-        return off if off <= self.tolerance[number] and off < abs(move) else math.inf
-
-    def candidates(self, number: int) -> list[int]:
-        """Bars at which the record's jump may be, its own session first, then the nearest."""
-        at = self.at[number]
-        found = []
-        for offset in sorted(range(-SHIFT_SESSIONS, SHIFT_SESSIONS + 1), key=abs):
-            session = int(self.session[number, WINDOW_BARS + offset])
-            if session >= 0 and (offset == 0 or abs(session - at) <= SHIFT_SESSIONS):
-                found.append(offset)
-        return found
-
-    def session_at(self, number: int, offset: int) -> int:
-        return int(self.session[number, WINDOW_BARS + offset])
-
-    def day(self, number: int) -> int:
-        """The session at whose open the record shows, if it is right: the first with a bar."""
-        session = self.session_at(number, 0)
-        return session if session >= 0 else self.at[number]
-
-    def price_ratio(self, number: int, offset: int) -> float:
-        return float(np.exp(self.move[number, WINDOW_BARS + offset]))
-
-    def visible(self, number: int) -> bool:
-        """Whether a split of that size would stand out."""
-        usual = max(float(self.noise[number]), _LEAST_MOVE)
-        return abs(float(self.size[number])) >= _VISIBLE_MOVES * usual
-
-    def pause(self, number: int) -> int | None:
-        """Sessions from the last bar before the record to the first one after; None without either."""
-        after, before = self.session_at(number, 0), self.session_at(number, -1)
-        known = after >= 0 and before >= 0 and not np.isnan(self.move[number, WINDOW_BARS])
-        return after - before if known else None
-
-    def volumes(self, number: int, offset: int) -> tuple[float, float]:
-        """Log of usual volume after over before a bar, and its standard error; NaN where unknown."""
-        at = WINDOW_BARS + offset
-        before = self.volume[number, max(at - _VOLUME_BARS, 0) : at]
-        after = self.volume[number, at : at + _VOLUME_BARS]
-        before, after = before[~np.isnan(before)], after[~np.isnan(after)]
-        if not len(before) or not len(after):
-            return math.nan, math.nan
-        error = math.sqrt(math.pi / 2 * (_variance(before) / len(before) + _variance(after) / len(after)))
-        return float(np.median(after) - np.median(before)), error + _LEAST_VOLUME_ERROR
-
-
-def _noise(move: FloatArray) -> FloatArray:
-    """The usual move around each record, robustly, its own left out; 0 where nothing is known."""
-    usual = np.abs(move)
-    usual[:, WINDOW_BARS - SHIFT_SESSIONS : WINDOW_BARS + SHIFT_SESSIONS + 1] = np.nan
-    known = ~np.isnan(usual)
-    count = known.sum(axis=1)
-    ordered = np.sort(usual, axis=1)
-    middle = np.take_along_axis(ordered, np.maximum((count - 1) // 2, 0)[:, None], axis=1)[:, 0]
-    return np.where(count > 0, 1.4826 * np.nan_to_num(middle), 0.0)
-
-
-def _variance(values: npt.NDArray[np.float64]) -> float:
-    spread = 1.4826 * float(np.median(np.abs(values - np.median(values))))
-    # Of a few bars nobody knows the spread.
-    return max(spread, 0.5 if len(values) < 4 else 0.0) ** 2
-
-
-def _ratio(split_from: float, split_to: float) -> Fraction:
-    return Fraction(split_from).limit_denominator(10**6) / Fraction(split_to).limit_denominator(10**6)
-
-
 def same_split(one: tuple[float, float], other: tuple[float, float]) -> bool:
     """Whether two records say the same in other numbers, as 1:2 and 2:4 do."""
-    return _ratio(*one) == _ratio(*other)
+    return reduced_ratio(*one) == reduced_ratio(*other)
 
 
 def _is_simple(ratio: Fraction) -> bool:
@@ -286,10 +139,10 @@ def _is_simple(ratio: Fraction) -> bool:
     return min(numbers) == 1 or max(numbers) <= 10
 
 
-def _judge_security(view: _View, numbers: Sequence[int], judged: list[Judged]) -> None:
+def _judge_security(view: RecordView, numbers: Sequence[int], judged: list[Judged]) -> None:
     """Judge the records of one security, which are in order of their dates."""
     distinct = _without_repeats(view, numbers, judged)
-    taken: dict[int, int] = {}
+    taken: _Taken = {}
     by_day: dict[int, list[int]] = defaultdict(list)
     for number in distinct:
         by_day[view.day(number)].append(number)
@@ -309,7 +162,7 @@ def _judge_security(view: _View, numbers: Sequence[int], judged: list[Judged]) -
             _doubt(view, number, judged[number])
 
 
-def _without_repeats(view: _View, numbers: Sequence[int], judged: list[Judged]) -> list[int]:
+def _without_repeats(view: RecordView, numbers: Sequence[int], judged: list[Judged]) -> list[int]:
     seen: dict[tuple[int, Fraction], int] = {}
     distinct = []
     for number in numbers:
@@ -322,7 +175,7 @@ def _without_repeats(view: _View, numbers: Sequence[int], judged: list[Judged]) 
     return distinct
 
 
-def _take_own(view: _View, of_day: Sequence[int], judged: list[Judged], taken: dict[int, int]) -> None:
+def _take_own(view: RecordView, of_day: Sequence[int], judged: list[Judged], taken: _Taken) -> None:
     """Give the jump of a day to the record of that day that it fits best."""
     fits = {number: view.distance(number, 0) for number in of_day}
     best = min(of_day, key=lambda number: fits[number])
@@ -347,7 +200,9 @@ def _take_own(view: _View, of_day: Sequence[int], judged: list[Judged], taken: d
             judged[number] = Judged("conflicting", None, note, ratio)
 
 
-def _take_product(view: _View, of_day: Sequence[int], judged: list[Judged], taken: dict[int, int]) -> None:
+def _take_product(
+    view: RecordView, of_day: Sequence[int], judged: list[Judged], taken: dict[int, int]
+) -> None:
     """Several splits of one day that only together make its jump."""
     if len(of_day) < 2:
         return
@@ -364,7 +219,9 @@ def _take_product(view: _View, of_day: Sequence[int], judged: list[Judged], take
         judged[number] = Judged("confirmed", view.at[number], note, ratio)
 
 
-def _take_near(view: _View, number: int, distance: int, judged: list[Judged], taken: dict[int, int]) -> None:
+def _take_near(
+    view: RecordView, number: int, distance: int, judged: list[Judged], taken: dict[int, int]
+) -> None:
     """Give a record the jump of a session or two away, where no other record has it."""
     options = [
         (view.distance(number, offset), offset)
@@ -386,7 +243,7 @@ def _take_near(view: _View, number: int, distance: int, judged: list[Judged], ta
     judged[number] = Judged("shifted", session, note, ratio, offset=offset)
 
 
-def _settle_rest(view: _View, of_day: Sequence[int], judged: list[Judged]) -> None:
+def _settle_rest(view: RecordView, of_day: Sequence[int], judged: list[Judged]) -> None:
     """Records without a jump: contradicted where one would show, unverifiable where none would."""
     rest = [number for number in of_day if judged[number].verdict == "unverifiable"]
     for number in rest:
@@ -406,7 +263,7 @@ def _settle_rest(view: _View, of_day: Sequence[int], judged: list[Judged]) -> No
             judged[number] = Judged("contradicted", None, note, ratio)
 
 
-def _part_unseen(view: _View, distinct: Sequence[int], judged: list[Judged]) -> None:
+def _part_unseen(view: RecordView, distinct: Sequence[int], judged: list[Judged]) -> None:
     """Of records that exclude each other and that no bars tell apart, none is applied twice."""
     applied = [number for number in distinct if judged[number].applied]
     for position, number in enumerate(applied):
@@ -423,7 +280,7 @@ def _part_unseen(view: _View, distinct: Sequence[int], judged: list[Judged]) -> 
                 judged[number] = Judged("conflicting", None, note)
 
 
-def _doubt(view: _View, number: int, verdict: Judged) -> None:
+def _doubt(view: RecordView, number: int, verdict: Judged) -> None:
     """Call it no split where the price moved by its ratio and the volume, clearly, did not."""
     moved, error = view.volumes(number, verdict.offset)
     verdict.volume_ratio = math.exp(moved) if not math.isnan(moved) else math.nan

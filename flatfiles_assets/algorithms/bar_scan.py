@@ -24,6 +24,9 @@ SMALLEST_JUMP = 1.2
 # Weight of the newest session in the usual dollar volume, and how many sessions make a first one.
 _NEWEST, _FIRST_BARS = 0.1, 5
 
+# Before the calendar begins, by more than any gap.
+_NEVER = -(10**6)
+
 # How many tickers must trade on both sides of a hole of the warehouse.
 _ENOUGH_TICKERS = 20
 
@@ -118,8 +121,8 @@ class BarScan:
         self._sessions = sessions
         self._loaded: list[int] = []
         self._first = np.full(count, -1, dtype=np.int64)
-        self._last = np.full(count, -1, dtype=np.int64)
-        self._bars = np.zeros(count, dtype=np.int64)
+        self._last = np.full(count, _NEVER, dtype=np.int64)
+        self._bars = np.zeros(count, dtype=np.int8)
         self._first_open, self._last_close = np.full(count, np.nan), np.full(count, np.nan)
         self._first_dollars, self._usual = np.zeros(count), np.zeros(count)
         self._ended: list[tuple[np.ndarray, ...]] = []
@@ -139,47 +142,48 @@ class BarScan:
         """
         if not self._loaded or self._loaded[-1] != session:
             self._loaded.append(session)
-        before = self._last[tickers]
-        begins = (before < 0) | (session - before > MAX_GAP_SESSIONS + 1)
-        if begins.any():
-            self._begin(session, tickers[begins], opens[begins])
-        close_before = self._last_close[tickers]
+        # The passes over a session's tickers are what a scan costs: few of them, and none for rare cases.
+        usable = closes > 0
         dollars = closes * volumes
+        if not usable.all():
+            dollars[~usable] = 0.0
+        before = self._last[tickers]
+        begins = before < session - MAX_GAP_SESSIONS - 1
+        if begins.any():
+            self._begin(session, tickers[begins], opens[begins], dollars[begins])
+        close_before = self._last_close[tickers]
+        usual = self._usual[tickers]
         with np.errstate(divide="ignore", invalid="ignore"):
             moved = opens / close_before
         # Comparisons with NaN are false: a run's first bar has no close before it.
-        jumped = np.flatnonzero(((moved > SMALLEST_JUMP) | (moved < 1 / SMALLEST_JUMP)) & (moved > 0))
+        jumped = np.flatnonzero((moved > SMALLEST_JUMP) | (moved < 1 / SMALLEST_JUMP))
+        jumped = jumped[moved[jumped] > 0]
         if len(jumped):
             codes = tickers[jumped]
             found = (codes, np.full(len(codes), session), before[jumped], close_before[jumped])
-            values = (opens[jumped], closes[jumped], dollars[jumped], self._usual[codes])
+            values = (opens[jumped], closes[jumped], dollars[jumped], usual[jumped])
             self._jumps.append((*found, *values))
-        usable = closes > 0
-        self._last_close[tickers] = np.where(usable, closes, close_before)
-        self._count_dollars(tickers, np.where(usable, dollars, 0.0))
+        self._last_close[tickers] = closes if usable.all() else np.where(usable, closes, close_before)
+        self._usual[tickers] = usual + _NEWEST * (dollars - usual)
+        young = np.flatnonzero(self._bars[tickers] < _FIRST_BARS)
+        if len(young):
+            self._first_dollars[tickers[young]] += dollars[young]
+            self._bars[tickers[young]] += 1
         self._last[tickers] = session
 
-    def _begin(self, session: int, tickers: IntArray, opens: FloatArray) -> None:
+    def _begin(self, session: int, tickers: IntArray, opens: FloatArray, dollars: FloatArray) -> None:
         self._end(tickers[self._last[tickers] >= 0])
         self._first[tickers] = session
         self._first_open[tickers] = np.where(opens > 0, opens, np.nan)
         self._last_close[tickers] = np.nan
         self._bars[tickers] = 0
         self._first_dollars[tickers] = 0.0
-
-    def _count_dollars(self, tickers: IntArray, dollars: FloatArray) -> None:
-        bars = self._bars[tickers]
-        usual = self._usual[tickers]
-        self._usual[tickers] = np.where(bars == 0, dollars, usual + _NEWEST * (dollars - usual))
-        early = bars < _FIRST_BARS
-        if early.any():
-            self._first_dollars[tickers[early]] += dollars[early]
-        self._bars[tickers] = bars + 1
+        self._usual[tickers] = dollars
 
     def _end(self, tickers: IntArray) -> None:
         if not len(tickers):
             return
-        counted = np.minimum(self._bars[tickers], _FIRST_BARS)
+        counted = self._bars[tickers]
         self._ended.append(
             (
                 tickers,

@@ -283,7 +283,7 @@ def _described(pieces: Pieces, row: Sequence[Piece]) -> dict[str, object]:
         "ticker": row[0].ticker,
         "first_session": pieces.day(row[0].first),
         "last_session": pieces.day(row[-1].last),
-        **dataclasses.asdict(latest),
+        **vars(latest),
         "evidence": "; ".join(dict.fromkeys(["bars", *evidence])),
     }
 

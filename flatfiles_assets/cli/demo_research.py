@@ -91,7 +91,7 @@ def _show_securities(console: Console) -> None:
 
 def _drop_reference_files(folder: Path) -> None:
     market = SyntheticMarket()
-    _write_csv(folder / "splits.csv", market.splits())
+    _write_csv(folder / "splits.csv", market.recorded_splits())
     _write_csv(folder / "ticker_events.csv", market.ticker_events())
     _write_csv(folder / "tickers.csv", [
         {"date": day, **row} for day in _SNAPSHOTS for row in market.ticker_snapshot(day)

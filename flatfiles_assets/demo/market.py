@@ -173,8 +173,12 @@ class SyntheticMarket:
         return _minute_table("options_minute", session, parts)
 
     def splits(self) -> list[dict[str, Any]]:
-        """Every split, as the vendor's reference endpoint gives it, newest first."""
-        records = [*(case_splits() if self.has_cases else []), *split_records(self.tickers)]
+        """Every split of the ordinary companies, as the vendor's endpoint gives it, newest first."""
+        return split_records(self.tickers)
+
+    def recorded_splits(self) -> list[dict[str, Any]]:
+        """Every split on record, those of `identity_cases` included, which are not all true."""
+        records = [*(case_splits() if self.has_cases else []), *self.splits()]
         return sorted(records, key=lambda record: str(record["execution_date"]), reverse=True)
 
     def ticker_events(self) -> list[dict[str, Any]]:

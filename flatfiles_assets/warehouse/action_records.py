@@ -17,13 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from flatfiles_assets import calendars
-from flatfiles_assets.algorithms.action_audit import (
-    Judged,
-    SecurityBars,
-    SplitRecords,
-    audit_splits,
-    same_split,
-)
+from flatfiles_assets.algorithms.action_audit import Judged, audit_splits, same_split
+from flatfiles_assets.algorithms.action_view import SecurityBars, SplitRecords
 from flatfiles_assets.warehouse.reading import WarehouseReader
 from flatfiles_assets.warehouse.securities import SecurityMap, bars_source, session_days
 from flatfiles_assets.warehouse.tables import ACTION_AUDIT, DIVIDENDS, OVERRIDES, SPLITS

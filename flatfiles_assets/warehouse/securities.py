@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from flatfiles_assets import calendars
 from flatfiles_assets.algorithms.bar_scan import BarEvidence, BarScan
@@ -359,29 +358,17 @@ def _session_bars(
         {"names": list(names), "first": first, "last": last},
     ).to_arrow()
     rows = rows.set_column(0, "trade_date", rows.column("trade_date").cast(pa.int32()))
-    if not _ascends(rows.column("trade_date")):
-        rows = rows.take(pc.array_sort_indices(rows.column("trade_date")))
-    # Batch by batch and without copies: a session that lies in two comes in two parts.
+    # They come in pieces of some sessions each, in any order: sorting pieces is cheaper than rows.
+    pieces: list[tuple[int, list[np.ndarray]]] = []
     for batch in rows.to_batches():
         dates, *values = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
-        if not len(dates):
-            continue
-        starts = np.flatnonzero(np.diff(dates, prepend=dates[0] - 1)).tolist()
-        positions = np.searchsorted(days.astype(np.int64), dates[starts]).tolist()
-        for position, start, stop in zip(positions, starts, [*starts[1:], len(dates)], strict=True):
-            yield (position, *(column[start:stop] for column in values))
-
-
-def _ascends(dates: pa.ChunkedArray) -> bool:
-    last = None
-    for chunk in dates.chunks:
-        numbers = chunk.to_numpy()
-        if not len(numbers):
-            continue
-        if (np.diff(numbers) < 0).any() or (last is not None and numbers[0] < last):
-            return False
-        last = numbers[-1]
-    return True
+        starts = np.flatnonzero(np.diff(dates, prepend=dates[:1] - 1)).tolist()
+        for start, stop in zip(starts, [*starts, len(dates)][1:], strict=True):
+            pieces.append((int(dates[start]), [column[start:stop] for column in values]))
+    pieces.sort(key=lambda piece: piece[0])
+    positions = np.searchsorted(days.astype(np.int64), [date for date, _ in pieces]).tolist()
+    for position, (_, columns) in zip(positions, pieces, strict=True):
+        yield (position, *columns)
 
 
 def make_securities(reader: WarehouseReader, records: IdentityRecords) -> tuple[Securities, BarEvidence]:

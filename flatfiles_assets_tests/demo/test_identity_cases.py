@@ -34,7 +34,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
         for row in MARKET.ticker_snapshot(day)
     ]
     with found.writer("test") as transaction:
-        transaction.replace_all(SPLITS, reference_records("splits", MARKET.splits(), "api").table)
+        transaction.replace_all(SPLITS, reference_records("splits", MARKET.recorded_splits(), "api").table)
         transaction.replace_all(TICKERS, reference_records("tickers", snapshots, "api").table)
         events = reference_records("ticker_events", MARKET.ticker_events(), "api").table
         transaction.replace_all(TICKER_EVENTS, events)
