@@ -28,9 +28,10 @@ _COUNTRY_OR_EXCHANGE = re.compile(
 _PREFIX = re.compile(r"^([A-Za-z]{2,12}\d{0,2})[:./_|-](?=[A-Za-z$^])")
 _SUFFIX = re.compile(r"[.:/_ |-]([A-Za-z]{2,12}\d{0,2})$")
 _CASHTAG = re.compile(r"^[$#](?=[A-Za-z])")
-_CLASS_SUFFIXES = frozenset({"ws", "wt", "un", "rt", "ri", "wi", "cl", "pr"})
+_CLASS = re.compile(r"ws|wt|un|rt|ri|wi|cl|pr?[a-z]?|[a-z]", re.IGNORECASE)
 # Of fewer symbols than this it takes a known mark: they may share a root or a class by chance.
 _FEWEST_SHARING = 2
+_KNOWN_WORDS = EXCHANGES | {"us", "us1", "us2", "usa", "wiki", "eod", "equity", "stock"}
 _WORD = re.compile(r"[A-Z][a-z]{2,}")
 
 
@@ -106,11 +107,14 @@ def _common_mark(texts: Collection[str]) -> tuple[str, Callable[[str], str]] | N
     for pattern, place in ((_PREFIX, "before"), (_SUFFIX, "behind")):
         matches = [pattern.search(text) for text in texts]
         shared = {match[1].casefold() for match in matches if match}
-        if not all(matches) or len(shared) > 1 or shared & _CLASS_SUFFIXES:
+        if not all(matches) or len(shared) > 1:
             continue
         word = shared.pop()
-        is_known = word in EXCHANGES | {"us", "us1", "usa", "wiki", "eod", "equity", "stock"}
-        if is_known or len(texts) >= _FEWEST_SHARING:
+        # Classes of one company share their root, and preferred shares of several their series.
+        is_root = pattern is _PREFIX and all(_CLASS.fullmatch(pattern.sub("", text)) for text in texts)
+        if word not in _KNOWN_WORDS and (is_root or _CLASS.fullmatch(word)):
+            continue
+        if word in _KNOWN_WORDS or len(texts) >= _FEWEST_SHARING:
             return f"{word!r} {place} it", lambda text, pattern=pattern: pattern.sub("", text)
     return None
 

@@ -190,11 +190,14 @@ def _pattern(date_format: str) -> re.Pattern[str]:
 
 @functools.lru_cache(maxsize=65536)
 def parse_time(text: str) -> int | None:
-    """Second of the day of ``9:30``, ``09:30:00.5``, ``9:30 AM``, ``930``, ``0930``, ``093000``."""
+    """Second of the day of ``9:30``, ``09:30:00.5``, ``9:30 AM``, ``930``, ``093000``, ``34200000`` ms."""
     text = text.strip()
     half = None
     if match := re.fullmatch(r"(.*?)\s*([AaPp])\.?[Mm]\.?", text):
         text, half = match[1], match[2].lower()
+    if text.isdecimal() and len(text) in (7, 8) and text.endswith("000"):
+        # Milliseconds since midnight.
+        return int(text) // 1000 if int(text) < 86_400_000 and half is None else None
     if text.isdecimal():
         digits = text.zfill(6) if len(text) > 4 else text.zfill(4) + "00"
         parts = [digits[:-4], digits[-4:-2], digits[-2:]]

@@ -305,12 +305,11 @@ class Discovery:
         if place is None:
             texts = [date_text(name, self.year) or "" for name in self.sample.names]
             days = [parse_day(each, date_format) or 0 for each in texts]
-            return np.array(days, dtype=np.int64)[self.sample.files] * 86400
-        seconds = []
-        for cell in self.sample.columns[place]:
-            stamp = parse_stamp(cell, date_format)
-            seconds.append(stamp.day * 86400 + (stamp.second or 0) if stamp else 0)
-        moments = np.array(seconds, dtype=np.int64)
+            moments = np.array(days, dtype=np.int64)[self.sample.files] * 86400
+        else:
+            stamps = [parse_stamp(cell, date_format) for cell in self.sample.columns[place]]
+            seconds = [stamp.day * 86400 + (stamp.second or 0) if stamp else 0 for stamp in stamps]
+            moments = np.array(seconds, dtype=np.int64)
         if time is not None:
             moments += np.array([parse_time(cell) or 0 for cell in self.sample.columns[time]], dtype=np.int64)
         number = text.place(meaning.BAR_NUMBER)

@@ -60,7 +60,18 @@ OPEN = (
     *("opentradeprice", "firsttradeprice", "opnpric", "openpx", "first", "firstprice", "op", "o"),
     *("eroffnung", "eroffnungskurs", "eroffn", "erster", "ersterkurs", "ouv", "ouverture", "apertura"),
     *("abertura", "precoabertura", "opening", "openingskoers", "openkoers", "oppen", "oppning", "abning"),
-    *("apning", "avaus", "otwarcie", "oteviraci", "otevreni", "acilis", "откр", "открытие", "цоткр"),
+    *(
+        "apning",
+        "avaus",
+        "deschidere",
+        "otwarcie",
+        "oteviraci",
+        "otevreni",
+        "acilis",
+        "откр",
+        "открытие",
+        "цоткр",
+    ),
     *("开盘", "开盘价", "今开", "開盤", "開盤價", "开市价", "始値", "시가", "priceatopen"),
 )
 HIGH = (
@@ -68,7 +79,20 @@ HIGH = (
     *("hightradeprice", "hghpric", "highpx", "highest", "highestprice", "hi", "max", "h"),
     *("hoch", "hochst", "hochstkurs", "tageshoch", "hochster", "haut", "plushaut", "cours+haut", "maximo"),
     *("maximum", "massimo", "maxima", "precomaximo", "hoog", "hoogste", "hogst", "hogsta", "hog", "hoj"),
-    *("hoy", "hojeste", "hoyest", "ylin", "najwyzszy", "maks", "nejvyssi", "yuksek", "макс", "максимум"),
+    *(
+        "hoy",
+        "hojeste",
+        "hoyest",
+        "ylin",
+        "korkein",
+        "korkein",
+        "najwyzszy",
+        "maks",
+        "nejvyssi",
+        "yuksek",
+        "макс",
+        "максимум",
+    ),
     *("最高", "最高价", "最高價", "高値", "고가"),
 )
 LOW = (
@@ -88,7 +112,19 @@ CLOSE = (
     *("收盘", "收盘价", "收盤", "收盤價", "收市价", "終値", "종가"),
     *("last", "lastprice", "pxlast", "lastsale", "settle", "settlement", "c", "price", "prc", "dlyprc"),
     *("zuletzt", "letzter", "letzterkurs", "kurs", "dernier", "derniercours", "ultimo", "ultima"),
-    *("ultimoprecio", "laatste", "koers", "senaste", "seneste", "siste", "viimeinen", "ostatnio", "simdi"),
+    *(
+        "ultimoprecio",
+        "laatste",
+        "koers",
+        "senaste",
+        "seneste",
+        "siste",
+        "viimeinen",
+        "viimeisin",
+        "ultimul",
+        "ostatnio",
+        "simdi",
+    ),
     *("цена", "послед", "prix", "precio", "prezzo", "preco", "pris", "cours", "lastpric"),
 )
 VOLUME = (

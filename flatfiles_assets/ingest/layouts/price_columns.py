@@ -337,6 +337,8 @@ class PriceColumns:
         high, low = found.place(meaning.HIGH), found.place(meaning.LOW)
         headings = tuple(h.text for h in found.headings)
         unknown = [p for p in candidates if found.headings[p].meaning is None and found.headings[p].text]
+        if len(absent) > 1 and self._agrees_with_headings(absent, candidates):
+            return
         if high is None or low is None or len(absent) > 1:
             raise NotSettled(
                 f"no column means {', '.join(absent)}; its headings are {headings}; state `columns` in an "
@@ -363,6 +365,24 @@ class PriceColumns:
             f"no column means {name}; its headings are {headings}; state `columns` in an override",
             columns={found.headings[entry[0]].text: name} if entry else {},
         )
+
+    def _agrees_with_headings(self, absent: Sequence[str], candidates: list[int]) -> bool:
+        """Whether all prices can be proven, and those that headings name turn out to be what they say."""
+        named = {name: place for name in meaning.PRICES if (place := self.found.place(name)) is not None}
+        every = sorted({*candidates, *named.values()})
+        ends = self._tightest_ends(every)
+        if ends is None or len(self._distinct(ends[2])) < 2:
+            return False
+        high, low, between = ends
+        opened, close = self._open_and_close(between, high, low)
+        proven = dict(zip(meaning.PRICES, (opened, high, low, close), strict=True))
+        if any(not self._nearly_same(proven[name], place) for name, place in named.items()):
+            return False
+        for name in absent:
+            self.found.meanings[proven[name]] = name
+        names = ", ".join(f"{self.found.named(proven[name])} as {name}" for name in absent)
+        self.found.evidence.append(f"{names} by their values")
+        return True
 
     # --- volume
 

@@ -29,7 +29,16 @@ from flatfiles_assets.ingest.layouts.zones import (
 _ZONES = (
     *(NEW_YORK, "UTC", "America/Chicago", "America/Denver", "America/Los_Angeles", "Etc/GMT+5"),
     *("Europe/London", "Europe/Berlin", "Europe/Athens", "Europe/Moscow", "Asia/Kolkata", "Asia/Shanghai"),
-    *("Asia/Tokyo", "Australia/Sydney", "America/Phoenix", "Etc/GMT+6", "Etc/GMT-2", "Etc/GMT-3"),
+    *(
+        "Asia/Tokyo",
+        "Australia/Sydney",
+        "America/Halifax",
+        "America/Sao_Paulo",
+        "America/Phoenix",
+        "Etc/GMT+6",
+        "Etc/GMT-2",
+        "Etc/GMT-3",
+    ),
 )
 _FEWEST_DAYS = 3
 # Of the volume, what fits another zone's hours must exceed what fits New York's by this.
@@ -77,7 +86,7 @@ class _Fit:
     """Bars in New York's clock, under one zone.
 
     Attributes:
-        inside: Share of the volume in regular hours.
+        inside: Share of the volume in regular hours, in the week where it is least.
         coverage: Share of the regular hours that has bars on most days.
         aligned: Share of the bars that do not straddle the open.
     """
@@ -152,9 +161,11 @@ def _days(trading: Trading) -> int:
 def _fit(trading: Trading, zone: str, width: int) -> _Fit:
     utc = shifted_by_day(trading.moments, lambda day: -utc_offset_seconds(zone, day))
     local = shifted_by_day(utc, lambda day: utc_offset_seconds(NEW_YORK, day)) % 86400
-    total = float(np.sum(trading.volumes)) or 1.0
-    inside = max(
-        float(np.sum(trading.volumes[_in_hours(local, label)])) / total for label in ("start", "end")
+    days = trading.moments // 86400
+    # Starts and ends differ by a bar; the label under which the hours fit better counts.
+    coverage, inside = max(
+        (_coverage(local, days, width, label), _share_inside(trading, _in_hours(local, label)))
+        for label in ("start", "end")
     )
     near = local[(local >= OPENING_SECOND - width) & (local <= CLOSING_SECOND + width)]
     aligned = float(np.mean((near - OPENING_SECOND) % width == 0)) if len(near) else 0.0
@@ -164,7 +175,19 @@ def _fit(trading: Trading, zone: str, width: int) -> _Fit:
             if len(near)
             else 0.0
         )
-    return _Fit(zone, local, inside, _coverage(local, trading.moments // 86400, width), aligned)
+    return _Fit(zone, local, inside, coverage, aligned)
+
+
+def _share_inside(trading: Trading, inside: npt.NDArray[np.bool_]) -> float:
+    """The share of the volume that is inside, in the week where it is least.
+
+    A zone that changes its clocks on other days than the true one is wrong in a few weeks only.
+    """
+    weeks, places = np.unique(trading.moments // (7 * 86400), return_inverse=True)
+    total = np.bincount(places, trading.volumes, len(weeks))
+    of_week = np.bincount(places, trading.volumes * inside, len(weeks))
+    traded = total > 0
+    return float(np.min(of_week[traded] / total[traded])) if traded.any() else 0.0
 
 
 def _is_odd_last_bar(width: int) -> bool:
@@ -177,20 +200,20 @@ def _in_hours(local: Ints, label: str) -> npt.NDArray[np.bool_]:
     return (local > OPENING_SECOND) & (local <= CLOSING_SECOND)
 
 
-def _coverage(local: Ints, days: Ints, width: int) -> float:
-    """The share of the regular hours' parts in which there are bars on at least a third of the days."""
+def _coverage(local: Ints, days: Ints, width: int, label: str) -> float:
+    """The share of the regular hours' parts in which there are bars on at least a third of the days.
+
+    Half of it where the first or the last part has none: then the hours are others.
+    """
     part = max(width, 1800)
     parts = -(-_REGULAR_SECONDS // part)
-    shares = []
-    for label in ("start", "end"):
-        inside = _in_hours(local, label)
-        shift = 0 if label == "start" else 1
-        of_part = (local[inside] - OPENING_SECOND - shift) // part
-        pairs = np.unique(np.stack([of_part, days[inside]]), axis=1)
-        counts = np.bincount(pairs[0], minlength=parts) if pairs.size else np.zeros(parts)
-        fewest = max(1.0, len(np.unique(days)) / 3)
-        shares.append(float(np.count_nonzero(counts >= fewest)) / parts)
-    return max(shares)
+    inside = _in_hours(local, label)
+    of_part = (local[inside] - OPENING_SECOND - (0 if label == "start" else 1)) // part
+    pairs = np.unique(np.stack([of_part, days[inside]]), axis=1)
+    counts = np.bincount(pairs[0], minlength=parts) if pairs.size else np.zeros(parts)
+    filled = counts >= max(1.0, len(np.unique(days)) / 3)
+    share = float(np.count_nonzero(filled)) / parts
+    return share if filled[0] and filled[-1] else share / 2
 
 
 def _best(fits: Sequence[_Fit], trading: Trading, width: int) -> _Fit:

@@ -22,7 +22,7 @@ from flatfiles_assets.ingest.layouts.date_formats import (
     parse_stamp,
     parse_time,
 )
-from flatfiles_assets.ingest.layouts.file_names import is_ticker_like
+from flatfiles_assets.ingest.layouts.file_names import find_name_rule, is_ticker_like, symbol_text
 from flatfiles_assets.ingest.layouts.heading_words import NAMES_OF_COMPANIES
 from flatfiles_assets.ingest.layouts.layout import NotSettled
 from flatfiles_assets.ingest.layouts.number_formats import is_number
@@ -190,7 +190,10 @@ def _find_time(found: TextColumns, sample: Sample) -> None:
             *(None, meaning.BAR_NUMBER, meaning.DATE),
         ):
             continue
-        if _are_times(sample, place) or (not heading.text and _is_bare_time(sample, place, date)):
+        is_bare = not heading.text and (
+            _is_bare_time(sample, place, date) or _is_milliseconds(sample, place, date)
+        )
+        if _are_times(sample, place) or is_bare:
             found.meanings[place] = meaning.TIME
             if heading.text:
                 found.evidence.append(f"{found.named(place)} is the time of day, by its values")
@@ -209,6 +212,17 @@ def _is_bare_time(sample: Sample, place: int, date: int | None) -> bool:
     widths = {len(cell) for cell in cells}
     clock = all(cell.isdecimal() and parse_time(cell) is not None for cell in cells)
     return bool(cells) and clock and widths in ({4}, {6}, {3, 4}, {5, 6})
+
+
+def _is_milliseconds(sample: Sample, place: int, date: int | None) -> bool:
+    """In files of one day each, whose names have the date, the first column may count from midnight."""
+    if date is not None or place != 0:
+        return False
+    cells = sample.filled(place)
+    if not cells or not all(len(cell) in (7, 8) and parse_time(cell) is not None for cell in cells):
+        return False
+    steps = np.diff(sample.numbers(place))[np.diff(sample.files) == 0]
+    return bool(len(steps)) and bool(np.all(steps > 0))
 
 
 def _find_period(found: TextColumns, sample: Sample) -> None:
@@ -250,6 +264,7 @@ def _find_symbol(found: TextColumns, sample: Sample, *, per_day: bool) -> None:
     if len(keys) > 1:
         keys = _best_keys(keys, sample)
     if len(keys) == 1:
+        _refuse_two_symbols(found, sample, keys[0])
         found.meanings[keys[0]] = meaning.SYMBOL
         if found.headings[keys[0]].text:
             found.evidence.append(f"{found.named(keys[0])} is the symbol, by its values")
@@ -268,6 +283,28 @@ def _find_symbol(found: TextColumns, sample: Sample, *, per_day: bool) -> None:
             f"{sample.filled(place)[0]!r}); state in `columns` of an override whether it is",
             columns=_columns_entry(found, place, meaning.SYMBOL),
         )
+
+
+def _refuse_two_symbols(found: TextColumns, sample: Sample, place: int) -> None:
+    """A column of one text per file, beside names of files that say other symbols: either may be right."""
+    rule = find_name_rule(sample.names) if len(sample.names) > 1 else None
+    if rule is None or not _constant_per_file(sample, place):
+        return
+    named = [symbol_text(name, rule) for name in sample.names]
+    texts = dict(zip(sample.files.tolist(), sample.columns[place], strict=True))
+    pairs = [(named[file] or "", text) for file, text in texts.items()]
+    if not all(is_ticker_like(name) for name, _ in pairs):
+        return
+    plain = [(re.sub(r"\W", "", name).casefold(), re.sub(r"\W", "", text).casefold()) for name, text in pairs]
+    if all(name in text or text in name for name, text in plain):
+        return
+    name, text = pairs[0]
+    raise NotSettled(
+        f"{found.named(place)} is not explained and could be the symbol (e.g. {text!r}), and so could "
+        "the name of "
+        f"the file ({name!r}); state in `columns` of an override what it is",
+        columns=_columns_entry(found, place, meaning.IGNORED),
+    )
 
 
 def are_symbols(cells: Sequence[str], *, strictly: bool = False, fewest: float = _MOST) -> bool:

@@ -181,6 +181,38 @@ _MOSCOW = _minutes("Europe/Moscow", 15, at_end=False)
 _END_LABELS = _minutes("America/New_York", 5, at_end=True, extended=True)
 _HALF_HOURS = _minutes("Asia/Tokyo", 30, at_end=False)
 
+_BROKER = _minutes("America/New_York", 5, at_end=False)
+
+
+def _moved(files: Files, hours: int) -> Files:
+    """Stamps moved by some hours, whatever the season: the clock of no city."""
+
+    def line(text: str) -> str:
+        day, time, rest = text.split(",", 2)
+        month, day_of_month, year = map(int, day.split("/"))
+        hour, minute = map(int, time.split(":"))
+        stamp = dt.datetime(year, month, day_of_month, hour, minute) + dt.timedelta(hours=hours)  # noqa: DTZ001
+        return f"{stamp:%m/%d/%Y,%H:%M},{rest}"
+
+    return {name: "\n".join([*map(line, text.splitlines()), ""]) for name, text in files.items()}
+
+
+def _lean(files: Files) -> Files:
+    """A file a day, milliseconds since midnight, prices in 1/10,000 dollars."""
+    found: dict[str, list[str]] = {}
+    for text in files["GE.txt"].splitlines():
+        day, time, *prices, volume = text.split(",")
+        at = (int(time[:2]) * 60 + int(time[3:])) * 60_000
+        cells = [str(at), *(str(round(float(price) * 10_000)) for price in prices), volume]
+        found.setdefault(f"ge/{day[6:]}{day[:2]}{day[3:5]}_ge_minute_trade.csv", []).append(",".join(cells))
+    return {name: "\n".join([*lines, ""]) for name, lines in found.items()}
+
+
+def _previous_close(bar: Bar) -> float:
+    place = BARS.index(bar)
+    return BARS[place - 1].close if place and BARS[place - 1].ticker == bar.ticker else bar.open
+
+
 LOOK_ALIKES: Mapping[str, LookAlike] = {
     # --- names
     "names between words": LookAlike(_per_symbol("hist_{}_eod_adjusted.csv", HEADER, _plain)),
@@ -424,5 +456,56 @@ LOOK_ALIKES: Mapping[str, LookAlike] = {
             )
         },
         "straddle",
+    ),
+    "a broker's clock that is no city's": LookAlike(_moved(_BROKER[0], 7), "timezone"),
+    "milliseconds since midnight": LookAlike(_lean(_BROKER[0]), expected=_BROKER[1]),
+    "Finnish, of which two headings are known": LookAlike(
+        _in_language("Päivämäärä;Viimeisin hinta;Avaus;Päivän ylin kurssi;Alin;Vaihdettu")
+    ),
+    "Hebrew, of which none is known": LookAlike(_in_language("תאריך;שער;פתיחה;גבוה;נמוך;נפח")),
+    "the close before, first and without names": LookAlike(
+        _per_symbol("{}.csv", "", lambda b: f"{b.day},{_previous_close(b)},{_ohlcv(b)}")
+    ),
+    "a mean price without a name": LookAlike(
+        _per_symbol(
+            "{}.csv",
+            "",
+            lambda b: f"{b.day},{b.open},{b.high},{b.low},{b.close},{(b.high + b.low) / 2:.3f},{b.volume}",
+        )
+    ),
+    "a text per file that is not its name": LookAlike(
+        _per_symbol(
+            "{}.csv", f"{HEADER},Group", lambda b: f"{_plain(b)},{'TBIAO'[SYMBOLS.index(b.ticker)]}X"
+        ),
+        "could be the symbol",
+    ),
+    "dates that nothing explains": LookAlike(
+        _per_symbol("{}.csv", f"{HEADER},Valuta", lambda b: f"{_plain(b)},{b.day + dt.timedelta(days=3)}"),
+        "not explained",
+    ),
+    "money only": LookAlike(
+        _per_symbol(
+            "{}.csv",
+            "Date,Open,High,Low,Close,Turnover",
+            lambda b: f"{b.day},{b.open},{b.high},{b.low},{b.close},{b.volume * b.close:.0f}",
+        ),
+        "volume",
+    ),
+    "another year": LookAlike(
+        _per_symbol("{}.csv", HEADER, lambda b: f"{b.day.replace(year=2007)},{_ohlcv(b)}"),
+        "no session of 2008",
+    ),
+    "two classes in a column": LookAlike(
+        _long(
+            "all.csv",
+            f"Symbol,{HEADER}",
+            lambda b: f"BRK.{'A' if b.ticker == 'F' else 'B'},{_plain(b)}",
+            [b for b in BARS if b.ticker in ("F", "BAC")],
+        ),
+        expected=tuple(
+            dataclasses.replace(b, ticker=f"BRK.{'A' if b.ticker == 'F' else 'B'}")
+            for b in BARS
+            if b.ticker in ("F", "BAC")
+        ),
     ),
 }
