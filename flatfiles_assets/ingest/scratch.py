@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from flatfiles_assets.living import process_lives
+
 _PREFIX = "flatfiles-scratch-"
 _OWNED = re.compile(re.escape(_PREFIX) + r"(?P<pid>\d+)-")
 # A process of another container may have the same number here, or none: it is left some time.
@@ -38,15 +40,5 @@ def _sweep(parent: Path) -> None:
         owned = _OWNED.match(left.name)
         with contextlib.suppress(OSError):
             is_old = time.time() - left.stat().st_mtime > _LEFT_SECONDS
-            if owned and is_old and not _lives(int(owned["pid"])):
+            if owned and is_old and not process_lives(int(owned["pid"])):
                 shutil.rmtree(left, ignore_errors=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

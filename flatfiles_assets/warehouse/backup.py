@@ -26,6 +26,7 @@ from flatfiles_assets import __version__
 from flatfiles_assets.download.cache import METADATA_FOLDER
 from flatfiles_assets.download.ledger_file import read_only_uri
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
+from flatfiles_assets.living import process_lives
 from flatfiles_assets.settings import Settings
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import BackupDamaged
@@ -280,12 +281,7 @@ def _free_name(place: Path, name: str) -> Path:
 
 def _is_dead(left: Path) -> bool:
     with suppress(ValueError, IndexError):
-        try:
-            os.kill(int(left.name.split("-")[-2]), 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
+        return not process_lives(int(left.name.split("-")[-2]))
     return False
 
 

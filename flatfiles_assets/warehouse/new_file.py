@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 
+from flatfiles_assets.download.descriptors import sync_folder
 from flatfiles_assets.escaping import literal, quoted
 from flatfiles_assets.warehouse.errors import WarehouseDamaged, WarehouseError
 from flatfiles_assets.warehouse.table import CATALOG, MARKET
@@ -86,11 +87,7 @@ def put_in_place(finished: Path, path: Path) -> None:
     with finished.open("rb") as file:
         os.fsync(file.fileno())
     finished.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
 
 
 def remove_database(path: Path) -> None:

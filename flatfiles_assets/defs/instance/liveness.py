@@ -9,12 +9,13 @@ slot (`pool_slots`).
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from filelock import FileLock, Timeout
+
+from flatfiles_assets.living import process_lives
 
 _PID = re.compile(r"\(pid: (\d+)\)")
 _HELD_WHILE = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
@@ -120,14 +121,4 @@ def _process_is_gone(instance: DagsterInstance, run_id: str) -> bool:
     """Of a run without a lock: whether it says which process executes it, and there is no such one."""
     events = instance.get_records_for_run(run_id, of_type=DagsterEventType.ENGINE_EVENT).records
     pids = [int(found[1]) for each in events if (found := _PID.search(each.event_log_entry.message))]
-    return bool(pids) and not any(_exists(pid) for pid in pids)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return bool(pids) and not any(map(process_lives, pids))
