@@ -9,6 +9,7 @@ import collections
 import dagster as dg
 
 from flatfiles_assets.defs.resources import FlatFilesS3Resource, MinIOS3Resource
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.download.cache import FileCache, VerifiedFile
 from flatfiles_assets.escaping import printable
 
@@ -16,6 +17,7 @@ _MOST_NAMED = 50
 
 
 @dg.op(description="Recompute every checksum; fail with the list of the files that are not as recorded.")
+@door
 def verify_mirrors(
     context: dg.OpExecutionContext, flatfiles_s3: FlatFilesS3Resource, minio_s3: MinIOS3Resource
 ) -> None:

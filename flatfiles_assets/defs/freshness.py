@@ -25,6 +25,7 @@ from flatfiles_assets.datasets import CalendarName, Dataset
 from flatfiles_assets.defs.checks.feed_checks import FRESH, FRESHNESS_GRACE, judge_freshness
 from flatfiles_assets.defs.keys import market_key
 from flatfiles_assets.defs.resources import WarehouseResource
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.inventory import loaded_sessions
 
@@ -64,6 +65,7 @@ def build_freshness_sensor(datasets: Sequence[Dataset]) -> dg.SensorDefinition:
         minimum_interval_seconds=_POLL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
+    @door
     def freshness(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult:
         now = dt.datetime.now(dt.timezone.utc)
         known = json.loads(context.cursor or "{}")

@@ -8,10 +8,12 @@ import datetime as dt
 import dagster as dg
 
 from flatfiles_assets.defs.instance.retention import old_runs, remove_old_runs
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.settings import load_settings
 
 
 @dg.op(description="Remove the runs, and the logs of runs, that are older than FLATFILES_KEEP_RUNS_DAYS.")
+@door
 def remove_old(context: dg.OpExecutionContext) -> None:
     """Remove what is old enough; nothing where the setting is 0."""
     days = load_settings().keep_runs_days

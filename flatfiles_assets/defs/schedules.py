@@ -21,6 +21,7 @@ from flatfiles_assets.defs.partitions_under_way import RunCoverage
 from flatfiles_assets.defs.range_requests import range_request
 from flatfiles_assets.defs.resources import FlatFilesS3Resource, WarehouseResource
 from flatfiles_assets.defs.run_retention import prune_runs
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.warehouse import inventory
@@ -79,6 +80,7 @@ def build_catch_up(dataset: Dataset, n_sessions: int = CATCH_UP_SESSIONS) -> dg.
             "at 13:30 New York and once more at 03:00."
         ),
     )
+    @door
     def catch_up(
         context: dg.ScheduleEvaluationContext, flatfiles_s3: FlatFilesS3Resource, warehouse: WarehouseResource
     ) -> list[dg.RunRequest] | dg.SkipReason:

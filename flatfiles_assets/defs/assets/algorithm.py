@@ -33,6 +33,7 @@ from flatfiles_assets.defs.keys import (
     reference_key,
 )
 from flatfiles_assets.defs.resources import WarehouseResource
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.features import update_features
@@ -86,6 +87,7 @@ def _algorithm_asset(algorithm: Algorithm) -> dg.AssetsDefinition:
         },
         io_manager_key=WAREHOUSE_IO,
     )
+    @door
     def features(
         context: dg.AssetExecutionContext, config: AlgorithmConfig, warehouse: WarehouseResource
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:

@@ -18,6 +18,7 @@ from flatfiles_assets.defs.assets.reference_source import ReferenceSource, log_r
 from flatfiles_assets.defs.assets.table_metadata import column_schema
 from flatfiles_assets.defs.keys import DUCKDB_WRITER_POOL, OWNERS, WAREHOUSE_IO, reference_key
 from flatfiles_assets.defs.resources import WarehouseResource
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.escaping import printable
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.audit import update_audit
@@ -62,6 +63,7 @@ def build_corporate_action_assets() -> list[dg.AssetsDefinition]:
     },
     io_manager_key=WAREHOUSE_IO,
 )
+@door
 def corporate_action_audit(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:

@@ -22,6 +22,7 @@ from flatfiles_assets.defs.keys import (
 )
 from flatfiles_assets.defs.partitions import session_partitions
 from flatfiles_assets.defs.resources import WarehouseResource
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.tables import DAILY_PRICES, PRICE_RECONCILIATION
@@ -76,6 +77,7 @@ def _both_sources() -> list[dg.AssetDep]:
     },
     io_manager_key=WAREHOUSE_IO,
 )
+@door
 def daily_prices(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
@@ -144,6 +146,7 @@ def daily_prices(
     },
     io_manager_key=WAREHOUSE_IO,
 )
+@door
 def price_reconciliation(
     warehouse: WarehouseResource,
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:

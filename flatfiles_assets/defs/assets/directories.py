@@ -18,6 +18,7 @@ from flatfiles_assets.defs.keys import (
     raw_directory_key,
 )
 from flatfiles_assets.defs.resources import MinIOS3Resource, WarehouseResource
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.errors import CorruptFile
 from flatfiles_assets.ingest.directories.directories import DirectoryTable, read_directory
 from flatfiles_assets.ingest.directories.options_table import read_options_directory
@@ -69,6 +70,7 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
             )
         ],
     )
+    @door
     def raw(minio_s3: MinIOS3Resource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # a check beside
         report = minio_s3.downloader().sync_directory(directory)
         if not report.files:
@@ -106,6 +108,7 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
         metadata={"dagster/table_name": f"market.{name}"},
         io_manager_key=WAREHOUSE_IO,
     )
+    @door
     def table(minio_s3: MinIOS3Resource, warehouse: WarehouseResource) -> dg.MaterializeResult[Any]:
         check_mirror(minio_s3, directory)
         read = read_options_directory if directory == "options" else read_directory

@@ -41,6 +41,7 @@ from flatfiles_assets.defs.resources import (
     extra_columns,
     test_tickers,
 )
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.download.cache import FetchedFile, FileCache
 from flatfiles_assets.escaping import printable
 from flatfiles_assets.warehouse import inventory
@@ -82,6 +83,7 @@ def build_flat_file_assets(dataset: Dataset) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.multi_run(dataset.max_partitions_per_run),
         pool=DUCKDB_WRITER_POOL,
     )
+    @door
     def ingest(
         context: dg.AssetExecutionContext,
         config: FlatFilesConfig,

@@ -29,6 +29,7 @@ from flatfiles_assets.defs.keys import (
 )
 from flatfiles_assets.defs.partitions import session_partitions, year_partitions
 from flatfiles_assets.defs.resources import MinIOS3Resource, WarehouseResource
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.escaping import markdown, markdown_lines, printable, printable_lines
 from flatfiles_assets.ingest.historical.reader import read_extracted_year
@@ -83,6 +84,7 @@ def historical_partitions() -> dg.TimeWindowPartitionsDefinition:
     partitions_def=year_partitions(),
     backfill_policy=dg.BackfillPolicy.multi_run(8),
 )
+@door
 def ingest_historical_year(
     context: dg.AssetExecutionContext, minio_s3: MinIOS3Resource, warehouse: WarehouseResource
 ) -> Iterator[dg.MaterializeResult[Any]]:
@@ -188,6 +190,7 @@ def describe_layouts(report: YearReport) -> str:
     },
     io_manager_key=WAREHOUSE_IO,
 )
+@door
 def historical_daily(
     context: dg.AssetExecutionContext, minio_s3: MinIOS3Resource, warehouse: WarehouseResource
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:

@@ -27,6 +27,7 @@ from flatfiles_assets.defs.keys import (
     reference_key,
 )
 from flatfiles_assets.defs.resources import WarehouseResource
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.download.errors import NotEntitled
 from flatfiles_assets.download.reference_api import ReferenceApi
 from flatfiles_assets.escaping import markdown
@@ -93,6 +94,7 @@ def _metadata(table: TableSchema) -> dict[str, Any]:
     metadata=_metadata(TICKERS),
     io_manager_key=WAREHOUSE_IO,
 )
+@door
 def tickers(
     context: dg.AssetExecutionContext, config: TickersConfig, warehouse: WarehouseResource
 ) -> dg.MaterializeResult[Any]:
@@ -219,6 +221,7 @@ def _dated(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[Mapping[str, 
     metadata=_metadata(TICKER_EVENTS),
     io_manager_key=WAREHOUSE_IO,
 )
+@door
 def ticker_events(
     context: dg.AssetExecutionContext, config: EventsConfig, warehouse: WarehouseResource
 ) -> dg.MaterializeResult[Any]:
@@ -294,6 +297,7 @@ def _table(session: WarehouseReader, table: TableSchema) -> pa.Table:
     metadata=_metadata(SECURITIES),
     io_manager_key=WAREHOUSE_IO,
 )
+@door
 def securities(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dg.MaterializeResult[Any]:
     """Make the securities of all bars anew; a minute for twenty years at most."""
     said = ReferenceSource(load_settings()).dropped("renames")

@@ -15,6 +15,7 @@ from flatfiles_assets.defs.assets.table_metadata import column_schema
 from flatfiles_assets.defs.keys import OWNERS, WAREHOUSE_IO, market_key
 from flatfiles_assets.defs.partitions import session_partitions
 from flatfiles_assets.defs.resources import WarehouseResource
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.warehouse.tables import QUARANTINE
 
 _COUNTS = """
@@ -46,6 +47,7 @@ def build_quarantine_asset(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
         },
         io_manager_key=WAREHOUSE_IO,
     )
+    @door
     def quarantine(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult[Any]:

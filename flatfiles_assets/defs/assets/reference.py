@@ -13,6 +13,7 @@ from flatfiles_assets.defs.assets.reference_source import ReferenceSource, log_r
 from flatfiles_assets.defs.assets.table_metadata import column_schema
 from flatfiles_assets.defs.keys import DUCKDB_WRITER_POOL, OWNERS, WAREHOUSE_IO, reference_key
 from flatfiles_assets.defs.resources import WarehouseResource
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.download.reference_api import DeprecatedEndpoint, Endpoint, MalformedAnswer
 from flatfiles_assets.ingest.reference import ReferenceRecords, reference_records
 from flatfiles_assets.settings import Settings, load_settings
@@ -71,6 +72,7 @@ def _reference_asset(name: Endpoint, table: TableSchema) -> dg.AssetsDefinition:
         },
         io_manager_key=WAREHOUSE_IO,
     )
+    @door
     def reference(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> dg.MaterializeResult[Any]:

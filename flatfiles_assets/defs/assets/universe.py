@@ -22,6 +22,7 @@ from flatfiles_assets.defs.keys import (
     algorithm_key,
 )
 from flatfiles_assets.defs.resources import WarehouseResource
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.settings import Settings
 from flatfiles_assets.warehouse.session_rows import SessionFeatures
 from flatfiles_assets.warehouse.tables import UNIVERSE
@@ -67,6 +68,7 @@ def universe_of(settings: Settings) -> Universe:
     },
     io_manager_key=WAREHOUSE_IO,
 )
+@door
 def universe(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:

@@ -39,6 +39,7 @@ from flatfiles_assets.defs.keys import PRICE_RECONCILIATION_KEY, QUARANTINE_KEY
 from flatfiles_assets.defs.partitions import year_partitions
 from flatfiles_assets.defs.range_requests import range_tags
 from flatfiles_assets.defs.sensors.cursor import tick_seconds
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.settings import load_settings
 
 AUTOMATION_SENSOR = "automation"
@@ -79,6 +80,7 @@ def build_automation_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Brings tables and features up to date with what they are computed from.",
     )
+    @door
     def automation(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         return _tick(graph, context.instance, context.cursor, clock())
 

@@ -20,6 +20,7 @@ from flatfiles_assets.defs.partitions import HISTORICAL_YEARS
 from flatfiles_assets.defs.partitions_under_way import RunCoverage
 from flatfiles_assets.defs.resources import MinIOS3Resource
 from flatfiles_assets.defs.sensors.cursor import SyncCursor, tick_seconds
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.listing import RemoteObject, list_with
 from flatfiles_assets.download.remote_changes import fingerprint, reason_to_fetch
@@ -74,6 +75,7 @@ def _build(job_name: str, description: str, requests: _Requests) -> dg.SensorDef
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"{description} Lists every half hour.",
     )
+    @door
     def sync(context: dg.SensorEvaluationContext, minio_s3: MinIOS3Resource) -> dg.SensorResult:
         now = dt.datetime.now(dt.timezone.utc)
         cursor = SyncCursor.decode(context.cursor)

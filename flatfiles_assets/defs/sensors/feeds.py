@@ -29,6 +29,7 @@ from flatfiles_assets.defs.resources import FlatFilesS3Resource, WarehouseResour
 from flatfiles_assets.defs.sensors.bucket import build_bucket_sensors
 from flatfiles_assets.defs.sensors.cursor import SyncCursor, poll_interval, recent_months, tick_seconds
 from flatfiles_assets.defs.sensors.lookback import build_lookback_sensor
+from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.ledger import LedgerEntry
 from flatfiles_assets.download.listing import RemoteObject, list_with
@@ -94,6 +95,7 @@ def build_sync_sensor(
             "the vendor publishes, and everything that was ever asked for once a week."
         ),
     )
+    @door
     def sync(
         context: dg.SensorEvaluationContext, flatfiles_s3: FlatFilesS3Resource, warehouse: WarehouseResource
     ) -> dg.SensorResult:

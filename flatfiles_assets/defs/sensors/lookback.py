@@ -20,6 +20,7 @@ from flatfiles_assets.defs.keys import DAILY_PRICES_KEY, algorithm_key
 from flatfiles_assets.defs.partitions import key_ranges
 from flatfiles_assets.defs.range_requests import range_request
 from flatfiles_assets.defs.sensors.cursor import tick_seconds
+from flatfiles_assets.defs.step_errors import door
 
 _TICK_SECONDS = 600
 _LOOKBACKS = {
@@ -41,6 +42,7 @@ def build_lookback_sensor() -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Computes features again that look back at sessions whose prices were written again.",
     )
+    @door
     def sync(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         instance = context.instance
         seen = int(context.cursor) if context.cursor and context.cursor.isdigit() else 0
