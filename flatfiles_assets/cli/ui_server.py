@@ -119,7 +119,10 @@ def _daemon(workspace: Path, server: uvicorn.Server) -> Iterator[None]:
         yield
     finally:
         server.should_exit = True
-        process.send_signal(signal.SIGINT)
+        if os.name == "nt":  # where a process can be ended, and not told to end
+            process.terminate()
+        else:
+            process.send_signal(signal.SIGINT)
         try:
             process.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
