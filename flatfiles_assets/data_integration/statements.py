@@ -46,7 +46,7 @@ class StatementReport:
 
     Attributes:
         rows: Rows of them in the table.
-        matched: Rows that a state was made of.
+        placed: Rows that a state was made of.
         unparsed: Rows left out because a date of theirs is no date, with examples.
         lagged: Rows without a usable day of publication.
         lag_days: After how many days from the period's end those count.
@@ -55,7 +55,7 @@ class StatementReport:
     """
 
     rows: int
-    matched: int
+    placed: int
     unparsed: int
     examples: tuple[str, ...]
     lagged: int
@@ -97,7 +97,7 @@ def known_states(
     rows = rows.with_columns(_timeframe_of(columns).alias(FRAME))
     report = StatementReport(
         rows=table.height,
-        matched=rows.height,
+        placed=rows.height,
         unparsed=table.height - rows.height,
         examples=tuple(unparsed),
         lagged=int(rows.get_column(_LAGGED).sum()),

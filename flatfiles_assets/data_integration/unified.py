@@ -136,8 +136,8 @@ def _matches(joined: pl.DataFrame, states: pl.DataFrame) -> dict[str, Any]:
     known = states.get_column(SYMBOL).unique().to_list()
     asked = joined.get_column(SYMBOL).unique().sort().to_list()
     return {
-        "rows_with_statement": matched,
-        "rows_without_statement": joined.height - matched,
+        "matched": matched,
+        "unmatched": joined.height - matched,
         "symbols_without_statement": [symbol for symbol in asked if symbol not in known],
     }
 

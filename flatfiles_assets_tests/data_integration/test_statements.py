@@ -96,7 +96,7 @@ def test_one_stray_date_leaves_its_row_out_and_is_reported():
     frame = pl.DataFrame([*rows, stray])
     found, report = known_states(frame, 90, "market.financials")
     assert "S" not in found["ticker"].to_list()
-    assert (report.rows, report.matched, report.unparsed) == (61, 60, 1)
+    assert (report.rows, report.placed, report.unparsed) == (61, 60, 1)
     assert report.examples == ("filing_date = 't.b.a.'",)
 
 

@@ -127,7 +127,7 @@ def test_the_result_says_how_statements_were_placed(door, warehouse):
     note = frame.attrs["metadata"]["joined"]["us_financials"]
     assert (note["lagged"], note["lag_days"], note["unparsed"]) == (2, 90, 0)
     assert note["symbols_without_statement"] == ["AAPL", "NVDA"]
-    assert note["rows_with_statement"] + note["rows_without_statement"] == len(frame)
+    assert note["matched"] + note["unmatched"] == len(frame)
     with pytest.warns(StatementWarning):
         arrow = unified(door, "us_financials", as_="arrow", timeframe="annual")
     assert json.loads(arrow.schema.metadata[b"flatfiles"])["joined"]["us_financials"]["timeframe"] == "annual"

@@ -172,14 +172,16 @@ def _header_line(table: list[list[str]], width: int) -> int | None:
         filled = sum(map(bool, cells))
         # R writes no name above the names of rows.
         is_short = place == 0 and len(cells) == width - 1 and width > 2 and all(cells)
-        if not is_short and (len(cells) != width or (filled < 2 and width > 1)):
+        is_series = width == 2 and len(cells) == 2 and not cells[0]
+        if not is_short and (len(cells) != width or (filled < 2 and width > 1 and not is_series)):
             continue  # a title, or a line of something else
         rows = [row for row in table[place + 1 :] if len(row) == width]
         if is_short:
             cells = ["", *cells]
         if _are_headings(cells, rows):
             return place if len(set(cells)) == len(cells) or width == 1 or rows else None
-        return None
+        if filled > width / 2:
+            return None  # a row; with fewer cells it may be a title all the same
     return None
 
 
@@ -194,13 +196,17 @@ def _are_headings(cells: list[str], rows: list[list[str]]) -> bool:
                 return False
     if all(cells):
         return True
-    # `DataFrame.to_csv()` does not name its index; a row of text may lack cells, too, but then no
-    # column has values where it has a word.
-    return any(
-        cell and rows and sum(is_number(row[place]) or is_date(row[place]) for row in rows)
-        >= len(rows) / 2
+    # `DataFrame.to_csv()` does not name its index; a title or a row of text may lack cells, too, but
+    # then no column has values where it has a word.
+    is_index = not cells[0] and all(cells[1:])
+    if not is_index and 2 * sum(map(bool, cells)) <= len(cells):
+        return False
+    of_values = (
+        sum(is_number(row[place]) or is_date(row[place]) for row in rows) >= len(rows) / 2
         for place, cell in enumerate(cells)
-    )  # fmt: skip
+        if cell or is_index
+    )
+    return bool(rows) and any(of_values)
 
 
 def _fixed_width_file(path: Path, head: Head, found: FixedWidths | Words) -> TableFile:
@@ -273,7 +279,26 @@ def _delimited_table(block: bytes, file: TableFile, first_row: int, malformed: M
     for index, reason in sorted(cells.malformed.items()):
         malformed.add(first_row + index, reason)
     columns = [_empty_as_null(cells.columns[place]) for place in range(width)]
-    return pa.Table.from_arrays(columns, names=list(file.columns))
+    table = pa.Table.from_arrays(columns, names=list(file.columns))
+    return _without_headings(table, file, first_row, cells.row_indices, malformed)
+
+
+def _without_headings(
+    table: pa.Table, file: TableFile, first_row: int, row_indices: Any, malformed: MalformedRows
+) -> pa.Table:
+    """A table without the header that files which were put together repeat: as values it is none."""
+    if not file.lines_before_rows:
+        return table
+    named = [place for place, name in enumerate(file.columns) if name]
+    is_header = pc.fill_null(pc.equal(table.column(named[0]), file.columns[named[0]]), False)
+    if not pc.any(is_header).as_py():
+        return table
+    for place in named[1:]:
+        same = pc.fill_null(pc.equal(table.column(place), file.columns[place]), False)
+        is_header = pc.and_(is_header, same)
+    for index in pc.indices_nonzero(is_header).to_pylist():
+        malformed.add(first_row + int(row_indices[index]), "it repeats the header")
+    return table.filter(pc.invert(is_header))
 
 
 def _fixed_width_table(

@@ -116,6 +116,21 @@ def test_rows_of_the_wrong_width_are_counted_and_shown(tmp_path):
     assert [row["a"] for row in _rows(table)] == [1, 4]
 
 
+def test_a_header_that_is_repeated_is_no_row(tmp_path):
+    part = "ticker,eps\nA,1\nB,2\n"
+    (tmp_path / "a.csv").write_text(part + part)
+    table = read_directory(tmp_path)
+    assert [(row["ticker"], row["eps"]) for row in _rows(table)] == [("A", 1), ("B", 2)] * 2
+    assert table.files[0].malformed_examples == ((3, "it repeats the header"),)
+
+
+def test_titles_above_the_header_are_passed_over(tmp_path):
+    (tmp_path / "a.csv").write_text("Report,2024,,\n,,,\nticker,eps,sales,name\nA,1,2,x\nB,2,3,y\n")
+    table = read_directory(tmp_path)
+    assert table.schema.names[:4] == ["ticker", "eps", "sales", "name"]
+    assert [row["eps"] for row in _rows(table)] == [1, 2]
+
+
 def test_a_missing_directory_is_an_error_that_says_so(tmp_path):
     with pytest.raises(InvalidArgument, match="no such directory"):
         read_directory(tmp_path / "none")

@@ -255,6 +255,12 @@ def test_an_empty_first_heading_and_bracketed_headings_are_headings(tmp_path):
                                                              ("D", 4.0), ("E", None)]  # fmt: skip
 
 
+def test_a_series_has_a_header_too(tmp_path):
+    pd.Series([1.5, 2.0], index=["A", "B"], name="eps").to_csv(tmp_path / "a.csv")
+    rows = read_directory(tmp_path).read().read_all().to_pylist()
+    assert [(row["column_1"], row["eps"]) for row in rows] == [("A", 1.5), ("B", 2.0)]
+
+
 def test_a_row_of_words_with_gaps_is_no_header(tmp_path):
     (tmp_path / "a.csv").write_text("AAPL,,buy\nIBM,x,sell\nKO,,hold\n")
     table = read_directory(tmp_path)
