@@ -54,7 +54,7 @@ AUTHENTICATION_CODES = frozenset(
         *_CLOCK_CODES,
     }
 )
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REGION_CODES = frozenset(
     {
         "AuthorizationHeaderMalformed",
@@ -178,7 +178,7 @@ def _about_the_request(answer: Refusal, where: str) -> DownloadError | None:
             why=f"the proxy answered {status}",
             next_step="set FLATFILES_PROXY_URL or MINIO_PROXY_URL to http://name:password@host:port",
         )
-    if (status in _REDIRECTS or code in _REGION_CODES) and (region := answer.right_region):
+    if (status in REDIRECTS or code in _REGION_CODES) and (region := answer.right_region):
         kind = AuthenticationFailed if code == "AuthorizationHeaderMalformed" else RequestRejected
         return kind(
             "the store is in another region than the one that requests are signed for",
@@ -186,7 +186,7 @@ def _about_the_request(answer: Refusal, where: str) -> DownloadError | None:
             why=f"{why}; it expects the region {region}",
             next_step=f"set the region to {region} (FLATFILES_REGION, or MINIO_REGION for your own bucket)",
         )
-    if status in _REDIRECTS or code in ("PermanentRedirect", "TemporaryRedirect"):
+    if status in REDIRECTS or code in ("PermanentRedirect", "TemporaryRedirect"):
         leads = in_its_words(answer.location)
         return RequestRejected(
             "the store redirects to another address, which is not followed",

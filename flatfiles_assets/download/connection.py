@@ -202,6 +202,14 @@ class S3Connection:
         endpoint_url = urllib.parse.urlunsplit((parts.scheme, netloc, path, "", ""))
         return dataclasses.replace(self, endpoint_url=endpoint_url, addressing_style=style)
 
+    def bucket_url(self, bucket: str) -> str:
+        """Where a bucket's objects are, as its addressing style has it; no slash at the end."""
+        found = self.for_bucket(bucket)
+        parts = urllib.parse.urlsplit(found.endpoint_url)
+        if found.addressing_style == "virtual":
+            return f"{parts.scheme}://{bucket}.{parts.netloc}{parts.path}"
+        return f"{found.endpoint_url}/{bucket}"
+
     def obstore(self, bucket: str, *, timeout_seconds: float = 60, max_pool_connections: int = 50) -> S3Store:
         """The obstore client of one bucket in this process, without retries of its own.
 

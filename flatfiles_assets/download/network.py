@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import certifi
+import urllib3
 
 from flatfiles_assets.errors import InvalidArgument
 
@@ -78,6 +79,22 @@ class NetworkOptions:
         """
         own = self.certificates()
         return _system_certificates() if own is None else _merged(_system_certificates(), own)
+
+    def pool(self, url: str) -> urllib3.PoolManager:
+        """Plain HTTP connections to a URL's server.
+
+        Raises:
+            InvalidArgument: The proxy is no URL, or the bundle holds no certificates.
+        """
+        proxy, ca_certs = self.proxy_for(url), self.ca_file()
+        if proxy is None:
+            return urllib3.PoolManager(ca_certs=ca_certs)
+        parts = urllib.parse.urlsplit(proxy)
+        headers = None
+        if parts.username:
+            name, password = (urllib.parse.unquote(text or "") for text in (parts.username, parts.password))
+            headers = urllib3.make_headers(proxy_basic_auth=f"{name}:{password}")
+        return urllib3.ProxyManager(proxy, ca_certs=ca_certs, proxy_headers=headers)
 
     def is_own_certificate(self, host: str) -> bool:
         """Whether the bundle holds the host's own certificate, signed by itself and made out as authority.

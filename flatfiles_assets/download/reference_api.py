@@ -15,7 +15,7 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import urllib3
 from pydantic import SecretStr
@@ -114,7 +114,7 @@ class ReferenceApi:
             )
         self._base_url = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
         self._api_key = api_key
-        self._http = _pool(self._base_url, network)
+        self._http = network.pool(self._base_url)
         self._timeout_seconds = timeout_seconds
         self._retries = urllib3.Retry(
             total=max_retries,
@@ -311,18 +311,6 @@ class ReferenceApi:
     def _without_key(self, text: str) -> str:
         key = self._api_key.get_secret_value()
         return text.replace(key, "…") if key else text
-
-
-def _pool(base_url: str, network: NetworkOptions) -> urllib3.PoolManager:
-    proxy, ca_certs = network.proxy_for(base_url), network.ca_file()
-    if proxy is None:
-        return urllib3.PoolManager(ca_certs=ca_certs)
-    parts = urlsplit(proxy)
-    headers = None
-    if parts.username:
-        name_and_password = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers = urllib3.make_headers(proxy_basic_auth=name_and_password)
-    return urllib3.ProxyManager(proxy, ca_certs=ca_certs, proxy_headers=headers)
 
 
 def _message(body: bytes) -> str:

@@ -11,8 +11,13 @@ import contextlib
 import functools
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 
-from flatfiles_assets.download.answers import StoreOwner
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from flatfiles_assets.download.answers import REDIRECTS, StoreOwner, from_status
 from flatfiles_assets.download.connection import S3Connection
 from flatfiles_assets.download.faults import HeadersMissing, location, raise_control_flow, translated
 from flatfiles_assets.download.listing import RemoteObject
@@ -28,6 +33,7 @@ T = TypeVar("T")
 
 # Stores that leave out what obstore needs: asked through boto3 from the first request on.
 _terse_stores: set[tuple[str, str]] = set()
+_LOOK_SECONDS = 5.0
 
 
 class BucketRequests:
@@ -58,6 +64,7 @@ class BucketRequests:
         self._max_concurrent = max_concurrent
         self.bucket = bucket
         self.identity = (self._connection.endpoint_url, bucket)
+        self._look: asyncio.Future[None] | None = None
         self._objects: ObjectStore
         if self._connection.needs_blocking_client or self.identity in _terse_stores:
             self._objects = self._through_boto3()
@@ -81,6 +88,7 @@ class BucketRequests:
             DownloadError: It could not be had.
         """
         with self.translated(key):
+            await self._look_where_it_leads(key)
             try:
                 return await self._asked(key, options)
             except HeadersMissing:
@@ -132,6 +140,42 @@ class BucketRequests:
             timeout_seconds=self._timeout_seconds,
             max_concurrent=self._max_concurrent,
         )
+
+    async def _look_where_it_leads(self, key: str) -> None:
+        """Ask once whether the store redirects: obstore would follow, within its host."""
+        if isinstance(self._objects, BlockingObjects):
+            return
+        if self._look is None:
+            self._look = asyncio.ensure_future(asyncio.to_thread(self._raise_for_redirect, key))
+        await asyncio.shield(self._look)
+
+    def _raise_for_redirect(self, key: str) -> None:
+        connection = self._connection
+        url = f"{connection.bucket_url(self.bucket)}/{quote(key)}"
+        try:
+            request = AWSRequest("HEAD", url)
+            keys = Credentials(connection.access_key_id, connection.secret_access_key)
+            S3SigV4Auth(keys, "s3", connection.region).add_auth(request)
+            with connection.network.pool(url) as pool:
+                answer = pool.request(
+                    "HEAD",
+                    url,
+                    headers=dict(request.headers.items()),
+                    redirect=False,
+                    retries=False,
+                    timeout=_LOOK_SECONDS,
+                )
+        except Exception:
+            return
+        if answer.status in REDIRECTS:
+            raise from_status(
+                answer.status,
+                None,
+                location(self.bucket, key),
+                region=answer.headers.get("x-amz-bucket-region"),
+                location=answer.headers.get("location"),
+                owner=self.owner,
+            )
 
     async def _asked(self, key: str, options: GetOptions | None) -> Answer:
         try:
