@@ -229,3 +229,48 @@ def test_a_terminal_gets_progress_bars(environment: dict[str, str], tmp_path: Pa
     assert process.stdout is not None
     process.stdout.close()
     assert b"fetching" in drawn
+
+
+def test_explain_shows_what_a_year_is_understood_as_and_loads_nothing(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    runner = CliRunner(env=environment)
+    assert runner.invoke(minio_group, ["download-historical", "2008"]).exit_code == 0
+
+    shown = runner.invoke(minio_group, ["explain", "2008"])
+    asked = runner.invoke(minio_group, ["explain", "2008", "--json"])
+
+    assert shown.exit_code == 0, shown.output
+    assert "symbols from the column" in shown.output
+    document = json.loads(asked.stdout)
+    assert document["ok"]
+    assert (document["year"], document["bars"], document["tickers"]) == (2008, 4, 1)
+    assert document["first_bars"][0]["ticker"] == "IBM"
+    assert not list(tmp_path.rglob("*.duckdb"))
+
+
+def test_explain_prints_the_entry_that_settles_a_file_and_takes_it(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    header = "Date,Open,High,Low,Close,Volume (000)\n"
+    (tmp_path / "IBM.csv").write_text(header + "2008-01-02,10,11,9,10,5\n2008-01-03,10,11,9,10,6\n")
+    runner = CliRunner(env=environment)
+
+    refused = runner.invoke(minio_group, ["explain", str(tmp_path / "IBM.csv")])
+    asked = json.loads(runner.invoke(minio_group, ["explain", "--json", str(tmp_path / "IBM.csv")]).stdout)
+    (tmp_path / "layouts.toml").write_text(asked["files"][0]["override_entry"])
+    again = runner.invoke(
+        minio_group,
+        ["explain", str(tmp_path / "IBM.csv"), "--overrides", str(tmp_path / "layouts.toml"), "--json"],
+    )
+
+    assert refused.exit_code == 1
+    assert "volume_scale = 1000" in refused.output
+    assert not asked["ok"]
+    assert json.loads(again.stdout)["first_bars"][0]["volume"] == 5000.0
+
+
+def test_explain_of_what_is_not_there_says_what_to_do(environment: dict[str, str]) -> None:
+    missing = CliRunner(env=environment).invoke(minio_group, ["explain", "1999"])
+    assert missing.exit_code == 1
+    assert "download-historical 1999" in missing.output

@@ -161,6 +161,7 @@ class Discovery:
             self.year,
             date_from_name=self.stated.date_source == "file name",
             symbol_from_name=self.stated.symbol_source == "file name" or self.stated.symbol is not None,
+            is_daily=self.stated.frequency == "daily",
         )
 
     def _draft(self, text: TextColumns, date_format: str) -> FileLayout:

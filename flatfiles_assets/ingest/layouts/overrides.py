@@ -147,12 +147,17 @@ def _one_of(*values: object) -> tuple[Callable[[Any], bool], str]:
 
 
 def _is_columns(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+    by_heading = isinstance(value, Mapping) and bool(value)
+    names = list(value.values()) if isinstance(value, Mapping) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return False
-    meanings = [m for m in value if m != meaning.IGNORED]
-    return bool(meanings) and set(meanings) <= set(meaning.MEANINGS) and len(set(meanings)) == len(meanings)
+    meanings = [m for m in names if m != meaning.IGNORED]
+    # By heading, to ignore one may be all that there is to state.
+    return (
+        (by_heading or bool(meanings))
+        and set(meanings) <= set(meaning.MEANINGS)
+        and len(set(meanings)) == len(meanings)
+    )
 
 
 def _is_pattern(value: str) -> bool:

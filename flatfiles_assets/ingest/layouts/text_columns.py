@@ -116,6 +116,7 @@ def settle_text_columns(
     *,
     date_from_name: bool,
     symbol_from_name: bool,
+    is_daily: bool = False,
 ) -> TextColumns:
     """Finds the date, the time and the symbol.
 
@@ -126,6 +127,7 @@ def settle_text_columns(
         year: Year of the archive, where it is known.
         date_from_name: Whether an override says that the names hold the dates.
         symbol_from_name: Whether an override says that the names hold the symbols.
+        is_daily: Whether an override vouches for bars of days.
 
     Raises:
         NotSettled: A column of dates or of text is not explained, or bars are of weeks or months.
@@ -137,7 +139,7 @@ def settle_text_columns(
         _find_date(found, sample, year)
     if found.place(meaning.TIME) is None and found.place(meaning.BAR_NUMBER) is None:
         _find_time(found, sample)
-    _find_period(found, sample)
+    _find_period(found, sample, is_daily=is_daily)
     if not symbol_from_name and found.place(meaning.SYMBOL) is None:
         _find_symbol(found, sample, per_day=found.place(meaning.DATE) is None)
     _refuse_unexplained_dates(found, sample, year)
@@ -225,13 +227,13 @@ def _is_milliseconds(sample: Sample, place: int, date: int | None) -> bool:
     return bool(len(steps)) and bool(np.all(steps > 0))
 
 
-def _find_period(found: TextColumns, sample: Sample) -> None:
+def _find_period(found: TextColumns, sample: Sample, *, is_daily: bool) -> None:
     places = _headed(found, meaning.PERIOD)
     if not places:
         return
     place = places[0]
     values = {cell.casefold() for cell in sample.filled(place)}
-    if longer := sorted(values & _LONGER_PERIODS):
+    if not is_daily and (longer := sorted(values & _LONGER_PERIODS)):
         raise NotSettled(
             f"{found.named(place)} is {longer[0].upper()!r}: its bars are of weeks or months, not of days; "
             "`frequency` in an override would say otherwise",
