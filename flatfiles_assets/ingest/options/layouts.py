@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,7 +16,7 @@ import polars as pl
 from flatfiles_assets.ingest.layouts.date_columns import DateColumn, read_date_column, shown
 from flatfiles_assets.ingest.layouts.date_formats import candidate_formats, parse_stamp
 from flatfiles_assets.ingest.layouts.layout import NotUnderstood
-from flatfiles_assets.ingest.option_tickers import parse_option_ticker, underlying_of_root
+from flatfiles_assets.ingest.option_tickers import parse_option_ticker
 from flatfiles_assets.ingest.options.headings import (
     LAST_TRADES,
     MEANINGS,
@@ -27,22 +26,12 @@ from flatfiles_assets.ingest.options.headings import (
     first_of,
     sides_of,
 )
+from flatfiles_assets.ingest.options.names import days_in_name, symbol_in_name, type_in_name
 from flatfiles_assets.ingest.options.overrides import OptionsOverride
 
 _MOST_UNLIKE = 0.02
 _FEWEST_STRIKES = 5
 _TYPES = {"c": "C", "call": "C", "calls": "C", "p": "P", "put": "P", "puts": "P"}
-_NAME_DATES = re.compile(
-    r"(?<!\d)(?:(?:19|20)\d{2}[-_.]?\d{2}[-_.]?\d{2}|\d{1,2}[-_.]\d{1,2}[-_.](?:19|20)\d{2})(?!\d)"
-)
-_NAME_WORDS = frozenset(
-    (
-        *("chain", "chains", "option", "options", "opt", "eod", "quotes", "quote", "data", "calls", "puts"),
-        *("call", "put", "history", "hist", "daily", "all", "book", "sample", "day", "us", "csv", "full"),
-        *("greeks", "oi", "iv", "level", "stats", "file", "year", "month", "jan", "feb", "mar", "apr", "may"),
-        *("jun", "jul", "aug", "sep", "oct", "nov", "dec", "x", "l1", "l2", "l3", "underlying", "symbol"),
-    )
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +184,7 @@ class _Finder:
                 return
         if "contract" in self._found:
             return
-        word = _type_in_name(self._seen.name)
+        word = type_in_name(self._seen.name)
         if word is None:
             raise _Unsettled("no column says which rows are calls and which puts")
         raise _Unsettled(
@@ -214,7 +203,7 @@ class _Finder:
                 return None
         if "contract" in self._found:
             return None
-        found = _symbol_in_name(self._seen.name)
+        found = symbol_in_name(self._seen.name)
         if found is None:
             raise _Unsettled(
                 "no column says the underlying, nor does its name; state `options.underlying` in an override"
@@ -258,7 +247,7 @@ class _Finder:
         return found
 
     def _quote_date_from_name(self, expiries: set[dt.date]) -> dt.date:
-        named = {day for text in _NAME_DATES.findall(self._seen.name) if (day := _only_day(text))}
+        named = days_in_name(self._seen.name)
         if not expiries and "contract" in self._found:
             parsed = (parse_option_ticker(text) for text in self._values(self._found["contract"]))
             expiries = {contract.expiry for contract in parsed if contract}
@@ -378,11 +367,6 @@ def _day(text: str, date_format: str) -> dt.date | None:
     return dt.date(1970, 1, 1) + dt.timedelta(days=stamp.day) if stamp else None
 
 
-def _only_day(text: str) -> dt.date | None:
-    found = read_date_column([text.replace("_", "-").replace(".", "-")])
-    return next(iter(found.days.values()), None)
-
-
 def _by_fridays(texts: Sequence[str]) -> DateColumn | None:
     """The reading under which options expire at the week's end, where the others scatter."""
     best: list[tuple[float, str]] = []
@@ -396,19 +380,3 @@ def _by_fridays(texts: Sequence[str]) -> DateColumn | None:
         return None
     chosen = best[0][1]
     return DateColumn({text: day for text in texts if (day := _day(text, chosen))}, formats=(chosen,))
-
-
-def _type_in_name(name: str) -> str | None:
-    match = re.search(r"(?<![a-z])(call|put)s?(?![a-z])", name.lower())
-    return f"{match[1]}s" if match else None
-
-
-def _symbol_in_name(name: str) -> str | None:
-    """The underlying that a file's name begins with, or that its folder is."""
-    folders, _, file = name.rpartition("/")
-    words = re.split(r"[_\-. ]+", file)
-    first = words[0]
-    for text in (first, folders.rpartition("/")[2]):
-        if re.fullmatch(r"\^?[A-Za-z]{1,5}", text) and text.lower() not in _NAME_WORDS and len(words) > 1:
-            return underlying_of_root(text.lstrip("^").upper())
-    return None
