@@ -205,6 +205,8 @@ def test_published_prices_times_the_factor_are_the_prices_and_own_terms_are_as_p
         indicators = get(door, "mean_reversion", LATE_END, terms=terms)["indicators_data"]
         assert (indicators["close_published"] == prices["close_published"]).all()
         assert (indicators["price_factor"] == prices["price_factor"]).all()
+        before_both_splits = prices.query("symbol == 'AAA'")["price_factor"].iloc[0]
+        assert before_both_splits == pytest.approx(1 / 8 if terms == "end" else 1)
         inside = (indicators["bollinger_lower"] < prices["close"]).mean()
         assert inside > 0.8, "bands and closes are in the same terms"
     assert (prices["price_factor"] == 1).all()
