@@ -117,8 +117,18 @@ def test_what_it_does_not_depend_on_may_change(warehouse):
 
 
 def test_a_new_split_of_a_symbol_is_computed_anew(warehouse):
+    halved = ", ".join(f"{name} = {name} / 2" for name in ("open", "high", "low", "close"))
+    change(
+        warehouse,
+        f"UPDATE market.stocks_daily SET {halved}, volume = volume * 2"  # noqa: S608
+        " WHERE ticker = 'KO' AND trade_date >= '2024-02-12'",
+    )
     first = get(warehouse)
-    change(warehouse, "INSERT INTO reference.splits VALUES ('KO', '2024-02-12', 1, 2, 'x', 'test')")
+    change(
+        warehouse,
+        "INSERT INTO reference.splits BY NAME SELECT 'KO' AS ticker, DATE '2024-02-12' AS execution_date,"
+        " 1 AS split_from, 2 AS split_to, 'x' AS id, 'test' AS source",
+    )
     second = get(warehouse)
     assert not second.from_cache
     ratio = second["price_data"]["KO"] / first["price_data"]["KO"]

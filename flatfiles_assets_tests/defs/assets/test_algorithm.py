@@ -157,3 +157,19 @@ def test_no_picture_keeps_a_stored_session_from_being_recorded(warehouse, monkey
     assert "picture" not in figures(warehouse, "momentum", DAYS[1])
     with open_instance(warehouse.path.parents[1] / "dagster_home") as instance:
         assert instance.get_materialized_partitions(algorithm_key("momentum")) == set(DAYS[:2])
+
+
+def test_the_universe_is_an_asset_of_its_own_with_figures_and_checks(warehouse):
+    (result,) = run(warehouse, "universe", DAYS[:3])
+    assert result.succeeded, result.message
+    rows = stored(warehouse, "universe")
+    shown = figures(warehouse, "universe", DAYS[2])
+    of_day = rows[rows["trade_date"] == DAYS[2]]
+    assert shown["dagster/partition_row_count"] == len(of_day)
+    assert shown["ranked"] == of_day["rank"].notna().sum()
+    assert shown["most_traded"].split(", ")[0] == of_day.sort_values("rank").iloc[0]["ticker"]
+    with open_instance(warehouse.path.parents[1] / "dagster_home") as instance:
+        for name in ("schema", "no_duplicates"):
+            check = dg.AssetCheckKey(algorithm_key("universe"), name)
+            (record,) = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+            assert record.status.value == "SUCCEEDED", name
