@@ -121,9 +121,8 @@ def without_repeats(keys: Keys) -> Keys:
 
 def starts_of(keys: Keys) -> Ints:
     """Where each ticker's keys begin among sorted ones, and at last where they end."""
-    codes = (
-        np.arange((int(keys[-1]) >> _DAY_BITS) + 2, dtype=np.int64) if len(keys) else np.zeros(1, np.int64)
-    )
+    # Of the keys' own type, or they would be copied into a wider one.
+    codes = np.arange((int(keys[-1]) >> _DAY_BITS) + 2 if len(keys) else 1, dtype=keys.dtype)
     return np.unique(np.searchsorted(keys, codes << _DAY_BITS))
 
 

@@ -20,6 +20,7 @@ from flatfiles_assets.demo.seed import (
     seed_minio_bucket,
 )
 from flatfiles_assets.ingest.quality import RULES
+from flatfiles_assets_tests.ingest.layouts.look_alikes import LOOK_ALIKES
 from flatfiles_assets_tests.platform import Platform
 
 MARKET = SyntheticMarket(n_symbols=60)
@@ -224,3 +225,52 @@ def test_a_close_that_was_edited_on_disk_is_not_loaded_whatever_size_and_time_sa
     assert "extract-historical 2006" in refused.message
     assert loaded.succeeded, loaded.message
     assert bucket.rows("SELECT close FROM market.historical_daily") == [(11.0,)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "names between words",
+        "names with different exchanges",
+        "folders are symbols in small letters",
+        "Refinitiv's marks",
+        "Polish",
+        "UDiFF of an exchange",
+        "two folders, one adjusted",
+        "billionths of a dollar",
+        "midnight in Sydney",
+        "close before open without names",
+    ],
+)
+def test_a_year_in_any_layout_goes_from_the_bucket_to_the_daily_prices(bucket: Platform, name: str):
+    kind = LOOK_ALIKES[name]
+    _put_year(bucket, 2008, kind.files)
+    days = sorted({bar.day.isoformat() for bar in kind.expected})
+
+    runs = [
+        *bucket.run(["2008"], job="historical_years"),
+        *bucket.run(days, job="historical_daily"),
+        *bucket.run(days, job="daily_prices"),
+    ]
+
+    assert all(run.succeeded for run in runs), [run.message for run in runs]
+    stored = bucket.rows(
+        "SELECT trade_date, ticker, open, high, low, close, volume FROM market.daily_prices"
+        " WHERE source = 'historical'"
+    )
+    assert {(day, ticker): values for day, ticker, *values in stored} == {
+        (bar.day, bar.ticker): pytest.approx([bar.open, bar.high, bar.low, bar.close, bar.volume])
+        for bar in kind.expected
+    }
+
+
+def test_a_year_of_which_nothing_is_understood_fails_where_it_is_read_with_its_reasons(bucket: Platform):
+    _put_year(bucket, 2008, LOOK_ALIKES["weeks"].files)
+
+    (run,) = bucket.run(["2008"], job="historical_years")
+
+    assert not run.succeeded
+    assert "not one bar of the year was accepted" in run.message
+    assert 'frequency = "daily"' in run.message
+    assert "flatfiles minio explain 2008" in run.message
