@@ -28,6 +28,7 @@ BARS_BEFORE, BARS_AFTER = dt.timedelta(days=120), dt.timedelta(days=60)
 # A record this far outside a range may count inside it.
 _MARGIN = dt.timedelta(days=14)
 
+_NOTHING = dict.fromkeys(ACTION_AUDIT.column_names)
 _APPLIED_DIVIDENDS = pa.schema(
     [
         ("ticker", pa.string()),
@@ -142,7 +143,7 @@ class ActionRecords:
             for ticker, first, last in self._open_spans(security)
             if lo <= last and first <= hi
         ]
-        source = bars_source(self._reader)
+        source = bars_source(self._reader, ("lo", "hi"))
         if not windows or source is None:
             nothing, no_prices = np.zeros(0, dtype=np.int64), np.zeros(0)
             return SecurityBars(nothing, nothing, no_prices, no_prices, no_prices)
@@ -155,7 +156,6 @@ class ActionRecords:
             SELECT code::BIGINT AS code, trade_date, open, close, volume
             FROM ({source}) bars JOIN windows ON bars.ticker = windows.ticker
                 AND bars.trade_date BETWEEN windows.first AND windows.last
-            WHERE bars.trade_date BETWEEN $lo AND $hi
             ORDER BY code, trade_date
             """,
             {
@@ -205,7 +205,7 @@ class ActionRecords:
     ) -> dict[str, Any]:
         ticker = self._securities.ticker_of(security, session) if security else recorded_ticker
         return {
-            **dict.fromkeys(ACTION_AUDIT.column_names),
+            **_NOTHING,
             "kind": kind,
             "overridden": False,
             "security_id": security,

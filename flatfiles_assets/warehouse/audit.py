@@ -150,7 +150,7 @@ def audit_cases(reader: WarehouseReader, ticker: str | None = None, verdicts: Se
 
 def bars_around(reader: WarehouseReader, case: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Session, ticker, open, close and volume of the bars around a case, under any of its tickers."""
-    source = bars_source(reader)
+    source = bars_source(reader, ("lo", "hi"))
     if source is None:
         return []
     first = min(each for each in (case["session"], case["recorded_date"]) if each) - _SHOWN_BEFORE
@@ -161,8 +161,7 @@ def bars_around(reader: WarehouseReader, case: Mapping[str, Any]) -> list[tuple[
     for ticker, lo, hi in wanted:
         if lo <= hi:
             rows += reader.sql(
-                f"SELECT trade_date, ticker, open, close, volume FROM ({source})"
-                " WHERE ticker = $ticker AND trade_date BETWEEN $lo AND $hi",
+                f"SELECT trade_date, ticker, open, close, volume FROM ({source}) WHERE ticker = $ticker",
                 {"ticker": ticker, "lo": lo, "hi": hi},
             ).fetchall()
     return sorted(rows)

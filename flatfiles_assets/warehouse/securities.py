@@ -294,19 +294,27 @@ def _extended(stored: pa.Table, uncovered: Sequence[tuple[str, dt.date, dt.date,
     return pa.Table.from_pylist(rows, schema=SECURITIES.arrow_schema)
 
 
-def bars_source(reader: WarehouseReader) -> str | None:
-    """A query of all day bars, each session from the first of `BAR_TABLES` that has it; None for none."""
+def bars_source(reader: WarehouseReader, between: tuple[str, str] | None = None) -> str | None:
+    """A query of all day bars, each session from the first of `BAR_TABLES` that has it; None for none.
+
+    Args:
+        reader: The warehouse.
+        between: Names of the query's parameters for the first and the last session; None for all.
+            Bounds keep what a query costs from growing with the history.
+    """
     known = set(reader.tables())
     columns = "trade_date, ticker, open, close, volume"
+    bound = f"trade_date BETWEEN ${between[0]} AND ${between[1]}" if between else "true"
     parts: list[str] = []
     before: list[str] = []
     for table in BAR_TABLES:
         if table not in known:
             continue
-        condition = " AND ".join(
-            f"trade_date NOT IN (SELECT DISTINCT trade_date FROM {earlier})" for earlier in before
-        )
-        parts.append(f"SELECT {columns} FROM {table}" + (f" WHERE {condition}" if condition else ""))
+        conditions = [bound] + [
+            f"trade_date NOT IN (SELECT DISTINCT trade_date FROM {earlier} WHERE {bound})"
+            for earlier in before
+        ]
+        parts.append(f"SELECT {columns} FROM {table} WHERE {' AND '.join(conditions)}")
         before.append(table)
     return " UNION ALL ".join(parts) if parts else None
 
