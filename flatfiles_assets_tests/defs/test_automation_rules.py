@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from flatfiles_assets.datasets import selected_datasets
 from flatfiles_assets.definitions import build_assets
 from flatfiles_assets.defs.automation import AssetState, Rule, due, runs_for, still_open
-from flatfiles_assets.defs.sensors.automation import _Graph, _Memory
+from flatfiles_assets.defs.automation_graph import AutomationGraph
+from flatfiles_assets.defs.sensors.automation_memory import AutomationMemory
 
 DAYS = tuple(f"2024-01-{day:02}" for day in range(1, 31))
 PRICES = Rule("prices", ("bars",))
@@ -155,16 +156,16 @@ def test_what_came_is_forgotten_and_what_did_not_is_kept():
 
 
 @pytest.fixture(scope="module")
-def graph() -> _Graph:
-    return _Graph(build_assets(selected_datasets("")))
+def graph() -> AutomationGraph:
+    return AutomationGraph(build_assets(selected_datasets("")))
 
 
-def test_the_memory_of_a_year_is_short_and_complete(graph: _Graph):
+def test_the_memory_of_a_year_is_short_and_complete(graph: AutomationGraph):
     year = [day for day in graph.partitions("market/daily_prices") if day.startswith("2023")]
     asked = {"market/daily_prices": {**dict.fromkeys(year, 7), "2024-01-02": 9}}
-    text = _Memory(asked, None).encode(graph)
+    text = AutomationMemory(asked, None).encode(graph)
     assert len(text) < 200
-    assert _Memory.decode(text, graph).asked == asked
+    assert AutomationMemory.decode(text, graph).asked == asked
 
 
 @pytest.mark.parametrize(
@@ -179,11 +180,11 @@ def test_the_memory_of_a_year_is_short_and_complete(graph: _Graph):
         json.dumps({"asked": {"market/daily_prices": [["a", "b", 1]]}}),
     ],
 )
-def test_a_cursor_of_another_kind_is_no_memory(text: Any, graph: _Graph):
-    assert _Memory.decode(text, graph).asked == {}
+def test_a_cursor_of_another_kind_is_no_memory(text: Any, graph: AutomationGraph):
+    assert AutomationMemory.decode(text, graph).asked == {}
 
 
-def test_the_rules_follow_the_graph(graph: _Graph):
+def test_the_rules_follow_the_graph(graph: AutomationGraph):
     rules = {rule.asset: rule for rule in graph.rules}
     assert rules["market/historical_daily"].yearly == ("historical/extracted_year",)
     assert not rules["market/quarantine"].needs_checks
