@@ -26,6 +26,7 @@ from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.unexpected import Unexpected, door, explained, outermost
+from flatfiles_assets.warehouse.workspace import open_warehouse
 from flatfiles_assets_tests.market_warehouse import market_warehouse
 
 FAULTS: tuple[Callable[[], BaseException], ...] = (
@@ -113,14 +114,21 @@ def test_the_researchers_door_raises_errors_of_ours_only(
     monkeypatch.setenv("FLATFILES_DATA_DIR", str(data_dir))
     integration = DataIntegration(settings=load_settings(data_dir=data_dir, api_key=None))
     fail(*_trials()[trial])
-    for ask in (
+    asks: tuple[Callable[[], object], ...] = (
         lambda: integration.load_prices(["AAPL"], "2024-01-02", "2024-01-12", ensure=False),
         lambda: integration.get_data_for_algorithm(
             "momentum", ["AAPL"], "2024-01-02", "2024-01-12", ensure=False
         ),
         lambda: integration.coverage(["AAPL"], "2024-01-02", "2024-01-12"),
         integration.available_symbols,
-    ):
+        lambda: open_warehouse().sql("SELECT 1"),
+        lambda: open_warehouse().table("market.stocks_daily"),
+        lambda: open_warehouse().tables(),
+        lambda: open_warehouse().scan("SELECT * FROM market.stocks_daily"),
+    )
+    # Some of them with each fault: the faults come in the order of the calls, so all meet all.
+    for place in range(3):
+        ask = asks[(trial + 3 * place) % len(asks)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             error = _raised_by(ask)

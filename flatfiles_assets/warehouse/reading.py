@@ -21,6 +21,7 @@ import pyarrow as pa
 from flatfiles_assets.datasets import TRADE_DATE
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.escaping import quoted
+from flatfiles_assets.unexpected import door
 from flatfiles_assets.warehouse.database import attached, explained, few_buffers, table_names, table_not_found
 from flatfiles_assets.warehouse.errors import QueryFailed
 from flatfiles_assets.warehouse.locking import FileQueue
@@ -113,6 +114,7 @@ class WarehouseReader:
         state = "read-only" if self._path.exists() else "not there yet"
         return f"WarehouseReader({str(self._path)!r}, {state})"
 
+    @door
     def sql(self, query: str, params: Parameters = None) -> QueryResult:
         """Run one query, e.g. ``SELECT * FROM market.stocks_daily WHERE ticker = ?``.
 
@@ -151,6 +153,7 @@ class WarehouseReader:
         check_statements(connection, query, self._path, allow_files=self._allow_files)
         return run_query(connection, query, params)
 
+    @door
     def scan(self, query: str, params: Parameters = None) -> QueryResult:
         """As `sql`: faster for a query that reads much and neither sorts nor groups it, or else slower."""
         with self.held() as session:
@@ -172,6 +175,7 @@ class WarehouseReader:
                 self._path, self._queue, self._timeout_seconds, connection, allow_files=self._allow_files
             )
 
+    @door
     def table(
         self,
         name: str,
@@ -205,11 +209,13 @@ class WarehouseReader:
             query += f" ORDER BY {', '.join(map(quoted, table.row_order))}"
         return self.sql(query, params)
 
+    @door
     def tables(self) -> list[str]:
         """Names of all tables, in SQL, sorted."""
         with self._connected("listing the tables") as connection:
             return table_names(connection)
 
+    @door
     def schema(self, name: str) -> TableSchema:
         """What a table is: columns as stored, with types; partitions and order where registered.
 

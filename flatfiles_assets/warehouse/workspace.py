@@ -15,6 +15,7 @@ from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.ingest.layouts.overrides import LayoutOverrides, load_overrides
 from flatfiles_assets.ingest.layouts.sidecars import patterns_from_setting
 from flatfiles_assets.settings import Settings, load_settings
+from flatfiles_assets.unexpected import door
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.reading import WarehouseReader
 
@@ -83,6 +84,7 @@ class Workspace:
         return dataclasses.replace(stated, sidecars=patterns_from_setting(self.settings.ignored_files))
 
 
+@door
 def open_warehouse(
     path: str | os.PathLike[str] | None = None, *, timeout: float | None = None, allow_files: bool = False
 ) -> WarehouseReader:
