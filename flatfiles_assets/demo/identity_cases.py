@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from flatfiles_assets import calendars
+from flatfiles_assets.demo.intraday import DayBar
 
 FIRST, LAST = dt.date(2023, 10, 2), dt.date(2024, 7, 31)
 
@@ -140,6 +141,19 @@ class CaseBar:
     close: float
     volume: float
     transactions: int
+
+    def day_bar(self) -> DayBar:
+        """The bar as `intraday` takes it apart."""
+        return DayBar(
+            open=self.open,
+            high=self.high,
+            low=self.low,
+            close=self.close,
+            volume=self.volume,
+            transactions=self.transactions,
+            decimals=2 if self.close >= 1 else 4,
+            volume_unit=1.0,
+        )
 
 
 def case_bars(session: dt.date, seed: int) -> list[CaseBar]:

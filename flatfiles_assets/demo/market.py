@@ -9,7 +9,6 @@ another process, in another order, or from a larger market gives the same number
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import functools
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,6 +30,7 @@ from flatfiles_assets.demo.corporate_actions import (
 from flatfiles_assets.demo.cross_section import CrossSection, cross_section
 from flatfiles_assets.demo.financial_statements import quarterly_statements
 from flatfiles_assets.demo.identity_cases import (
+    CaseBar,
     case_bars,
     case_events,
     case_splits,
@@ -105,12 +105,8 @@ class SyntheticMarket:
             },
             schema=vendor_schema("stocks_daily"),
         )
-        cases = case_bars(session, self.seed) if self.has_cases else []
-        rows = [
-            {**dataclasses.asdict(bar), "window_start": _midnight_ns(session)}
-            for bar in cases
-            if wanted is None or bar.ticker in wanted
-        ]
+        midnight = _midnight_ns(session)
+        rows = [{**vars(bar), "window_start": midnight} for bar in self._cases(session, wanted)]
         return pa.concat_tables([ordinary, pa.Table.from_pylist(rows, schema=ordinary.schema)])
 
     def minute_bars(self, session: dt.date, symbols: Iterable[str] | None = None) -> pa.Table:
@@ -123,11 +119,16 @@ class SyntheticMarket:
         """
         bars = self._cross_section(session)
         hours = trading_hours(session)
+        wanted = None if symbols is None else set(symbols)
+        stream = [self.seed, _MINUTE_STREAM, session.toordinal()]
         parts = []
-        for position in _positions(bars.cast, symbols):
+        for position in _positions(bars.cast, wanted):
             company = bars.cast[position]
-            rng = np.random.default_rng([self.seed, _MINUTE_STREAM, session.toordinal(), company.index])
+            rng = np.random.default_rng([*stream, company.index])
             parts.append((company.ticker, intraday.minute_bars(bars.day_bar(position), hours, rng)))
+        for bar in self._cases(session, wanted):
+            rng = np.random.default_rng([*stream, *bar.ticker.encode()])
+            parts.append((bar.ticker, intraday.minute_bars(bar.day_bar(), hours, rng)))
         return _minute_table("stocks_minute", session, parts)
 
     def option_day_bars(self, session: dt.date, underlyings: Sequence[str] | None = None) -> pa.Table:
@@ -225,6 +226,11 @@ class SyntheticMarket:
             if company.ticker not in TEST_TICKERS and (symbols is None or company.ticker in symbols)
         ]
         return quarterly_statements(cast, first_year, last_year, self.seed)
+
+    def _cases(self, session: dt.date, wanted: set[str] | None) -> list[CaseBar]:
+        """Bars of the securities of `identity_cases`."""
+        bars = case_bars(session, self.seed) if self.has_cases else []
+        return [bar for bar in bars if wanted is None or bar.ticker in wanted]
 
     @functools.cached_property
     def _log_prices(self) -> npt.NDArray[np.float64]:
