@@ -77,6 +77,10 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python -m flatfiles_assets_tests.benchmarks
 
+release-check: $(READY)
+	$(BIN)/python -m flatfiles_assets_tests.packaging.release_check
+	$(MAKE) lint test test-duckdb-1 docs test-wheel
+
 # The lock covers every supported Python; run it with uv installed after editing pyproject.toml.
 lock:
 	uv pip compile --universal --python-version 3.10 --no-header --no-annotate \

@@ -361,7 +361,29 @@ _ALL = (
     ),
 )
 
-DATASETS: Mapping[str, Dataset] = {dataset.name: dataset for dataset in _ALL}
+_REGISTERED = {dataset.name: dataset for dataset in _ALL}
+DATASETS: Mapping[str, Dataset] = _REGISTERED
+
+
+def register(dataset: Dataset) -> None:
+    """Add a feed to the registry; one that is there already is left as it is.
+
+    Raises:
+        InvalidArgument: Another feed has its name, or its place in the bucket.
+    """
+    known = DATASETS.get(dataset.name)
+    if known == dataset:
+        return
+    places = {(prefix, feed.vendor_type): feed.name for feed in DATASETS.values() for prefix in feed.prefixes}
+    taken = places.get((dataset.prefix, dataset.vendor_type))
+    if known or taken:
+        raise InvalidArgument(
+            f"there is a feed {known.name if known else taken!r} already",
+            where=dataset.name,
+            why=f"it has the keys {dataset.prefix}/{dataset.vendor_type}/" if taken else None,
+            next_step="give the feed another name and keys of its own",
+        )
+    _REGISTERED[dataset.name] = dataset
 
 
 def get_dataset(name: str) -> Dataset:

@@ -35,6 +35,7 @@ from flatfiles_assets.defs.sensors.failures import build_failure_sensor
 from flatfiles_assets.defs.sensors.feeds import build_sensors
 from flatfiles_assets.minio_data_downloader import DIRECTORIES
 from flatfiles_assets.settings import load_settings
+from flatfiles_assets.warehouse.declared_feeds import declare_folder
 
 
 def build_defs(
@@ -48,6 +49,7 @@ def build_defs(
         resource_overrides: Resources by key, instead of those built from the settings.
     """
     settings = load_settings()
+    declare_folder(settings.feeds_dir)
     datasets = selected_datasets(settings.extra_feeds if extra_feeds is None else extra_feeds)
     assets = build_assets(datasets)
     return dg.Definitions(

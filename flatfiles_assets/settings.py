@@ -95,6 +95,7 @@ class Settings(BaseSettings):
         default=60, gt=0, validation_alias=AliasChoices("FLATFILES_TIMEOUT_SECONDS")
     )
     extra_feeds: str = _setting("", "FLATFILES_EXTRA_FEEDS")
+    feeds_dir: Path | None = _setting(None, "FLATFILES_FEEDS_DIR")
     sync_start: dt.date | None = _setting(None, "FLATFILES_SYNC_START")
     sync_poll_seconds: float | None = Field(
         default=None, gt=0, validation_alias=AliasChoices("FLATFILES_SYNC_POLL_SECONDS")

@@ -43,9 +43,20 @@ class _FriendlyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _VERBS:
             return None
+        _declare_feeds()
         module_name, attribute = _VERBS[cmd_name]
         command: click.Command = getattr(importlib.import_module(module_name), attribute)
         return command
+
+
+def _declare_feeds() -> None:
+    """Feeds that the user declares are there before a verb lists what there is."""
+    from flatfiles_assets.settings import load_settings
+
+    if folder := load_settings().feeds_dir:
+        from flatfiles_assets.warehouse.declared_feeds import declare_folder
+
+        declare_folder(folder)
 
 
 # Dagster takes seconds to import; `flatfiles status` should not wait for it.

@@ -262,7 +262,14 @@ _ALL = (
     *map(_algorithm_table, ALGORITHMS.values()),
 )
 
-TABLES: Mapping[TableKey, TableSchema] = {table.key: table for table in _ALL}
+_REGISTERED = {table.key: table for table in _ALL}
+TABLES: Mapping[TableKey, TableSchema] = _REGISTERED
+
+
+def register_feed_table(dataset: Dataset) -> None:
+    """Add the table of a feed that was added to the registry of feeds."""
+    table = _feed_table(dataset)
+    _REGISTERED[table.key] = table
 
 
 def get_table(key: TableKey) -> TableSchema:

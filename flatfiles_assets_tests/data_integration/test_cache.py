@@ -120,7 +120,7 @@ def test_a_new_split_of_a_symbol_is_computed_anew(warehouse):
     halved = ", ".join(f"{name} = {name} / 2" for name in ("open", "high", "low", "close"))
     change(
         warehouse,
-        f"UPDATE market.stocks_daily SET {halved}, volume = volume * 2"  # noqa: S608
+        f"UPDATE market.stocks_daily SET {halved}, volume = volume * 2"
         " WHERE ticker = 'KO' AND trade_date >= '2024-02-12'",
     )
     first = get(warehouse)

@@ -74,6 +74,8 @@ def settings() -> str:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     _, _, rest = text.partition("### All settings\n")
     table, _, _ = rest.partition("\n## ")
+    # The front door is beside the pages' folder, this page within it.
+    table = table.replace("](docs/", "](../")
     return (
         "# Settings\n\nEach is read from the environment, or from a `.env` file in the working directory.\n"
         f"{table}\n"

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -94,11 +95,11 @@ def demo(programs: Path, scratch: Path) -> None:
         raise SystemExit(f"the demo loaded nothing: {said}")
 
 
-def main() -> int:
-    """Try every supported Python; 0 if all that are to be had work."""
+def main(versions: Sequence[str]) -> int:
+    """Try some Pythons, or every supported one where none is named; 0 if all that are to be had work."""
     with tempfile.TemporaryDirectory(prefix="flatfiles-wheel-") as folder:
         wheel = build_wheel(Path(folder))
-        for version in SUPPORTED:
+        for version in versions or SUPPORTED:
             python = interpreter(version)
             if python is None:
                 print(f"Python {version}: not to be had here", flush=True)
@@ -149,4 +150,4 @@ def _run(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

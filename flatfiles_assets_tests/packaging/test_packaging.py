@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flatfiles_assets_tests.packaging.from_wheel import ROOT, SUPPORTED, build_wheel
+from flatfiles_assets_tests.packaging.release_check import problems
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -70,3 +71,21 @@ def test_every_supported_python_is_one_that_the_package_declares(project: dict):
 def test_modules_that_windows_lacks_are_required_by_marker_only(project: dict):
     lines = [line for line in project["project"]["dependencies"] if _name(line) == "uvloop"]
     assert all("sys_platform != 'win32'" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, None),
+        ({"version": "1.0"}, "MAJOR.MINOR.PATCH"),
+        ({"tags": {"v0.2.0"}}, "tagged already"),
+        ({"changelog": "## 0.1.0\n- old\n"}, "nothing of 0.2.0"),
+        ({"changelog": "## Unreleased\n- new\n## 0.2.0\n- is\n"}, "Unreleased"),
+        ({"changed": " M README.md\n"}, "not committed"),
+    ],
+    ids=str,
+)
+def test_a_release_is_held_back_by_what_is_not_ready(changed: dict, said: str | None):
+    ready = {"version": "0.2.0", "changelog": "## 0.2.0\n- new\n\n## 0.1.0\n- old\n", "tags": {"v0.1.0"}}
+    found = problems(**{**ready, "changed": "", **changed})
+    assert any(said in problem for problem in found) if said else found == []
