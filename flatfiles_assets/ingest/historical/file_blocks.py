@@ -13,8 +13,9 @@ from flatfiles_assets.errors import CorruptFile
 from flatfiles_assets.ingest.archives.zip_directory import Expansion
 from flatfiles_assets.ingest.historical.bar_rows import Segment, find_symbol
 from flatfiles_assets.ingest.layouts.date_formats import parse_day
-from flatfiles_assets.ingest.layouts.file_names import date_text, symbol_text
+from flatfiles_assets.ingest.layouts.file_names import symbol_text
 from flatfiles_assets.ingest.layouts.layout import FileLayout, NotSettled, NotUnderstood
+from flatfiles_assets.ingest.layouts.name_dates import date_text
 from flatfiles_assets.ingest.layouts.overrides import PLACEHOLDER
 from flatfiles_assets.ingest.layouts.source_file import SourceFile
 from flatfiles_assets.ingest.layouts.text_files import iter_text_blocks

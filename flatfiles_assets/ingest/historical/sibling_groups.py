@@ -17,8 +17,8 @@ from flatfiles_assets.ingest.archives.extraction import MANIFEST_NAME
 from flatfiles_assets.ingest.historical.name_variants import adjusted_copies, adjustment_of, frequency_of
 from flatfiles_assets.ingest.layouts import column_aliases as meaning
 from flatfiles_assets.ingest.layouts.delimited import split_line
-from flatfiles_assets.ingest.layouts.file_names import date_text
 from flatfiles_assets.ingest.layouts.layout import SEPARATORS, NotUnderstood
+from flatfiles_assets.ingest.layouts.name_dates import date_text
 from flatfiles_assets.ingest.layouts.number_formats import is_number
 from flatfiles_assets.ingest.layouts.overrides import LayoutOverride, LayoutOverrides
 from flatfiles_assets.ingest.layouts.source_file import SourceFile

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flatfiles_assets.ingest.historical.symbols import to_vendor_style
-from flatfiles_assets.ingest.layouts.file_names import EXCHANGES, is_ticker_like
+from flatfiles_assets.ingest.layouts.name_words import EXCHANGES, is_ticker_like
 
 # Bloomberg's codes of US exchanges; Refinitiv's, behind a point.
 _BLOOMBERG = re.compile(r" (?:US|U[NQWAPRFVDTMBCX])(?: equity)?$", re.IGNORECASE)

@@ -19,8 +19,8 @@ from flatfiles_assets.ingest.layouts import column_aliases as meaning
 from flatfiles_assets.ingest.layouts.column_cells import iter_column, iter_columns
 from flatfiles_assets.ingest.layouts.daily_stamps import settle_shift
 from flatfiles_assets.ingest.layouts.date_formats import parse_day, parse_stamp, parse_time
-from flatfiles_assets.ingest.layouts.file_names import date_text
 from flatfiles_assets.ingest.layouts.layout import FileLayout, NotSettled
+from flatfiles_assets.ingest.layouts.name_dates import date_text
 from flatfiles_assets.ingest.layouts.number_formats import to_numbers
 from flatfiles_assets.ingest.layouts.overrides import LayoutOverride
 from flatfiles_assets.ingest.layouts.session_hours import Trading, read_stamps

@@ -241,3 +241,20 @@ def is_known_format(name: str) -> bool:
         return True
     tokens = sorted(re.findall(r"%(.)", name))
     return tokens in (sorted(known) for known in ("Ymd", "ymd", "Ybd", "ybd"))
+
+
+def first_stamp(text: str) -> Stamp | None:
+    """A date under the first reading that makes it one; enough to tell days and times of day apart."""
+    return next((stamp for name in candidate_formats(text) if (stamp := parse_stamp(text, name))), None)
+
+
+def is_date(text: str, year: int | None = None) -> bool:
+    """Whether a text is a date under some reading, of about that year where one is given.
+
+    Days that a spreadsheet counts look like any number and do not count.
+    """
+    for name in candidate_formats(text):
+        stamp = parse_stamp(text, name) if name not in EXCEL_DAY_ZERO else None
+        if stamp and (year is None or abs(stamp.day / 365.2425 + 1970 - year - 0.5) <= 1):
+            return True
+    return False

@@ -9,7 +9,6 @@ together: they share the evidence, and the time it takes.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
 import re
@@ -21,19 +20,21 @@ import numpy.typing as npt
 
 from flatfiles_assets.errors import CorruptFile
 from flatfiles_assets.ingest.layouts import column_aliases as meaning
+from flatfiles_assets.ingest.layouts.bar_dates import find_bar_numbers, settle_date_format
 from flatfiles_assets.ingest.layouts.bar_sizes import with_bar_size
 from flatfiles_assets.ingest.layouts.column_aliases import Heading
-from flatfiles_assets.ingest.layouts.column_cells import iter_column
-from flatfiles_assets.ingest.layouts.date_evidence import DateVerdict, judge_siblings
-from flatfiles_assets.ingest.layouts.date_formats import candidate_formats, parse_day, parse_stamp, parse_time
-from flatfiles_assets.ingest.layouts.file_names import (
-    NameRule,
-    date_text,
-    find_name_rule,
-    is_ticker_like,
-    symbol_text,
+from flatfiles_assets.ingest.layouts.date_evidence import DateVerdict
+from flatfiles_assets.ingest.layouts.date_formats import (
+    first_stamp,
+    parse_day,
+    parse_stamp,
+    parse_time,
 )
+from flatfiles_assets.ingest.layouts.file_names import NameRule, find_name_rule, symbol_text
+from flatfiles_assets.ingest.layouts.known_columns import TextColumns, moments_of, repeated_share
 from flatfiles_assets.ingest.layouts.layout import FileLayout, NotSettled, NotUnderstood, missing_columns
+from flatfiles_assets.ingest.layouts.name_dates import date_text
+from flatfiles_assets.ingest.layouts.name_words import is_ticker_like
 from flatfiles_assets.ingest.layouts.number_formats import settle_decimal
 from flatfiles_assets.ingest.layouts.overrides import PLACEHOLDER, LayoutOverride
 from flatfiles_assets.ingest.layouts.price_columns import PriceColumns
@@ -42,13 +43,7 @@ from flatfiles_assets.ingest.layouts.samples import Sample, take_sample
 from flatfiles_assets.ingest.layouts.series_evidence import Series
 from flatfiles_assets.ingest.layouts.source_file import SourceFile
 from flatfiles_assets.ingest.layouts.structure import Structure, find_structure
-from flatfiles_assets.ingest.layouts.text_columns import (
-    TextColumns,
-    first_stamp,
-    moments_of,
-    repeated_share,
-    settle_text_columns,
-)
+from flatfiles_assets.ingest.layouts.text_columns import settle_text_columns
 from flatfiles_assets.ingest.layouts.text_files import Head, read_head
 
 
@@ -109,7 +104,7 @@ class Discovery:
             CorruptFile: A file that the evidence needs cannot be read to its end.
         """
         text = self._text_columns()
-        self._number_bars(text)
+        find_bar_numbers(text, self.sample)
         dates = self._dates(text)
         self._refuse_several_bars_of_a_day(text)
         prices = self._prices(text, dates.formats[0])
@@ -193,10 +188,10 @@ class Discovery:
                     "it has no date column, and its name holds no date; state `columns` in an override",
                     columns=self._first_column_as(meaning.DATE),
                 )
-            verdict = self._settle_format([each for each in texts if each], None)
+            verdict = settle_date_format(self.files, [each for each in texts if each], None, self.year)
         else:
             cells = self.sample.filled(place)
-            verdict = self._settle_format(cells, self._draft(text, ""))
+            verdict = settle_date_format(self.files, cells, self._draft(text, ""), self.year)
         return verdict
 
     def _first_column_as(self, name: str) -> object:
@@ -204,53 +199,6 @@ class Discovery:
         if headings and headings[0]:
             return {headings[0]: name}
         return [name, *[meaning.IGNORED] * (self.structure.width - 1)]
-
-    def _settle_format(self, sample: list[str], draft: FileLayout | None) -> DateVerdict:
-        shapes = collections.Counter(map(candidate_formats, sample))
-        shapes.pop((), None)
-        if not shapes:
-            raise NotSettled(
-                f"its dates are in no known format, e.g. {sample[0]!r}" if sample else "no dates"
-            )
-        candidates = shapes.most_common(1)[0][0]
-        if draft is None:
-            # One file per day: the order of the names says nothing about that of the days.
-            verdict = judge_siblings(([text] for text in sample), candidates, self.year)
-        elif len(candidates) == 1:
-            verdict = DateVerdict(candidates)
-        else:
-            columns = (list(iter_column(file, draft, meaning.DATE)) for file in self.files)
-            verdict = judge_siblings(columns, candidates, self.year)
-        if len(verdict.formats) == 1:
-            others = tuple(name for name in candidates if name != verdict.formats[0])
-            return dataclasses.replace(verdict, refuted=others)
-        if not verdict.formats:
-            raise NotSettled(f"its dates fit no format, e.g. {sample[0]!r}: {verdict.reason}".rstrip(": "))
-        raise NotSettled(
-            f"its dates can be read as {' or '.join(verdict.formats)}, e.g. {sample[0]!r}: no day above "
-            "12, no "
-            "closed day and no order of the rows settles which; state `date_format` in an override",
-            date_format=verdict.formats[0],
-        )
-
-    def _number_bars(self, text: TextColumns) -> None:
-        """A column that counts the bars of each day, where neither a time nor a symbol tells them apart."""
-        has_time = {meaning.TIME, meaning.BAR_NUMBER, meaning.SYMBOL} & set(text.meanings)
-        date = text.place(meaning.DATE)
-        if has_time or date is None:
-            return
-        moments = moments_of(text, self.sample, per_day=False)
-        if repeated_share(self.sample.files, moments) < 0.5:
-            return
-        for place in self.sample.numeric:
-            known = text.meanings[place] is not None or text.headings[place].meaning in (
-                *meaning.PRICES,
-                "volume",
-            )
-            if not known and _counts_within(self.sample.numbers(place), moments, self.sample.files):
-                text.meanings[place] = meaning.BAR_NUMBER
-                text.evidence.append(f"{text.named(place)} counts the bars of each day")
-                return
 
     def _refuse_several_bars_of_a_day(self, text: TextColumns) -> None:
         """Several rows of one date and nothing that tells them apart: no day bars of one symbol."""
@@ -423,12 +371,3 @@ def _is_of_crsp(text: TextColumns) -> bool:
 def _can_be_ticker(symbol: str | None) -> bool:
     """Whether a text is a ticker, or becomes one when what its archive's symbols share is taken off."""
     return symbol is not None and is_ticker_like(re.split(r"[.:]", symbol)[0])
-
-
-def _counts_within(
-    numbers: npt.NDArray[np.float64], moments: npt.NDArray[np.int64], files: npt.NDArray[np.int64]
-) -> bool:
-    """Whether a column goes up or down by one from row to row of a date."""
-    together = (np.diff(moments) == 0) & (np.diff(files) == 0)
-    steps = np.abs(np.diff(numbers)[together])
-    return len(steps) > 2 and float(np.mean(steps == 1)) >= 0.98

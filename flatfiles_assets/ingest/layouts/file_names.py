@@ -4,209 +4,31 @@ A name is cut into words. What all names of a group share is not the symbol, wha
 dates, years and times are not; what is left, in the name or else in a folder's, may be. Where
 nothing varies, because there is one file only, known words of this trade are taken off instead.
 
-Here: which part of a name is a date and which the symbol. Not here: which format the date is in
-(`date_evidence`), marks of vendors that symbols share and their case (`historical.symbols`).
+Here: which part of a name is the symbol. Not here: dates in names (`name_dates`), words (`name_words`),
+marks of vendors that symbols share and their case (`historical.symbol_marks`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import functools
 import re
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-_SUFFIXES = frozenset(
-    (
-        *(".csv", ".txt", ".tsv", ".tab", ".psv", ".dat", ".asc", ".prn", ".fwf", ".text", ".data", ".eod"),
-        *(".gz", ".bz2", ".xz", ".zst", ".lz4", ".tar", ".tgz", ".tbz2", ".txz", ".zip"),
-        *(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".parquet", ".pq", ".feather", ".arrow", ".ipc"),
-        *(".json", ".jsonl", ".ndjson"),
-    )
+from flatfiles_assets.ingest.layouts.name_dates import SPACED_DATES, is_date_like, stem_of
+from flatfiles_assets.ingest.layouts.name_words import (
+    EXCHANGES,
+    MINUTES_OF_TERMINALS,
+    MONTHS,
+    WORDS,
+    is_ticker_like,
+    is_word,
 )
-_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
-_DATE = re.compile(
-    r"(?<!\d)(?:"
-    r"(?:19|20)\d{2}([-_.])\d{1,2}\1\d{1,2}"
-    r"|\d{1,2}([-_.])\d{1,2}\2(?:19|20)\d{2}"
-    r"|\d{8}"
-    rf"|\d{{1,2}}[-_ ]?{_MONTH}[-_ ]?(?:19|20)\d{{2}}"
-    rf"|{_MONTH}[-_ ]?\d{{1,2}}[-_ ](?:19|20)\d{{2}}"
-    r"|\d{2}([-_.])\d{2}\3\d{2}"
-    r"|\d{6}"
-    r")(?!\d)",
-    re.IGNORECASE,
-)
-_FOLDERS = re.compile(r"(?:^|/)((?:19|20)\d{2}/\d{1,2}/\d{1,2})(?:/|$)")
-_YEAR_THEN_DAY = re.compile(r"(?:^|/)(?:[^/]*[^/\d])?((?:19|20)\d{2})/(?:[^/]*[^/\d])?(\d{2})(\d{2})$")
-_SPACED_DATES = re.compile(
-    r"(?<![A-Za-z0-9])(?:"
-    r"(?:19|20)\d{2}[-_. ]\d{1,2}[-_. ]\d{1,2}|\d{1,2}[-_. ]\d{1,2}[-_. ](?:19|20)\d{2}"
-    rf"|\d{{1,2}}[-_ ]?{_MONTH}[-_ ]?(?:19|20)\d{{2}}|{_MONTH}[-_ ]?(?:\d{{1,2}}[-_ ])?(?:19|20)\d{{2}}"
-    rf"|(?:19|20)\d{{2}}[-_ ]?{_MONTH}"
-    r"|(?:19|20)\d{2}[-_. ](?:0[1-9]|1[0-2])|(?:19|20)\d{2}[-_ ]?q[1-4]|q[1-4][-_ ]?(?:19|20)\d{2}"
-    r")(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
-_SEPARATORS = re.compile(r"([-_. ,()\[\]{}+~]+)")
-_TIMEFRAME = re.compile(
-    r"\d{1,4}-?(?:s|secs?|seconds?|m|mi|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?|mo|months?)"
-    r"|[dhmw]\d{1,4}|mn1?|daily|day|weekly|monthly|hourly|minutely|intraday|eod",
-    re.IGNORECASE,
-)
-_MINUTES_OF_TERMINALS = frozenset({"1", "5", "15", "30", "60", "240", "1440"})
 
-EXCHANGES = frozenset(
-    (
-        *(
-            "nyse",
-            "nasdaq",
-            "nasd",
-            "nas",
-            "nms",
-            "amex",
-            "ase",
-            "arca",
-            "nysearca",
-            "nysemkt",
-            "nyseamerican",
-        ),
-        *("bats", "otc", "otcbb", "otcmkts", "pink", "xnys", "xnas", "xase", "arcx", "bzx", "cboe", "iexg"),
-    )
-)
-_WORDS = EXCHANGES | frozenset(
-    (
-        *(
-            "table",
-            "daily",
-            "day",
-            "eod",
-            "price",
-            "prices",
-            "historical",
-            "history",
-            "hist",
-            "data",
-            "quote",
-        ),
-        *(
-            "quotes",
-            "stock",
-            "stocks",
-            "equity",
-            "equities",
-            "etf",
-            "etfs",
-            "share",
-            "shares",
-            "ohlc",
-            "ohlcv",
-        ),
-        *(
-            "bar",
-            "bars",
-            "all",
-            "minute",
-            "minutes",
-            "min",
-            "hourly",
-            "hour",
-            "intraday",
-            "us",
-            "usa",
-            "file",
-        ),
-        *("adjusted", "adj", "unadjusted", "unadj", "raw", "split", "splits", "trade", "trades", "sample"),
-        *("test", "full", "final", "clean", "cleaned", "merged", "combined", "export", "download", "output"),
-        *(
-            "out",
-            "input",
-            "in",
-            "new",
-            "old",
-            "copy",
-            "csv",
-            "txt",
-            "dump",
-            "backup",
-            "archive",
-            "set",
-            "list",
-        ),
-        *(
-            "market",
-            "markets",
-            "universe",
-            "index",
-            "indices",
-            "main",
-            "master",
-            "sheet",
-            "book",
-            "temp",
-            "tmp",
-        ),
-        *("part", "page", "chunk", "batch", "vol", "volume", "open", "close", "high", "low", "year", "month"),
-        *("yahoo", "stooq", "quandl", "wiki", "google", "kibot", "tiingo", "iex", "polygon", "alpha", "crsp"),
-        *(
-            "compustat",
-            "taq",
-            "bloomberg",
-            "reuters",
-            "nasd",
-            "eoddata",
-            "norgate",
-            "sharadar",
-            "sep",
-            "kaggle",
-        ),
-        *("secd", "dsf", "dse", "wrds", "grouped", "aggs", "agg", "results", "result", "query", "db", "sql"),
-        *(
-            "sp500",
-            "spx",
-            "russell",
-            "nyse",
-            "top",
-            "misc",
-            "other",
-            "tickers",
-            "symbols",
-            "symbol",
-            "ticker",
-        ),
-        *("weekly", "monthly", "feed", "vendor", "research", "panel", "long", "wide", "pricing", "p", "x"),
-        *(
-            "kurse",
-            "aktien",
-            "cours",
-            "cotations",
-            "precios",
-            "acciones",
-            "azioni",
-            "dati",
-            "dane",
-            "notowania",
-        ),
-        *("cotacoes", "acoes", "koersen", "hisse", "bhav", "bhavcopy", "cm", "eq", "bse", "nse", "yfinance"),
-    )
-)
-_MONTHS = frozenset(
-    name
-    for full in (
-        *("january", "february", "march", "april", "may", "june", "july", "august", "september", "october"),
-        *("november", "december"),
-    )
-    for name in (full, full[:3])
-)
+_SEPARATORS = re.compile(r"([-_. ,()\[\]{}+~]+)")
 _SYMBOL = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9^=+$#!*~@&._/ -]{1,24}")
 _CLASS = re.compile(r"[A-Za-z]|(?:ws|wt|un|rt|ri|wi|pr?[a-z]|p)", re.IGNORECASE)
-# What the tickers of US exchanges look like, in either case: a root, and a class or series.
-_TICKER = re.compile(
-    r"[$^]?[A-Za-z]{1,5}(?:[-._/ +=](?:[A-Za-z]|(?:WS|WT|UN|RT|RI|WI|CL|PR?)(?:[-._/ ]?[A-Za-z])?))?"
-    r"|[A-Z]{1,5}[prw][A-Z]?(?:\.CL)?|[$^][A-Za-z]{1,8}|[A-Za-z]{1,4}\.(?:WS|ws)\.[A-Za-z]",
-    re.IGNORECASE,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,52 +66,6 @@ class NameRule:
 NO_SYMBOL = NameRule()
 
 
-def stem_of(name: str) -> str:
-    """A file's name without folders and without the suffixes of its format, in any case."""
-    stem = name.rpartition("/")[2]
-    while True:
-        shorter, dot, suffix = stem.rpartition(".")
-        if not shorter or (dot + suffix).lower() not in _SUFFIXES:
-            return stem
-        stem = shorter
-
-
-def date_text(name: str, year: int | None = None) -> str | None:
-    """The date in a file's name or its folders, as it is written there.
-
-    Folders of a year, month and day come as ``2008/01/02``, and so do a folder of a year, or the
-    archive's year, with month and day in the name.
-
-    Args:
-        name: The file's path.
-        year: The archive's year, where it is known.
-    """
-    stem = stem_of(name)
-    if match := _DATE.search(stem):
-        return match[0]
-    folder = name.rpartition("/")[0]
-    if match := _FOLDERS.search(f"{folder}/{stem}"):
-        return match[1]
-    if match := _YEAR_THEN_DAY.search(f"{folder}/{stem}"):
-        return f"{match[1]}/{match[2]}/{match[3]}"
-    for part in reversed(folder.split("/")):
-        if match := _DATE.search(part):
-            return match[0]
-    if year and (match := re.fullmatch(r"(?:.*[^\d])?(\d{2})(\d{2})", stem)):
-        return f"{year}/{match[1]}/{match[2]}"
-    return None
-
-
-def is_ticker_like(symbol: str) -> bool:
-    """Whether a symbol has the shape of a US ticker, in any case."""
-    return bool(_TICKER.fullmatch(symbol))
-
-
-def is_word(symbol: str) -> bool:
-    """Whether a text is a word that names of files are made of."""
-    return symbol.casefold() in _WORDS or bool(_TIMEFRAME.fullmatch(symbol))
-
-
 def symbol_text(name: str, rule: NameRule) -> str | None:
     """The symbol in a file's path; None where what the rule leaves is no symbol."""
     words = _words(_part(name, rule.folder))
@@ -322,7 +98,7 @@ def find_name_rule(names: Sequence[str], known: Collection[str] = ()) -> NameRul
             continue  # a date or a number only: the symbol is a folder's
         distinct = list(dict.fromkeys(words))
         if len(distinct) > 1:
-            if folder == 0 and {word.casefold() for each in distinct for word in each} <= _MONTHS:
+            if folder == 0 and {word.casefold() for each in distinct for word in each} <= MONTHS:
                 continue
             return _rule_of_varying(distinct, folder)
         if rule := _rule_of_one(distinct[0], names, folder, known):
@@ -340,7 +116,7 @@ def _rule_of_varying(distinct: list[tuple[str, ...]], folder: int) -> NameRule |
         before, after = (before, after[1:]) if after else (before[:-1], after)
     cores = [each[len(before) : len(each) - len(after)] for each in distinct]
     are_letters = all(len(core) == 1 and _CLASS.fullmatch(core[0]) for core in cores)
-    if before and are_letters and before[-1] not in _WORDS and len(before[-1]) <= 5:
+    if before and are_letters and before[-1] not in WORDS and len(before[-1]) <= 5:
         # Classes of one company share their root; single letters behind a word are companies.
         return None
     if exchange := _exchange_place(cores):
@@ -378,7 +154,7 @@ def _rule_of_one(
         core = words[first:last]
     tail = ""
     if len(core) == 1 and (match := re.fullmatch(r"([A-Za-z]+)(\d+)", core[0])):
-        tail = match[2] if match[2] in _MINUTES_OF_TERMINALS else ""
+        tail = match[2] if match[2] in MINUTES_OF_TERMINALS else ""
     if not core or (folder == 0 and len(names) > 1 and _vary_in_numbers(names)):
         return None
     symbol = "-".join(core)
@@ -393,7 +169,7 @@ def _vary_in_numbers(names: Sequence[str]) -> bool:
     """Whether several files of one folder have one name but for what is no date: part1, part2."""
     plain = [re.sub(r"\d+", "", stem_of(name)) for name in names]
     dated = [
-        bool(_SPACED_DATES.search(stem_of(name)) or re.search(r"\d{4,}", stem_of(name))) for name in names
+        bool(SPACED_DATES.search(stem_of(name)) or re.search(r"\d{4,}", stem_of(name))) for name in names
     ]
     return len(set(plain)) == 1 and len({name.rpartition("/")[0] for name in names}) == 1 and not all(dated)
 
@@ -429,48 +205,19 @@ def _part(name: str, folder: int) -> str:
 @functools.lru_cache(maxsize=16384)
 def _words(text: str) -> tuple[tuple[str, str], ...]:
     """The words of a name and the mark behind each, without dates and times."""
-    pieces = _SEPARATORS.split(_SPACED_DATES.sub(" ", text))
+    pieces = _SEPARATORS.split(SPACED_DATES.sub(" ", text))
     words: list[tuple[str, str]] = []
-    after_date = text != _SPACED_DATES.sub(" ", text)
+    after_date = text != SPACED_DATES.sub(" ", text)
     for place in range(0, len(pieces), 2):
         word, mark = pieces[place], pieces[place + 1] if place + 1 < len(pieces) else ""
         if not word:
             continue
         if word.isdecimal():
             is_time = after_date and len(word) in (4, 6)
-            if is_time or _is_date(word):
+            if is_time or is_date_like(word):
                 after_date = True
                 continue
         elif match := re.fullmatch(r"([A-Za-z]+)(\d{4,8})", word):
-            word = match[1] if _is_date(match[2]) and match[2] not in _MINUTES_OF_TERMINALS else word
+            word = match[1] if is_date_like(match[2]) and match[2] not in MINUTES_OF_TERMINALS else word
         words.append((word, mark))
     return tuple(words)
-
-
-def _is_date(digits: str) -> bool:
-    """Whether digits are a year, a month of a year, a day or a moment."""
-    if len(digits) in (12, 14) or (len(digits) == 8 and digits[:2] in ("19", "20")):
-        return _exists(digits[:4], digits[4:6], digits[6:8])
-    if len(digits) == 8:
-        return _exists(digits[4:], digits[:2], digits[2:4]) or _exists(digits[4:], digits[2:4], digits[:2])
-    if len(digits) == 6:
-        if _exists(digits[:4], digits[4:], "01"):
-            return True
-        century = "20" if int(digits[:2]) <= 40 else "19"
-        other = "20" if int(digits[4:]) <= 40 else "19"
-        return (
-            _exists(century + digits[:2], digits[2:4], digits[4:])
-            or _exists(other + digits[4:], digits[:2], digits[2:4])
-            or _exists(other + digits[4:], digits[2:4], digits[:2])
-        )
-    return len(digits) == 4 and 1970 <= int(digits) <= 2040
-
-
-def _exists(year: str, month: str, day: str) -> bool:
-    if not 1970 <= int(year) <= 2040:
-        return False
-    try:
-        dt.date(int(year), int(month), int(day))
-    except ValueError:
-        return False
-    return True

@@ -1,16 +1,13 @@
-"""Which columns are open, high, low, close and volume: by headings, and by proofs where those are silent.
+"""Which columns are open, high, low and close: by headings, and by proofs where those are silent.
 
 A proof can fail: the high is never below the others and the low never above them; the open is near
-the close before; the volume is whole, changes from row to row, and is not the money that was paid.
-What more than one reading fits is refused with the entry that would settle it.
+the close before. What more than one reading fits is refused with the entry that would settle it.
 
-Here: columns of numbers. Not here: text (`text_columns`), the arithmetic of the proofs
-(`series_evidence`).
+Here: prices. Not here: the volume (`volume_columns`), the arithmetic of the proofs (`series_evidence`).
 """
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 
@@ -20,40 +17,23 @@ import numpy.typing as npt
 from flatfiles_assets.ingest.layouts import column_aliases as meaning
 from flatfiles_assets.ingest.layouts import series_evidence
 from flatfiles_assets.ingest.layouts.layout import NotSettled, missing_columns
-from flatfiles_assets.ingest.layouts.samples import Sample
-from flatfiles_assets.ingest.layouts.series_evidence import Floats, Ints, Series
-from flatfiles_assets.ingest.layouts.text_columns import TextColumns
+from flatfiles_assets.ingest.layouts.number_columns import NumberColumns
+from flatfiles_assets.ingest.layouts.series_evidence import Floats
+from flatfiles_assets.ingest.layouts.volume_columns import settle_volume
 
 # One row in fifty may break a relation without refuting it.
 _TOLERANCE = 0.02
 # Standard errors by which an open and a close must differ from their exchange: in the customary order
 # of columns, and against it.
 _CUSTOMARY, _AGAINST_CUSTOM = 2.0, 4.0
-_MOST_EQUAL = 0.95
 # A high above one and a half times the low, in the median, is no high but a volume.
 _WIDEST_BAR = 1.5
 _MOST_COLUMNS_TO_TRY = 14
 _WHOLE_BAR = (*meaning.PRICES, meaning.VOLUME)
 
 
-@dataclasses.dataclass
-class PriceColumns:
-    """The numbers of a file on the way to their meanings.
-
-    Attributes:
-        found: The columns, with what is known of them.
-        sample: Rows.
-        series: The rows in time.
-        securities: A code for each row's security.
-        volume_scale: By what volumes are multiplied, from a heading's unit.
-    """
-
-    found: TextColumns
-    sample: Sample
-    series: Series
-    securities: Ints
-    volume_scale: float = 1.0
-    _values: dict[int, Floats] = dataclasses.field(default_factory=dict)
+class PriceColumns(NumberColumns):
+    """The prices of a file on the way to their meanings."""
 
     def settle(self, *, without_volume: bool = False) -> None:
         """Gives every number that a bar needs its meaning.
@@ -70,14 +50,8 @@ class PriceColumns:
         if absent:
             self._prove_prices(absent)
         if not without_volume:
-            self._settle_volume()
+            settle_volume(self)
         self._settle_adjusted_close()
-
-    def values(self, place: int) -> Floats:
-        """A column's numbers; prices and sizes of zero are none."""
-        if place not in self._values:
-            self._values[place] = self.sample.numbers(place)
-        return self._values[place]
 
     # --- headings
 
@@ -88,37 +62,23 @@ class PriceColumns:
             if name in meanings:
                 continue
             places = [p for p, h in enumerate(headings) if h.meaning == name and meanings[p] is None]
-            plain = [p for p in places if not headings[p].adjustment and p in self._numeric]
+            plain = [p for p in places if not headings[p].adjustment and p in self.numeric]
             if not plain:
                 continue
             best = min(headings[p].rank for p in plain)
             first, *others = [p for p in plain if headings[p].rank == best]
-            if clash := next((p for p in others if not self._same(first, p)), None):
+            if clash := next((p for p in others if not self.same(first, p)), None):
                 raise NotSettled(
                     f"two columns, {headings[first].text!r} and {headings[clash].text!r}, both mean {name}, "
                     "and their values differ; state `columns` in an override",
                     columns={headings[first].text: name, headings[clash].text: meaning.IGNORED}
                     if headings[first].text != headings[clash].text
-                    else self._entry({first: name}),
+                    else self.entry({first: name}),
                 )
             meanings[first] = name
         volume = self.found.place(meaning.VOLUME)
         if volume is not None and headings[volume].scale != 1:
             self.volume_scale = headings[volume].scale
-
-    @property
-    def _numeric(self) -> set[int]:
-        """Columns of numbers, and such as hold nothing, which a heading may yet name."""
-        empty = (p for p in range(len(self.found.headings)) if not self.sample.filled(p))
-        return {*self.sample.numeric, *empty}
-
-    def _same(self, first: int, second: int) -> bool:
-        return bool(np.allclose(self.values(first), self.values(second), rtol=1e-9, equal_nan=True))
-
-    def _nearly_same(self, first: int, second: int) -> bool:
-        """Whether two columns differ in few rows, as a close and one adjusted for few symbols do."""
-        equal = np.isclose(self.values(first), self.values(second), rtol=1e-9, equal_nan=True)
-        return float(np.mean(equal)) >= _MOST_EQUAL
 
     def _settle_adjustment(self) -> None:
         """Prices as traded are taken where a file has them beside adjusted ones."""
@@ -190,13 +150,9 @@ class PriceColumns:
             for place in self.sample.numeric
             if self.found.meanings[place] is None
             and self.found.headings[place].meaning not in explained
-            and not self._numbers_rows(place)
+            and not self.numbers_rows(place)
         ]
         return places[:_MOST_COLUMNS_TO_TRY]
-
-    def _numbers_rows(self, place: int) -> bool:
-        """Whether a column is an index, which stands first."""
-        return place == 0 and series_evidence.counts_rows(self.values(place), self.sample.files)
 
     def _without_previous_closes(self, candidates: list[int]) -> list[int]:
         lagged = [
@@ -214,7 +170,7 @@ class PriceColumns:
         if not lagged or len(left) < len(meaning.PRICES) or not self._has_whole_bar(left):
             return candidates
         self.found.evidence.append(
-            f"{self._names(lagged)} repeats another column's row before, as a previous close does"
+            f"{self.names(lagged)} repeats another column's row before, as a previous close does"
         )
         return left
 
@@ -229,8 +185,8 @@ class PriceColumns:
             raise NotSettled(
                 "no four of its columns without a known heading are an open, high, low and close: "
                 "a high that is never below, and a low that is never above the others; state `columns` in an "
-                f"override{self._heading_list()}",
-                columns=self._entry(dict(zip(candidates, _WHOLE_BAR, strict=False))),
+                f"override{self.heading_list()}",
+                columns=self.entry(dict(zip(candidates, _WHOLE_BAR, strict=False))),
             )
         high, low, between = ends
         opened, close = self._open_and_close(between, high, low)
@@ -260,7 +216,7 @@ class PriceColumns:
             other
             for other in fitting
             if other[0] - 1 <= 1.15 * (spread - 1)
-            and not self._same(high, other[1])
+            and not self.same(high, other[1])
             and not {high, low} <= {*other[3], other[1], other[2]}
         ]
         if rivals:
@@ -270,7 +226,7 @@ class PriceColumns:
                 f"more than one set of its columns is a bar ({first}; {second}), as with bids and asks "
                 "or with "
                 "adjusted prices; state `columns` in an override",
-                columns=self._entry(
+                columns=self.entry(
                     dict(zip(sorted((high, low, *between))[:4], meaning.PRICES, strict=False))
                 ),
             )
@@ -302,11 +258,11 @@ class PriceColumns:
                 free = iter((meaning.OPEN, meaning.CLOSE))
                 said = "too few rows follow each other" if lead is None else f"{lead:.1f} standard errors"
                 raise NotSettled(
-                    f"nothing tells the open from the close among {self._names(distinct)}: the close before "
+                    f"nothing tells the open from the close among {self.names(distinct)}: the close before "
                     f"should lie nearer to the next open than the other way round ({said}); state "
                     "`columns` in "
                     "an override",
-                    columns=self._entry(
+                    columns=self.entry(
                         {p: name or next(free) for p, name in zip(places, names, strict=True)}
                     ),
                 )
@@ -317,7 +273,7 @@ class PriceColumns:
         """Columns without those that repeat an earlier one."""
         distinct: list[int] = []
         for place in places:
-            if not any(self._nearly_same(place, other) for other in distinct):
+            if not any(self.nearly_same(place, other) for other in distinct):
                 distinct.append(place)
         return distinct
 
@@ -376,7 +332,7 @@ class PriceColumns:
         high, low, between = ends
         opened, close = self._open_and_close(between, high, low)
         proven = dict(zip(meaning.PRICES, (opened, high, low, close), strict=True))
-        if any(not self._nearly_same(proven[name], place) for name, place in named.items()):
+        if any(not self.nearly_same(proven[name], place) for name, place in named.items()):
             return False
         for name in absent:
             self.found.meanings[proven[name]] = name
@@ -384,136 +340,13 @@ class PriceColumns:
         self.found.evidence.append(f"{names} by their values")
         return True
 
-    # --- volume
-
-    def _settle_volume(self) -> None:
-        found = self.found
-        volume = found.place(meaning.VOLUME)
-        if volume is not None and self._traded(volume):
-            return
-        up, down = found.place(meaning.UP_VOLUME), found.place(meaning.DOWN_VOLUME)
-        if volume is None and up is not None and down is not None:
-            found.evidence.append("the volume is the sum of those at rising and at falling prices")
-            return
-        ticks = found.place(meaning.TICK_VOLUME)
-        if ticks is not None and self._traded(ticks):
-            if volume is not None:
-                found.meanings[volume] = None
-                found.evidence.append(
-                    f"the volume is {found.named(ticks)}, for {found.named(volume)} is zero in every row"
-                )
-            found.meanings[ticks] = meaning.VOLUME
-            return
-        self._prove_volume(volume)
-
-    def _traded(self, place: int) -> bool:
-        return bool(np.nansum(np.abs(self.values(place))) > 0)
-
-    def _prove_volume(self, named: int | None) -> None:
-        found = self.found
-        sizes = self._sizes()
-        close = self.values(self._known(meaning.CLOSE))
-        shares = [
-            p
-            for p in sizes
-            if not any(
-                q != p and series_evidence.is_turnover(self.values(p), self.values(q), close) for q in sizes
-            )
-        ]
-        partners = [
-            p
-            for p in shares
-            if any(
-                q != p and series_evidence.is_turnover(self.values(q), self.values(p), close) for q in sizes
-            )
-        ]
-        candidates = partners or shares
-        if not candidates:
-            if named is not None and self._other_sizes(named):
-                other = self._other_sizes(named)[0]
-                raise NotSettled(
-                    f"{found.named(named)} is zero or empty in every row, and {found.named(other)} could "
-                    "be the "
-                    "volume; state `columns` in an override",
-                    columns=self._entry({named: meaning.IGNORED, other: meaning.VOLUME}),
-                )
-            if named is None and (others := self._other_sizes(None)):
-                raise NotSettled(
-                    f"no column means volume, and {found.named(others[0])} could be it; state `columns` "
-                    "in an "
-                    "override",
-                    columns=self._entry({others[0]: meaning.VOLUME}),
-                )
-            return
-        best = max(candidates, key=lambda p: float(np.nanmedian(self.values(p))))
-        for other in candidates:
-            exceeds = np.nan_to_num(self.values(other)) > np.nan_to_num(self.values(best))
-            if other != best and float(np.mean(exceeds)) > _TOLERANCE:
-                raise NotSettled(
-                    f"{found.named(best)} and {found.named(other)} could both be the volume; state "
-                    "`columns` in "
-                    "an override",
-                    columns=self._entry({best: meaning.VOLUME, other: meaning.IGNORED}),
-                )
-        if found.headings[best].text:
-            found.evidence.append(f"{found.named(best)} is the volume, by its values")
-        if named is not None:
-            found.meanings[named] = None
-        found.meanings[best] = meaning.VOLUME
-
-    def _sizes(self) -> list[int]:
-        """Unexplained whole numbers that change from row to row and do not follow the price."""
-        close = self.values(self._known(meaning.CLOSE))
-        return [
-            p
-            for p in self._unexplained_numbers()
-            if self._is_whole(p)
-            and self._traded(p)
-            and not series_evidence.hardly_changes(self.values(p), self.securities)
-            and not series_evidence.is_size_times_price(self.values(p), close, self.securities)
-        ]
-
-    def _unexplained_numbers(self) -> list[int]:
-        return [
-            p
-            for p in self.sample.numeric
-            if self.found.meanings[p] is None
-            and self.found.headings[p].meaning is None
-            and not self._numbers_rows(p)
-        ]
-
-    def _other_sizes(self, named: int | None) -> list[int]:
-        """Columns that may yet be the volume: large numbers which some heading explains otherwise."""
-        close = self.values(self._known(meaning.CLOSE))
-        price = float(np.nanmedian(close))
-        keys = ("turnover", "umsatz", "value", "amount", "qty", "shrout", "tradedvalue")
-        return [
-            p
-            for p in self.sample.numeric
-            if p != named
-            and self.found.meanings[p] is None
-            and (
-                self.found.headings[p].meaning is None
-                or meaning.heading_key(self.found.headings[p].text) in keys
-            )
-            and self._traded(p)
-            and float(np.nanmedian(self.values(p))) > 20 * price
-            and not series_evidence.hardly_changes(self.values(p), self.securities)
-            and not self._numbers_rows(p)
-        ]
-
-    def _is_whole(self, place: int) -> bool:
-        column = self.values(place)
-        filled = column[np.isfinite(column)]
-        return bool(len(filled)) and bool(np.all(filled == np.round(filled))) and bool(np.all(filled >= 0))
-
     def _settle_adjusted_close(self) -> None:
         """A price that no heading names, beside a whole bar: what lies outside of it is adjusted."""
         if meaning.ADJUSTED_CLOSE in self.found.meanings or any(h.text for h in self.found.headings):
             return
-        close_place = self._known(meaning.CLOSE)
-        close, low = self.values(close_place), self.values(self._known(meaning.LOW))
-        for place in self._unexplained_numbers():
+        close_place = self.known(meaning.CLOSE)
+        close, low = self.values(close_place), self.values(self.known(meaning.LOW))
+        for place in self.unexplained_numbers():
             column = self.values(place)
             with np.errstate(divide="ignore", invalid="ignore"):
                 ratio = column / close
@@ -523,27 +356,3 @@ class PriceColumns:
             if is_near and outside:
                 self.found.meanings[place] = meaning.ADJUSTED_CLOSE
                 return
-
-    # --- words
-
-    def _known(self, name: str) -> int:
-        place = self.found.place(name)
-        if place is None:
-            raise AssertionError(f"{name} is settled before")
-        return place
-
-    def _entry(self, named: dict[int, str]) -> object:
-        """What `columns` of an override would be: by heading where there are headings, else a list."""
-        headings = self.found.headings
-        if any(h.text for h in headings):
-            return {headings[p].text: name for p, name in named.items()}
-        return [
-            named.get(place) or known or meaning.IGNORED for place, known in enumerate(self.found.meanings)
-        ]
-
-    def _names(self, places: Sequence[int]) -> str:
-        return ", ".join(self.found.named(place) for place in places)
-
-    def _heading_list(self) -> str:
-        headings = [h.text for h in self.found.headings]
-        return f"; its headings are {headings}" if any(headings) else ""

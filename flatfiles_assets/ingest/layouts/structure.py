@@ -7,11 +7,11 @@ import dataclasses
 from collections.abc import Sequence
 
 from flatfiles_assets.ingest.layouts import column_aliases as meaning
+from flatfiles_assets.ingest.layouts.date_formats import is_date
 from flatfiles_assets.ingest.layouts.delimited import split_line
 from flatfiles_assets.ingest.layouts.layout import SEPARATORS, NotSettled
 from flatfiles_assets.ingest.layouts.number_formats import is_number
 from flatfiles_assets.ingest.layouts.overrides import LayoutOverride
-from flatfiles_assets.ingest.layouts.text_columns import is_date
 
 _MOST_PREAMBLE_LINES = 20
 _LINES_LOOKED_AT = 200

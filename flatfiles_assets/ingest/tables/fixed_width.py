@@ -10,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from flatfiles_assets.ingest.layouts.date_formats import is_date
 from flatfiles_assets.ingest.layouts.number_formats import is_number
-from flatfiles_assets.ingest.layouts.text_columns import is_date
 
 _FEWEST_LINES = 3
 _LONGEST_LINE = 4096

@@ -18,8 +18,8 @@ from typing import Any
 
 import ijson
 
+from flatfiles_assets.ingest.layouts.date_formats import is_date
 from flatfiles_assets.ingest.layouts.layout import NotUnderstood
-from flatfiles_assets.ingest.layouts.text_columns import is_date
 
 # An object is held in memory; arrays are streamed.
 _LARGEST_OBJECT_BYTES = 256 * 2**20

@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from flatfiles_assets.ingest.layouts.date_formats import is_date
 from flatfiles_assets.ingest.layouts.delimited import parse_cells, split_line
 from flatfiles_assets.ingest.layouts.layout import SEPARATORS, NotUnderstood
 from flatfiles_assets.ingest.layouts.number_formats import is_number
-from flatfiles_assets.ingest.layouts.text_columns import is_date
 from flatfiles_assets.ingest.layouts.text_files import Head, iter_text_blocks, read_head
 from flatfiles_assets.ingest.tables.fixed_width import FixedWidths, Words, find_columns
 from flatfiles_assets.ingest.tables.json_documents import begins_like_one

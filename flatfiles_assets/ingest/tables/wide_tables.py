@@ -16,8 +16,8 @@ from pathlib import Path
 
 from flatfiles_assets.ingest.layouts import column_aliases as meaning
 from flatfiles_assets.ingest.layouts.delimited import split_line
-from flatfiles_assets.ingest.layouts.file_names import is_ticker_like
 from flatfiles_assets.ingest.layouts.layout import SEPARATORS
+from flatfiles_assets.ingest.layouts.name_words import is_ticker_like
 from flatfiles_assets.ingest.layouts.number_formats import is_number
 from flatfiles_assets.ingest.layouts.text_files import Head, iter_text_blocks
 
