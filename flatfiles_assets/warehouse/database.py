@@ -191,7 +191,10 @@ def _make_ready(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only:
         if not read_only:
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quoted(MARKET)}")
             record_versions(connection)
-        connection.execute(f"USE {_default_schema(connection)}")
+        try:
+            connection.execute(f"USE {CATALOG}.{quoted(MARKET)}")
+        except duckdb.CatalogException:
+            connection.execute(f"USE {CATALOG}")
     except duckdb.Error as error:
         if _DAMAGE.search(str(error)):
             raise damaged(path, first_line(error)) from error
@@ -201,13 +204,6 @@ def _make_ready(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only:
             why=f"DuckDB {duckdb.__version__}: {first_line(error)}",
             next_step="check the free space and the file's permissions",
         ) from error
-
-
-def _default_schema(connection: duckdb.DuckDBPyConnection) -> str:
-    found = connection.execute(
-        "SELECT 1 FROM duckdb_schemas() WHERE database_name = ? AND schema_name = ?", [CATALOG, MARKET]
-    ).fetchone()
-    return f"{CATALOG}.{quoted(MARKET)}" if found else CATALOG
 
 
 def _holder(error: duckdb.Error) -> str:
