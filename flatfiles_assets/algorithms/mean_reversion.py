@@ -189,8 +189,8 @@ def _rsi(close: FloatArray) -> FloatArray:
     """RSI of every row that has `_RSI_MEMORY_SESSIONS` + 14 rows before it; the rows end together."""
     change = np.diff(close, axis=0)
     known = ~np.isnan(change)
-    least = SAME_PRICE * close[1:]
-    gain, loss = np.where(change > least, change, 0.0), np.where(change < -least, -change, 0.0)
+    least, fall = SAME_PRICE * close[1:], -change
+    gain, loss = np.where(change > least, change, 0.0), np.where(fall > least, fall, 0.0)
     starts = known.copy()
     starts[1:] &= ~known[:-1]
     gain, loss = _seeded(gain, known, starts), _seeded(loss, known, starts)

@@ -186,7 +186,7 @@ def join_features(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataFra
             "last": rows.get_column(SESSION).max(),
         },
     ).to_arrow()
-    features = pl.DataFrame(joining.columns.by_column(stored, "trade_date")).rename(
+    features = pl.DataFrame(joining.columns.by_security_or_ticker(stored, "trade_date")).rename(
         {"trade_date": SESSION, "ticker": SYMBOL, "adjustment": f"{name}_adjustment"}
     )
     features = features.drop("security_id", strict=False)

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from flatfiles_assets import calendars
 from flatfiles_assets.algorithms.panel import BoolArray
@@ -78,7 +79,20 @@ class PanelColumns:
         """As `by_column`, of records that say their ``security_id``."""
         if "security_id" not in records.column_names:
             return records  # none at all
-        return self._labelled(records, records.column("security_id").to_pylist())
+        place = pc.index_in(records.column("security_id"), pa.array(self.keys, pa.string()))
+        labels = pa.array(self.labels, pa.string()).take(place.combine_chunks())
+        number = records.column_names.index("ticker")
+        return records.set_column(number, "ticker", labels).filter(labels.is_valid())
+
+    def by_security_or_ticker(self, records: pa.Table, date_column: str) -> pa.Table:
+        """As `by_security_id`, and as `by_column` where rows were stored before their security was known."""
+        if "security_id" not in records.column_names or not any(self.identity.security_ids):
+            return self.by_column(records, date_column)
+        nameless = records.column("security_id").is_null()
+        parts = [self.by_security_id(records)]
+        if pc.any(nameless).as_py():
+            parts.append(self.by_column(records.filter(nameless), date_column))
+        return pa.concat_tables(parts)
 
     def _labelled(self, records: pa.Table, keys: Sequence[str | None]) -> pa.Table:
         label_of = dict(zip(self.keys, self.labels, strict=True))

@@ -197,10 +197,9 @@ def columns_of_members(
 
 
 def _membership(rows: pa.Table, sessions: Sequence[dt.date], columns: PanelColumns) -> BoolArray:
-    mine = columns.by_column(rows, "trade_date")
+    mine = columns.by_security_or_ticker(rows, "trade_date")
     found = np.zeros((len(sessions), len(columns.labels)), dtype=np.bool_)
-    row_of = {day: number for number, day in enumerate(sessions)}
-    column_of = {label: number for number, label in enumerate(columns.labels)}
-    days, labels = (mine.column(name).to_pylist() for name in ("trade_date", "ticker"))
-    found[[row_of[day] for day in days], [column_of[label] for label in labels]] = True
+    days = pc.index_in(mine.column("trade_date"), pa.array(sessions, pa.date32())).to_numpy()
+    labels = pc.index_in(mine.column("ticker"), pa.array(columns.labels, pa.string())).to_numpy()
+    found[days, labels] = True
     return found

@@ -172,3 +172,18 @@ def test_bars_loaded_since_the_securities_were_made_are_those_of_whom_the_ticker
     assert get(door, ["META"])["price_data"]["META"].notna().all()
     assert SECURITIES.sql_name == "reference.securities"
     assert dt.date(2022, 12, 30) in get(door, ["K"])["price_data"].index.date
+
+
+@pytest.mark.parametrize("identity", ["security", "ticker"])
+def test_stored_features_stand_beside_prices_under_either_identity(tmp_path, identity):
+    warehouse = made(tmp_path)
+    days = sessions("2022-06-07", "2022-06-10")
+    for result in update_features(ALGORITHMS["momentum"], days, warehouse):
+        assert result.error is None
+    door = DataIntegration(warehouse, load_settings(data_dir=tmp_path, api_key=None))
+    rows = door.create_unified_dataset(
+        ["META", "K"], "2022-06-07", "2022-06-10", ["prices", "momentum"], ensure=False, identity=identity
+    ).set_index(["symbol", "session"])
+    assert rows.loc["K", "return_21"].notna().all()
+    expected = 4 if identity == "security" else 2
+    assert rows.loc["META", "momentum_adjustment"].notna().sum() == expected
