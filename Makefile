@@ -52,7 +52,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q --cov
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not slow and not integration"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not slow and not integration and not whole_platform"
 
 test-wheel: $(READY)
 	$(BIN)/python -m flatfiles_assets_tests.packaging.from_wheel

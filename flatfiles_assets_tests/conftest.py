@@ -14,6 +14,13 @@ from flatfiles_assets_tests.platform import Platform
 from flatfiles_assets_tests.s3_servers import S3Server
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs Dagster on a store of its own: seconds each, which `make test-fast` leaves out."""
+    for item in items:
+        if "platform" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.whole_platform)
+
+
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3Server]:
     """A fast store over HTTP that ignores signatures (moto); take a `new_bucket()` of your own."""

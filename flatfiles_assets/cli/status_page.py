@@ -66,9 +66,7 @@ point at one for its date, its state and why. The darker a square, the more of i
 
 def year_svg(year: int, statuses: Sequence[SessionStatus]) -> str:
     """One year as a picture: a column per week, a row per weekday, a square per session."""
-    counts = ", ".join(
-        f"{n} {SESSION_STATES[state].label}" for state, n in inventory.count_states(statuses).items()
-    )
+    counts = inventory.counts_in_words(statuses)
     rows = max((status.session.weekday() for status in statuses), default=0) + 1
     parts = [
         f'<svg role="img" aria-label="{year}: {html(counts)}" viewBox="0 0 {_LEFT + _WEEKS * _STEP} '
@@ -140,9 +138,7 @@ def _summary(feeds: Mapping[str, Sequence[SessionStatus]]) -> str:
 def _feed(name: str, title: str, statuses: Sequence[SessionStatus]) -> str:
     years = []
     for year, days in by_year(statuses).items():
-        counts = ", ".join(
-            f"{n} {SESSION_STATES[state].label}" for state, n in inventory.count_states(days).items()
-        )
+        counts = inventory.counts_in_words(days)
         heading = f'<h3>{year} <span class="years">{html(counts)}</span></h3>'
         nothing = all(status.state == "missing" for status in days)
         years.append(heading if nothing else heading + year_svg(year, days))

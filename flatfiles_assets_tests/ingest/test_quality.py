@@ -182,7 +182,11 @@ def test_the_order_of_precedence_is_the_documented_one():
     assert (names[0], names[-1]) == ("unparsable", "duplicate")
 
 
-@given(st.lists(st.text(max_size=6), max_size=8), st.integers(0, 3))
+# What a code point without a character is, Unicode's next version decides: Arrow and Python differ.
+_ASSIGNED = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=6)
+
+
+@given(st.lists(_ASSIGNED, max_size=8), st.integers(0, 3))
 def test_a_ticker_is_text_that_shows_whatever_surrounds_it_in_memory(tickers, skipped):
     column = pa.array(["\x00", *tickers, "\x1b"], pa.string()).slice(1, len(tickers)).slice(skipped)
     batch = pa.RecordBatch.from_arrays([column], ["ticker"])

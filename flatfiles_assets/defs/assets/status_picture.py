@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 from flatfiles_assets.warehouse import inventory
 from flatfiles_assets.warehouse.inventory import SessionStatus, by_year, colour_of, place
-from flatfiles_assets.warehouse.session_states import SESSION_STATES
 
 _CELL, _GAP = 5, 1
 _WEEKS = 54
@@ -26,9 +25,7 @@ def inventory_markdown(statuses: Sequence[SessionStatus]) -> str:
     """The latest years of a feed, a line each: the picture, and the counts in words."""
     lines = ["| year | sessions | |", "|---|---|---|"]
     for year, days in list(by_year(statuses).items())[:PICTURED_YEARS]:
-        counts = ", ".join(
-            f"{n} {SESSION_STATES[state].label}" for state, n in inventory.count_states(days).items()
-        )
+        counts = inventory.counts_in_words(days)
         encoded = base64.b64encode(year_png(days)).decode()
         lines.append(f"| {year} | ![{year}](data:image/png;base64,{encoded}) | {counts} |")
     return "\n".join([*lines, "", "Each session and its reason: `flatfiles status --html FILE`"])
