@@ -73,6 +73,11 @@ def write_sheets(path: Path, folder: Path) -> dict[str, Path] | NotUnderstood:
                     written[name] = target
     except (CalamineError, ValueError, OSError) as error:
         return NotUnderstood(f"the workbook cannot be read (damaged, or locked by a password): {error}")
+    except BaseException as error:
+        # What Rust takes for impossible in a damaged file arrives as no ordinary exception.
+        if type(error).__name__ != "PanicException":
+            raise
+        return NotUnderstood(f"the workbook is damaged: {error}")
     return written or NotUnderstood("the workbook has no cells", is_table=False)
 
 

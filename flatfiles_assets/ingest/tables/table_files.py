@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from flatfiles_assets.errors import CorruptFile
 from flatfiles_assets.ingest.layouts.date_formats import is_date
 from flatfiles_assets.ingest.layouts.delimited import parse_cells, split_line
 from flatfiles_assets.ingest.layouts.layout import SEPARATORS, NotUnderstood
@@ -32,6 +33,8 @@ from flatfiles_assets.ingest.tables.json_documents import begins_like_one
 _PARQUET_ROWS_PER_BATCH = 65536
 _SHORT_LINE = 80
 _MOST_TITLE_LINES = 20
+# Names of columns and texts may be cut, too.
+_ARROW_DAMAGE = (pa.ArrowException, UnicodeDecodeError)
 _YEAR = re.compile(r"(?:FY)?(?:19|20)\d{2}(?:Q[1-4])?", re.IGNORECASE)
 
 
@@ -122,7 +125,7 @@ def _open_arrow(path: Path, *, is_parquet: bool) -> TableFile | NotUnderstood:
             return TableFile(path, kind, tuple(pq.read_schema(path).names))
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
             return TableFile(path, kind, tuple(file.schema.names))
-    except (pa.ArrowInvalid, OSError) as error:
+    except (*_ARROW_DAMAGE, OSError) as error:
         return NotUnderstood(f"the {kind} file is damaged: {error}")
 
 
@@ -229,8 +232,7 @@ def iter_tables(file: TableFile, block_bytes: int, malformed: MalformedRows) -> 
         malformed: Takes the rows that are no rows of the table.
 
     Raises:
-        CorruptFile: The text cannot be read to its end.
-        pyarrow.ArrowInvalid: The Parquet or Arrow file is damaged.
+        CorruptFile: The file is damaged or cannot be read to its end.
     """
     for table in _tables(file, block_bytes, malformed):
         for key, value in file.constants.items():
@@ -263,14 +265,28 @@ def _tables(file: TableFile, block_bytes: int, malformed: MalformedRows) -> Iter
 
 
 def _arrow_tables(file: TableFile) -> Iterator[pa.Table]:
+    try:
+        for batch in _arrow_batches(file):
+            # Lengths and texts that are none would be met far away, or crash the process.
+            batch.validate(full=True)
+            yield pa.Table.from_batches([batch])
+    except (*_ARROW_DAMAGE, OSError) as error:
+        raise CorruptFile(
+            f"the {file.kind} file is damaged",
+            where=str(file.path),
+            why=str(error),
+            next_step="fetch it again",
+        ) from error
+
+
+def _arrow_batches(file: TableFile) -> Iterator[pa.RecordBatch]:
     if file.kind == "Parquet":
         with pq.ParquetFile(file.path) as parquet:
-            for batch in parquet.iter_batches(_PARQUET_ROWS_PER_BATCH):
-                yield pa.Table.from_batches([batch])
+            yield from parquet.iter_batches(_PARQUET_ROWS_PER_BATCH)
         return
     with pa.memory_map(str(file.path)) as source, pa.ipc.open_file(source) as arrow:
         for number in range(arrow.num_record_batches):
-            yield pa.Table.from_batches([arrow.get_batch(number)])
+            yield arrow.get_batch(number)
 
 
 def _delimited_table(block: bytes, file: TableFile, first_row: int, malformed: MalformedRows) -> pa.Table:

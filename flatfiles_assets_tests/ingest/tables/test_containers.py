@@ -14,8 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.feather as feather
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from flatfiles_assets.ingest.directories import read_directory
+from flatfiles_assets.ingest.directories.options_table import read_options_directory
 from flatfiles_assets.ingest.historical.reader import read_extracted_year
 from flatfiles_assets_tests.ingest.tables.workbooks import xlsx
 
@@ -291,3 +294,26 @@ def test_files_beside_the_data_and_links_are_no_files_of_a_year(tmp_path):
     assert set(reasons) == {"AAPL.csv.bak", "__MACOSX/._AAPL.csv", "loop.csv"}
     assert "link" in reasons.pop("loop.csv")
     assert all("beside the data" in reason for reason in reasons.values())
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from(sorted(CONTAINERS)),
+    place=st.floats(0, 1, exclude_max=True),
+    damage=st.binary(min_size=1, max_size=8),
+    removed=st.integers(0, 20),
+)
+def test_a_damaged_container_costs_itself_alone(tmp_path_factory, name, place, damage, removed):
+    folder = tmp_path_factory.mktemp("damaged")
+    body = bytearray(CONTAINERS[name])
+    start = int(place * len(body))
+    body[start : start + removed] = damage
+    (folder / name).write_bytes(body)
+    (folder / "zz.csv").write_bytes(b"ticker,n\nA,1\n")
+    for read in (read_directory, read_options_directory):
+        table = read(folder)
+        table.read().read_all()
+        assert {file.file.split("/")[0] for file in table.files} == {name, "zz.csv"}
+    assert read_directory(folder).files[-1].rows == 1
+    with read_extracted_year(folder, 2008) as year:
+        year.read().read_all()
