@@ -7,16 +7,19 @@ where the options come from (`connection.py`).
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import datetime as dt
 import functools
+import os
 import re
+import threading
+import time
 import urllib.parse
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from obstore.store import S3Store
-
-if TYPE_CHECKING:
-    from obstore.store import S3Credential
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 NOWHERE = "127.0.0.1:0"
@@ -24,6 +27,9 @@ NOWHERE = "127.0.0.1:0"
 
 _NO_TOTAL_TIMEOUT = dt.timedelta(days=7)
 _PLAIN_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+_TOKENS = ("AWS_SESSION_TOKEN", "AWS_TOKEN")
+_environment = threading.Lock()
+_LEAVE_SECONDS = 0.05
 _EVERY_HOST = "*,0.0.0.0/0,::/0"
 
 
@@ -45,12 +51,11 @@ def build(
     url = endpoint_url.rstrip("/")
     if virtual:
         url = f"{parts.scheme}://{bucket}.{parts.netloc}{parts.path.rstrip('/')}"
-
-    def credentials() -> S3Credential:
-        key, secret, token = keys
-        return {"access_key_id": key, "secret_access_key": secret, "token": token, "expires_at": None}
-
+    key, secret, token = keys
     config: dict[str, Any] = {
+        "access_key_id": key,
+        "secret_access_key": secret,
+        **({"session_token": token} if token else {}),
         "endpoint": url,
         "aws_endpoint_url_s3": url,
         "region": region,
@@ -82,13 +87,40 @@ def build(
     }
     if certificates:
         client["root_certificate"] = certificates
-    return S3Store(
-        bucket,
-        config=config,  # type: ignore[arg-type]
-        client_options=client,  # type: ignore[arg-type]
-        retry_config={"max_retries": 0, "retry_timeout": _NO_TOTAL_TIMEOUT},
-        credential_provider=credentials,
-    )
+    _end_gently()
+    with _without_foreign_tokens():
+        return S3Store(
+            bucket,
+            config=config,  # type: ignore[arg-type]
+            client_options=client,  # type: ignore[arg-type]
+            retry_config={"max_retries": 0, "retry_timeout": _NO_TOTAL_TIMEOUT},
+        )
+
+
+@functools.cache
+def _end_gently() -> None:
+    """Let obstore's threads leave Python before the interpreter ends.
+
+    One of them may be on its way out of the event loop that it has just woken; an interpreter that ends
+    meanwhile aborts the process, after everything was done (seen with Python 3.11 in one of eight).
+    """
+    atexit.register(time.sleep, _LEAVE_SECONDS)
+
+
+@contextlib.contextmanager
+def _without_foreign_tokens() -> Iterator[None]:
+    """Take away what no option wins over: an option can set another token, and not none.
+
+    A credential provider could, at the price of a call into Python for every request.
+    """
+    with _environment:
+        found = {name: os.environ[name] for name in list(os.environ) if name.upper() in _TOKENS}
+        for name in found:
+            del os.environ[name]
+        try:
+            yield
+        finally:
+            os.environ.update(found)
 
 
 def _proxy(proxy_url: str | None, host: str) -> dict[str, str]:
