@@ -5,7 +5,6 @@ Here: `Proof`. Not here: digests (`integrity.py`) and what an ETag of a store me
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 
 from flatfiles_assets.download.etags import Agreement, etags_of
@@ -69,7 +68,7 @@ class Proof:
         self, digest: Digest, remote: RemoteObject, judge: Judge, where: str
     ) -> None:
         """Decide whether the bytes are damaged, or the ETag is no MD5 of them."""
-        if await asyncio.to_thread(self._requests.etag_is_encrypted, remote.key):
+        if await self._requests.in_thread(lambda: self._requests.etag_is_encrypted(remote.key)):
             return
         if judge.agreement.is_second(remote.etag, digest) and self._etags.differed_twice():
             return

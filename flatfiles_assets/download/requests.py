@@ -7,9 +7,10 @@ must hold before a body is believed (`proof.py`), and when a request is repeated
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
@@ -42,6 +43,7 @@ class BucketRequests:
     Args:
         connection: The store.
         bucket: Bucket's name.
+        executor: Threads for what blocks.
         timeout_seconds: Longest silence.
         max_concurrent: Requests in flight.
         max_pool_connections: Idle connections that are kept open.
@@ -55,11 +57,13 @@ class BucketRequests:
         connection: S3Connection,
         bucket: str,
         *,
+        executor: concurrent.futures.Executor,
         timeout_seconds: float,
         max_concurrent: int,
         max_pool_connections: int,
     ) -> None:
         self._connection = connection.for_bucket(bucket)
+        self._executor = executor
         self._timeout_seconds = timeout_seconds
         self._max_concurrent = max_concurrent
         self.bucket = bucket
@@ -93,7 +97,7 @@ class BucketRequests:
                 return await self._asked(key, options)
             except HeadersMissing:
                 _terse_stores.add(self.identity)
-                self._objects = await asyncio.to_thread(self._through_boto3)
+                self._objects = await self.in_thread(self._through_boto3)
                 return await self._asked(key, options)
 
     async def body(self, answer: Answer) -> Buffer:
@@ -122,6 +126,10 @@ class BucketRequests:
             head = self._boto3.head_object(Bucket=self.bucket, Key=key)
             return "kms" in head.get("ServerSideEncryption", "") or bool(head.get("SSECustomerAlgorithm"))
 
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Await what blocks."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+
     @contextlib.contextmanager
     def translated(self, key: str) -> Iterator[None]:
         """Let nothing but typed errors out of a request about a key."""
@@ -146,7 +154,7 @@ class BucketRequests:
         if isinstance(self._objects, BlockingObjects):
             return
         if self._look is None:
-            self._look = asyncio.ensure_future(asyncio.to_thread(self._raise_for_redirect, key))
+            self._look = asyncio.ensure_future(self.in_thread(lambda: self._raise_for_redirect(key)))
         await asyncio.shield(self._look)
 
     def _raise_for_redirect(self, key: str) -> None:

@@ -105,6 +105,7 @@ class ObjectTransfer:
         self._requests = BucketRequests(
             connection,
             bucket,
+            executor=executor,
             timeout_seconds=timeout,
             max_concurrent=max_concurrent,
             max_pool_connections=max_pool_connections,
