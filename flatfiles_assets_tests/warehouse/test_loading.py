@@ -11,8 +11,14 @@ import pytest
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.ledger import LedgerEntry
+from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.errors import UnexpectedColumns
-from flatfiles_assets.warehouse.inventory import KEPT_OUT, loaded_sessions
+from flatfiles_assets.warehouse.inventory import (
+    KEPT_OUT,
+    feed_inventory,
+    loaded_sessions,
+    note_closed_days,
+)
 from flatfiles_assets.warehouse.loading import cached_files, load_sessions
 
 DAILY = get_dataset("stocks_daily")
@@ -103,3 +109,19 @@ def test_a_further_column_of_any_name_does_no_harm(cache, warehouse, name, answe
         assert reader.sql("SELECT ticker, trade_date FROM market.stocks_daily").arrow().to_pylist() == [
             {"ticker": "AAPL", "trade_date": DAYS[0]}
         ]
+
+
+def test_a_file_of_a_closed_day_shows_until_the_calendar_is_corrected(cache, warehouse, monkeypatch):
+    day = dt.date(2024, 3, 29)  # Good Friday
+    key = f"us_stocks_sip/day_aggs_v1/2024/03/{day}.csv.gz"
+    catalog = S3Catalog()
+    assert note_closed_days(DAILY, cache.ledger, {day: key}, {}) == [day]
+    (status,) = feed_inventory(DAILY, catalog, cache.ledger, warehouse, day, day, with_closed_days=True)
+    assert status.state == "failed"
+    assert f"FLATFILES_EXTRA_SESSIONS=XNYS:{day}" in status.detail
+    # It is no work for a backfill before somebody says so.
+    assert feed_inventory(DAILY, catalog, cache.ledger, warehouse, day, day) == []
+    monkeypatch.setenv("FLATFILES_EXTRA_SESSIONS", str(day))
+    assert note_closed_days(DAILY, cache.ledger, {day: key}, {}) == []
+    (session,) = feed_inventory(DAILY, catalog, cache.ledger, warehouse, day, day)
+    assert session.session == day
