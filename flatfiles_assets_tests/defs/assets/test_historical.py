@@ -159,11 +159,13 @@ def test_the_directories_become_tables_and_lists_of_what_is_none(bucket: Platfor
 
 
 def _put_year(bucket: Platform, year: int, members: dict[str, str]) -> None:
-    """Puts the ZIP of a year into the user's own bucket."""
+    """Puts the ZIP of a year into the user's own bucket, in place of the one that is there."""
     archive = zip_of({name: text.encode() for name, text in members.items()})
-    bucket.server.client().put_object(
-        Bucket=os.environ["MINIO_BUCKET"], Key=f"historical/{year}.zip", Body=archive
-    )
+    client, name = bucket.server.client(), os.environ["MINIO_BUCKET"]
+    for found in client.list_objects_v2(Bucket=name)["Contents"]:
+        if found["Key"].endswith(f"{year}.zip"):
+            client.delete_object(Bucket=name, Key=found["Key"])
+    client.put_object(Bucket=name, Key=f"historical/{year}.zip", Body=archive)
 
 
 def test_one_row_for_every_rule_costs_these_rows_and_not_the_year(bucket: Platform):
