@@ -90,3 +90,19 @@ def test_a_link_that_leads_nowhere_ends_the_build(tmp_path: Path, wrong: str, sa
     )
     assert (built.returncode == 0) == (not wrong), built.stderr
     assert said in built.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("door", ["operator", "researcher", "scripter"])
+def test_the_notebook_of_a_door_runs_from_its_first_cell_to_its_last(
+    door: str, demo_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    nbclient = pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat")
+    monkeypatch.setenv("FLATFILES_DATA_DIR", str(demo_data))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.read(ROOT / "examples" / "notebooks" / f"{door}.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "outputs would go stale"
+    nbclient.NotebookClient(
+        notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
