@@ -96,6 +96,7 @@ def _update_part(
                 pa.concat_tables([empty, *by_session.values()]),
                 {"trade_date": computed},
             )
+    noticed_on = [row["session"] for row in actions.not_as_recorded.to_pylist()]
     missing_before = sum(day < wanted[0] for day in read.missing_sessions)
     seconds_each = (time.perf_counter() - started) / len(wanted)
     for day in wanted:
@@ -103,7 +104,8 @@ def _update_part(
             yield SessionFeatures(day, error=no_prices(f"algorithm/{algorithm.name}", day))
         else:
             stored = by_session.get(day, table.arrow_schema.empty_table())
-            yield SessionFeatures(day, stored, missing_before, seconds_each)
+            odd = sum(noticed <= day for noticed in noticed_on)
+            yield SessionFeatures(day, stored, missing_before, seconds_each, actions_not_as_recorded=odd)
 
 
 def _with_members(

@@ -36,6 +36,8 @@ class SessionFeatures:
         lookback_missing: Sessions of the look-back without any prices.
         seconds: This session's share of the computation.
         error: Why it failed.
+        actions_not_as_recorded: Splits and dividends up to the session, in its look-back or a little
+            before, that are not applied as recorded.
     """
 
     session: dt.date
@@ -43,6 +45,7 @@ class SessionFeatures:
     lookback_missing: int = 0
     seconds: float = 0.0
     error: FlatFilesError | None = None
+    actions_not_as_recorded: int = 0
 
 
 def sessions_at_once(sessions: Sequence[dt.date]) -> Iterator[list[dt.date]]:

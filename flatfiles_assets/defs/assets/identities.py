@@ -113,8 +113,7 @@ def tickers(
         try:
             found = _snapshot(api, day, dead=_with_dead(day, wanted))
         except NotEntitled as error:
-            if not rows and not stored:
-                raise
+            # No reason to fail: securities can be told by the bars, and what is stored stays.
             context.log.warning("%s", error)
             not_entitled = [each for each in missing if each <= day]
             break
@@ -236,8 +235,8 @@ def ticker_events(
         stored, asked = TICKER_EVENTS.arrow_schema.empty_table(), 0
     else:
         stored, candidates = _event_candidates(store, config.most_requests)
-        answers = [event for each in candidates for event in api.ticker_events(each)]
-        found, asked = reference_records("ticker_events", answers, "api"), len(candidates)
+        answers, asked = _answers(context, api, candidates)
+        found = reference_records("ticker_events", answers, "api")
     log_rejected(context, found)
     kept = stored.filter(pc.invert(pc.is_in(stored.column("entity"), found.table.column("entity"))))
     rows = pa.concat_tables([kept, found.table])
@@ -253,6 +252,20 @@ def ticker_events(
             "rejected": len(found.rejected),
         }
     )
+
+
+def _answers(
+    context: dg.AssetExecutionContext, api: ReferenceApi, candidates: list[str]
+) -> tuple[list[dict[str, Any]], int]:
+    """The events of some securities, and how many of these answered."""
+    answers: list[dict[str, Any]] = []
+    for asked, candidate in enumerate(candidates):
+        try:
+            answers += api.ticker_events(candidate)
+        except NotEntitled as error:
+            context.log.warning("%s", error)
+            return answers, asked
+    return answers, len(candidates)
 
 
 def _event_candidates(store: Warehouse, most: int) -> tuple[pa.Table, list[str]]:

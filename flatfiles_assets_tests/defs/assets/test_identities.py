@@ -271,3 +271,15 @@ def test_a_list_of_tickers_without_a_date_is_as_of_when_it_was_written(data_dir)
     today = dt.datetime.now(dt.timezone.utc).date()
     ((day, active),) = rows(data_dir, "SELECT snapshot_date, active FROM reference.tickers")
     assert (day, active) == (today, True)
+
+
+def test_a_plan_without_the_endpoints_leaves_securities_to_the_bars(data_dir, monkeypatch):
+    store(warehouse(data_dir), *WORLD)
+    with serving(answers=[Answer(403), Answer(403)]) as server:
+        monkeypatch.setenv("FLATFILES_API_KEY", API_KEY)
+        monkeypatch.setenv("FLATFILES_API_URL", server.url)
+        result = materialize(data_dir)
+        assert result.success
+        assert len(server.requests) == 2
+    assert metadata(result, "tickers")["snapshots_not_entitled"] > 0
+    assert len(ids(data_dir)) == 3
