@@ -70,6 +70,10 @@ _ADJUSTABLE = (*PRICES, VOLUME)
 
 _NUMBERING = re.compile(r"^\s*\d{1,2}[a-z]?\s*[.):]\s*(?=\S)")
 _BRACKETS = re.compile(r"(?<=\S)\s*[(\[{]([^)\]}]*)[)\]}]\s*$")
+_UNIT_WORD = re.compile(
+    r"(?<=\w)[\s_.,-]+(?:in[\s_]*)?(0?00s?|thousands?|k|tsd|mio|mn|millions?|lots?|hundreds?|100s)\.?$",
+    re.IGNORECASE,
+)
 _UNADJUSTED = re.compile(r"(?:unadj(?:usted)?|nonadj(?:usted)?|notadj(?:usted)?|raw|unaj)")
 _ADJUSTED = re.compile(r"(?:adj(?:usted|d)?|splitadj(?:usted)?|ajuste|ajustee?|bereinigt|adjcl|rettificato)")
 _QUOTE = re.compile(r"(?:bid|ask|offer|best(?:bid|ask)|nbbo)")
@@ -120,7 +124,7 @@ def read_heading(text: str) -> Heading:
     """
     plain = _NUMBERING.sub("", text.strip().strip("\"'\ufeff").strip())
     unit = ""
-    if match := _BRACKETS.search(plain):
+    if match := _BRACKETS.search(plain) or _UNIT_WORD.search(plain):
         unit, plain = match[1], plain[: match.start()]
     key = heading_key(plain)
     adjustment: Adjustment = ""

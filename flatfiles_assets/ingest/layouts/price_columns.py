@@ -136,6 +136,14 @@ class PriceColumns(NumberColumns):
                 "the same, state `columns` in an override",
                 columns=dict(zip(quotes, meaning.PRICES, strict=False)),
             )
+        adjusted = {h.meaning: h.text for h in headings if h.adjustment == "adjusted"}
+        if len(absent) == len(meaning.PRICES) and set(meaning.PRICES) <= set(adjusted):
+            raise NotSettled(
+                f"all its prices are adjusted ({', '.join(adjusted.values())}), and none stands as it "
+                "was traded; "
+                "to take the adjusted ones all the same, state `columns` in an override",
+                columns={adjusted[name]: name for name in meaning.PRICES},
+            )
         candidates = self._price_candidates()
         if len(absent) == len(meaning.PRICES):
             self._prove_whole_bar(candidates)

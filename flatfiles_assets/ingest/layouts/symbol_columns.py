@@ -133,7 +133,10 @@ def are_symbols(cells: Sequence[str], *, strictly: bool = False, fewest: float =
     if share(_COMPANY.search, distinct) > 0.05 or share(_is_identifier, distinct) > 0.5:
         return False
     if strictly:
-        return share(lambda text: is_ticker_like(text) and not text.istitle(), distinct) >= MOST
+        return (
+            share(lambda text: is_ticker_like(text) and not (len(text) > 1 and text.istitle()), distinct)
+            >= MOST
+        )
     words = {tuple(text.split()[1:]) for text in distinct if " " in text}
     # `AAPL US Equity` and `BRK B` are symbols; what differs behind the first word are names.
     return len(words) <= max(8, len(distinct) // 20) or share(is_ticker_like, distinct) >= MOST

@@ -181,6 +181,7 @@ _MOSCOW = _minutes("Europe/Moscow", 15, at_end=False)
 _END_LABELS = _minutes("America/New_York", 5, at_end=True, extended=True)
 _HALF_HOURS = _minutes("Asia/Tokyo", 30, at_end=False)
 
+_HOURS = _minutes("America/New_York", 60, at_end=False)
 _BROKER = _minutes("America/New_York", 5, at_end=False)
 
 
@@ -508,4 +509,23 @@ LOOK_ALIKES: Mapping[str, LookAlike] = {
             if b.ticker in ("F", "BAC")
         ),
     ),
+    "thousands in a heading's words": LookAlike(
+        _per_symbol(
+            "{}.csv",
+            "Date,Open,High,Low,Close,Volume_thousands",
+            lambda b: f"{b.day},{b.open},{b.high},{b.low},{b.close},{b.volume // 1000}",
+        ),
+        "units of 1,000",
+    ),
+    "adjusted prices only": LookAlike(
+        _per_symbol("{}.csv", "Date,Adj Open,Adj High,Adj Low,Adj Close,Volume", _plain), "adjusted"
+    ),
+    "tickers under the heading of names": LookAlike(
+        _long("all_stocks_1yr.csv", f"{HEADER},Name", lambda b: f"{_plain(b)},{b.ticker}")
+    ),
+    "companies under the heading of names": LookAlike(
+        _long("all_stocks_1yr.csv", f"{HEADER},Name", lambda b: f"{_plain(b)},{b.ticker.title()} Motors"),
+        "more than one security",
+    ),
+    "hours from the open on": LookAlike(_HOURS[0], expected=_HOURS[1]),
 }
