@@ -203,8 +203,8 @@ def test_the_verbs_do_what_the_flags_do(environment: dict[str, str]) -> None:
     assert code == 1
     assert not document["ok"]
     assert sorted(minio_group.commands) == [
-        "download-directory", "download-historical", "extract-historical", "integration-config", "sync-all",
-        "verify",
+        "download-directory", "download-historical", "explain", "extract-historical", "integration-config",
+        "sync-all", "verify",
     ]  # fmt: skip
 
 
