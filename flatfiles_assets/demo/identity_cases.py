@@ -4,7 +4,7 @@ Here: a rename, a ticker given anew, mergers, records that are doubled, early, f
 a fund, a warrant, identifiers and a third of a snapshot that are missing; their bars and their records.
 Not here: the ordinary companies (`universe.py`) and their events (`corporate_actions.py`).
 
-Each of these tickers has bars from October 2023 to July 2024 at most, so that the demo's first quarter of
+Each of these tickers has bars from 11 January to July 2024 at most, so that the demo's first quarter of
 2024 shows them all.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 from flatfiles_assets import calendars
 from flatfiles_assets.demo.intraday import DayBar
 
-FIRST, LAST = dt.date(2023, 10, 2), dt.date(2024, 7, 31)
+FIRST, LAST = dt.date(2024, 1, 11), dt.date(2024, 7, 31)
 
 #: A third of all tickers is missing from the snapshot of that day.
 HOLE = dt.date(2024, 2, 1)

@@ -46,7 +46,7 @@ def test_a_small_market_and_other_years_are_without_them():
     assert not CASES & set(SyntheticMarket(40).day_bars(QUARTER[0]).column("ticker").to_pylist())
     assert not CASES & set(MARKET.day_bars(dt.date(2008, 5, 12)).column("ticker").to_pylist())
     assert not CASES & set(SyntheticMarket(DEFAULT_SYMBOLS * 20).tickers)
-    assert FIRST < QUARTER[0] < QUARTER[-1] < LAST
+    assert QUARTER[0] < FIRST < QUARTER[-1] < LAST
 
 
 def test_the_same_bars_whatever_is_asked_for():
@@ -67,8 +67,8 @@ def test_renames_reuse_and_mergers_are_told_apart(warehouse: Warehouse):
     of: dict[str, list[str]] = {}
     for ticker, _, security in rows.fetchall():
         of.setdefault(ticker, []).append(security)
-    assert of["OLDN"] == of["NEWN"] == ["OLDN@2024-01-02"]
-    assert of["TRGA"] == of["MMAL"] == ["TRGA@2024-01-02"]
+    assert of["OLDN"] == of["NEWN"] == ["OLDN@2024-01-11"]
+    assert of["TRGA"] == of["MMAL"] == ["TRGA@2024-01-11"]
     assert of["RUSE"] == ["BBG00DEMO001", "BBG00DEMO002"]
     assert of["TKOV"] != of["ACQR"]
     assert all(len(set(securities)) == 1 for ticker, securities in of.items() if ticker != "RUSE")
