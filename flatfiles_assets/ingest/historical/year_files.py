@@ -83,6 +83,8 @@ class YearFiles:
         Returns:
             What the symbols of all accepted files are called.
         """
+        # What reading needed is not needed for the counts, which are a few large arrays.
+        pa.default_memory_pool().release_unused()
         for group in self._read_groups:
             self._take_back_repeating_files(group)
         accepted = [counted for group in self._read_groups if (counted := self._counted(group))]
@@ -93,6 +95,7 @@ class YearFiles:
             doubted = doubted or list(doubt_copies(accepted, symbols))
             if not doubted:
                 self.report.notes = symbols.map.notes
+                self._read_groups.clear()
                 return symbols.map
             for group, reason in doubted:
                 self._take_back_all(group.figures.files, reason)

@@ -20,7 +20,7 @@ from flatfiles_assets.ingest.layouts.source_file import SourceFile
 from flatfiles_assets.ingest.layouts.text_files import HEAD_BYTES, read_head
 
 _NEIGHBOURS, _SPREAD = 48, 16
-_ROWS = 6_000
+_ROWS = 4_000
 _CELLS_FOR_DECIMAL = 1_500
 _MOST_BYTES = 2**20
 
@@ -91,7 +91,7 @@ def take_sample(
     rest = files[_NEIGHBOURS:]
     chosen = [*files[:_NEIGHBOURS], *rest[:: max(1, len(rest) // _SPREAD)][:_SPREAD]]
     head_bytes = max(HEAD_BYTES, min(_MOST_BYTES, _MOST_BYTES // len(chosen)))
-    most = max(100, _ROWS // len(chosen))
+    most = max(60, _ROWS // len(chosen))
     rows: list[list[str]] = []
     owners: list[int] = []
     for index, file in enumerate(chosen):
