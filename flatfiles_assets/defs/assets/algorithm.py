@@ -21,7 +21,6 @@ from flatfiles_assets.defs.assets.decorations import decoration
 from flatfiles_assets.defs.assets.range_report import RangeReport
 from flatfiles_assets.defs.assets.table_metadata import column_schema
 from flatfiles_assets.defs.assets.universe import universe_of
-from flatfiles_assets.defs.checks.results import log_results
 from flatfiles_assets.defs.checks.table_checks import run_table_checks, table_check_specs
 from flatfiles_assets.defs.column_lineage import LINEAGE, features_lineage
 from flatfiles_assets.defs.keys import (
@@ -94,7 +93,7 @@ def _algorithm_asset(algorithm: Algorithm) -> dg.AssetsDefinition:
         report, store = RangeReport([key]), warehouse.open()
         sessions = [dt.date.fromisoformat(partition) for partition in context.partition_keys]
         last_stored: SessionFeatures | None = None
-        try:
+        with report.recording(context):
             for result in update_features(
                 algorithm,
                 sessions,
@@ -106,21 +105,14 @@ def _algorithm_asset(algorithm: Algorithm) -> dg.AssetsDefinition:
                 if result.error is None:
                     last_stored = result
                 progress.advance(algorithm.name)
-        except Exception:
-            # Say what is stored before the step fails; the rest is simply missing.
-            report.record(context)
-            raise
         if last_stored is not None and last_stored.rows is not None:
             rows = last_stored.rows
             shown = decoration(context, "the picture", lambda: _picture(algorithm, rows))
             metadata = _metadata(context, algorithm, config, last_stored)
             report.materialized(key, last_stored.session.isoformat(), {**metadata, **shown})
-        checks = list(run_table_checks(context, table, sessions, store))
-        if report.has_failures:
-            log_results(context, checks)
+        checks = run_table_checks(context, table, sessions, store)
         report.add_to_latest({LINEAGE: features_lineage(algorithm)})
-        yield from report.conclude(context)
-        yield from checks
+        yield from report.conclude(context, checks)
 
     return features
 

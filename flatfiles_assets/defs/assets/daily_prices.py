@@ -9,7 +9,6 @@ import dagster as dg
 from flatfiles_assets.defs.assets.range_report import RangeReport
 from flatfiles_assets.defs.assets.table_metadata import column_schema
 from flatfiles_assets.defs.checks.archive_checks import check_reconciliation, reconciliation_check_specs
-from flatfiles_assets.defs.checks.results import log_results
 from flatfiles_assets.defs.checks.table_checks import run_table_checks, table_check_specs
 from flatfiles_assets.defs.column_lineage import LINEAGE, unified_prices_lineage
 from flatfiles_assets.defs.keys import (
@@ -122,10 +121,7 @@ def daily_prices(
         report.materialized(DAILY_PRICES_KEY, session.isoformat(), metadata)
     report.add_to_latest({LINEAGE: unified_prices_lineage()})
     checks = run_table_checks(context, DAILY_PRICES, sessions, store)
-    if report.has_failures:
-        log_results(context, checks)
-    yield from report.conclude(context)
-    yield from checks
+    yield from report.conclude(context, checks)
 
 
 @dg.asset(

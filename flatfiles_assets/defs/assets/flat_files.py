@@ -22,7 +22,6 @@ from flatfiles_assets.defs.assets.range_report import RangeReport
 from flatfiles_assets.defs.assets.status_picture import PICTURED_YEARS, inventory_markdown
 from flatfiles_assets.defs.assets.table_metadata import column_schema, preview_table
 from flatfiles_assets.defs.checks.feed_checks import feed_check_specs, run_feed_checks
-from flatfiles_assets.defs.checks.results import log_results
 from flatfiles_assets.defs.checks.scope import accepted_sessions, latest_sessions
 from flatfiles_assets.defs.freshness import freshness_policy
 from flatfiles_assets.defs.keys import (
@@ -117,27 +116,17 @@ def build_flat_file_assets(dataset: Dataset) -> dg.AssetsDefinition:
                 else cached_files(cache, keys)
             )
             files = _noting_raw(files, dataset, report)
-            try:
+            with report.recording(context):
                 if market_key(dataset) in selected:
                     _load(context, dataset, files, cache, store, report, reload=config.reload)
                 else:
                     for _ in files:
                         pass
-            except Exception:
-                # Say what is stored before the step fails; the rest is simply missing.
-                report.record(context)
-                raise
             picture = decoration(
                 context, "the inventory", lambda: _inventory_picture(dataset, flatfiles_s3, cache, store)
             )
             report.add_to_latest(picture)
-            # Judged before anything is recorded: a process killed in between must not leave sessions
-            # that count as loaded and that no check has seen.
-            results = list(checks)
-            if report.has_failures:
-                log_results(context, results)
-            yield from report.conclude(context)
-            yield from results
+            yield from report.conclude(context, checks)
 
     return ingest
 

@@ -16,7 +16,6 @@ from flatfiles_assets.defs.assets.flat_files import raw_metadata
 from flatfiles_assets.defs.assets.range_report import RangeReport
 from flatfiles_assets.defs.assets.table_metadata import column_schema
 from flatfiles_assets.defs.checks.archive_checks import archive_check_specs, run_archive_check
-from flatfiles_assets.defs.checks.results import log_results
 from flatfiles_assets.defs.checks.table_checks import run_table_checks, table_check_specs
 from flatfiles_assets.defs.keys import (
     DUCKDB_WRITER_POOL,
@@ -87,7 +86,7 @@ def historical_partitions() -> dg.TimeWindowPartitionsDefinition:
 @door
 def ingest_historical_year(
     context: dg.AssetExecutionContext, minio_s3: MinIOS3Resource, warehouse: WarehouseResource
-) -> Iterator[dg.MaterializeResult[Any]]:
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Fetch and extract some years."""
     selected = [key for key in (HISTORICAL_ZIP_KEY, EXTRACTED_YEAR_KEY) if key in context.selected_asset_keys]
     report = RangeReport(selected)
@@ -213,10 +212,7 @@ def historical_daily(
         *run_table_checks(context, HISTORICAL_DAILY, sessions, store),
         run_archive_check(store, sessions),
     ]
-    if report.has_failures:
-        log_results(context, checks)
-    yield from report.conclude(context)
-    yield from checks
+    yield from report.conclude(context, checks)
 
 
 def _report_year(loaded: LoadedYear, report: RangeReport) -> None:

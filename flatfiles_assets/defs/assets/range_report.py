@@ -7,11 +7,13 @@ its own partition, and the step then fails once, with every reason in the messag
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
+from flatfiles_assets.defs.checks.results import log_results
 from flatfiles_assets.defs.dagster_internals.partition_metadata import add_partition_metadata
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.escaping import markdown_lines
@@ -47,18 +49,37 @@ class RangeReport:
         """Whether any partition failed, so that the step will."""
         return any(self._failed.values())
 
-    def conclude(self, context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+    @contextlib.contextmanager
+    def recording(self, context: dg.AssetExecutionContext) -> Iterator[None]:
+        """The step's work: where it fails as a whole, what is stored is recorded, and the rest is missing."""
+        try:
+            yield
+        except Exception:
+            self.record(context)
+            raise
+
+    def conclude(
+        self, context: dg.AssetExecutionContext, checks: Iterable[dg.AssetCheckResult] = ()
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         """End the step: results for Dagster to record, or one failure that keeps what succeeded.
+
+        Args:
+            context: Of the step.
+            checks: What its checks found. They are judged before anything is recorded: a process killed
+                in between must not leave partitions that count as stored and that no check has seen.
 
         Raises:
             dagster.Failure: Some partitions failed; the others are recorded as materialised.
         """
+        results = list(checks)
         if self.has_failures:
+            log_results(context, results)
             self.record(context)
             raise self._failure()
         for asset_key in self._asset_keys:
             add_partition_metadata(context, asset_key, self._materialized[asset_key])
             yield dg.MaterializeResult(asset_key=asset_key)
+        yield from results
 
     def record(self, context: dg.AssetExecutionContext) -> None:
         """Write the events of a step that is about to fail."""

@@ -12,7 +12,6 @@ from flatfiles_assets.defs import progress
 from flatfiles_assets.defs.assets.daily_prices import daily_prices_partitions
 from flatfiles_assets.defs.assets.range_report import RangeReport
 from flatfiles_assets.defs.assets.table_metadata import column_schema
-from flatfiles_assets.defs.checks.results import log_results
 from flatfiles_assets.defs.checks.table_checks import run_table_checks, table_check_specs
 from flatfiles_assets.defs.keys import (
     DAILY_PRICES_KEY,
@@ -75,7 +74,7 @@ def universe(
     """Compute some sessions, a year at a time."""
     report, store = RangeReport([UNIVERSE_KEY]), warehouse.open()
     sessions = [dt.date.fromisoformat(partition) for partition in context.partition_keys]
-    try:
+    with report.recording(context):
         for result in update_universe(sessions, store):
             partition = result.session.isoformat()
             if result.error is not None:
@@ -84,15 +83,8 @@ def universe(
             else:
                 report.materialized(UNIVERSE_KEY, partition, _metadata(result))
             progress.advance("universe")
-    except Exception:
-        # Say what is stored before the step fails; the rest is simply missing.
-        report.record(context)
-        raise
-    checks = list(run_table_checks(context, UNIVERSE, sessions, store))
-    if report.has_failures:
-        log_results(context, checks)
-    yield from report.conclude(context)
-    yield from checks
+    checks = run_table_checks(context, UNIVERSE, sessions, store)
+    yield from report.conclude(context, checks)
 
 
 def _metadata(result: SessionFeatures) -> dict[str, Any]:
