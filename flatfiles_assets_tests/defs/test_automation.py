@@ -295,7 +295,10 @@ def test_prices_that_are_written_in_order_concern_no_other_session(operator: Ope
 
 
 def test_the_reference_tables_are_fetched_once_and_then_every_morning(operator: Operator, platform: Platform):
-    (platform.data_dir / "reference").mkdir(parents=True)
+    folder = platform.data_dir / "reference"
+    folder.mkdir(parents=True)
+    for name in ("splits", "dividends"):
+        (folder / f"{name}.csv").write_text("ticker\n")
     evening = dt.datetime(2026, 3, 2, 22, 0, tzinfo=dt.timezone.utc)
     cursor = None
 
@@ -311,7 +314,7 @@ def test_the_reference_tables_are_fetched_once_and_then_every_morning(operator: 
         ]
 
     (everything,) = refreshed(evening)
-    assert everything >= {"reference/splits", "reference/dividends"}
+    assert everything == {"reference/splits", "reference/dividends", "reference/corporate_action_audit"}
     assert refreshed(evening + dt.timedelta(hours=1)) == []
     assert refreshed(evening + dt.timedelta(hours=13)) == [], "06:00 in New York"
     assert refreshed(evening + dt.timedelta(hours=15)) == [everything], "08:00 in New York"
@@ -325,3 +328,18 @@ def test_the_checks_of_several_assets_are_read_in_one_tick(automation: Automatio
     automation.materialize(STOCKS, WEEK[0])
     automation.check(STOCKS)
     assert automation.tick()[DAILY_PRICES] == {WEEK[0]}
+
+
+def test_without_a_source_of_records_securities_are_made_of_the_bars_alone(operator: Operator):
+    def requested() -> list[set[str]]:
+        sensor = build_automation_sensor(build_assets(selected_datasets("")))
+        result = sensor(dg.build_sensor_context(instance=operator.instance))
+        assert isinstance(result, dg.SensorResult)
+        return [
+            {key.to_user_string() for key in request.asset_selection or []}
+            for request in result.run_requests or []
+        ]
+
+    assert requested() == []
+    operator.instance.report_runless_asset_event(dg.AssetMaterialization(DAILY_PRICES, partition=WEEK[0]))
+    assert requested() == [{"reference/securities"}]

@@ -15,6 +15,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -30,16 +31,24 @@ from flatfiles_assets.defs.automation import (
 )
 from flatfiles_assets.defs.automation_graph import AutomationGraph
 from flatfiles_assets.defs.automation_state import read_states
+from flatfiles_assets.defs.keys import DAILY_PRICES_KEY, reference_key
 from flatfiles_assets.defs.range_requests import range_tags
 from flatfiles_assets.defs.sensors.automation_memory import AutomationMemory
 from flatfiles_assets.defs.sensors.cursor import tick_seconds
 from flatfiles_assets.defs.step_errors import door
-from flatfiles_assets.settings import load_settings
+from flatfiles_assets.ingest.reference import dropped_file
+from flatfiles_assets.ingest.reference_columns import ReferenceName
+from flatfiles_assets.settings import Settings, load_settings
 
 AUTOMATION_SENSOR = "automation"
 
 # Splits and dividends have no partitions: as a reason to recompute they concern every session there is.
 _REFERENCE_TIME = dt.time(7)
+
+# Made from what is there: from the bars alone, and from the records that are held against them.
+_SPLITS = reference_key("splits").to_user_string()
+_SECURITIES = reference_key("securities").to_user_string()
+_AUDIT = reference_key("corporate_action_audit").to_user_string()
 _REFERENCE_REACHES = dt.timedelta(days=30)
 
 _TICK_SECONDS = 120
@@ -127,20 +136,36 @@ def _reference_due(
     now: dt.datetime,
 ) -> list[str]:
     """The reference tables, each morning, and once where they were never fetched."""
-    settings = load_settings()
-    if not (settings.api_key or settings.reference_path.is_dir()) or not graph.reference:
+    wanted = _with_a_source(graph, load_settings(), states)
+    if not wanted:
         return []
     local = now.astimezone(ZoneInfo(NEW_YORK))
     today = dt.datetime.combine(local.date(), _REFERENCE_TIME, local.tzinfo)
     morning = today if local >= today else today - dt.timedelta(days=1)
     if asked_at is not None and morning <= asked_at <= now:
         return []
-    if any(states[name].under_way for name in graph.reference):
+    if any(states[name].under_way for name in wanted):
         return []
     records = {
         record.asset_entry.asset_key: record.asset_entry.last_materialization_record
-        for record in instance.get_asset_records([graph.specs[name].key for name in graph.reference])
+        for record in instance.get_asset_records([graph.specs[name].key for name in wanted])
     }
-    fetched = [records.get(graph.specs[name].key) for name in graph.reference]
+    fetched = [records.get(graph.specs[name].key) for name in wanted]
     current = all(each is not None and each.timestamp >= morning.timestamp() for each in fetched)
-    return [] if current else list(graph.reference)
+    return [] if current else wanted
+
+
+def _with_a_source(graph: AutomationGraph, settings: Settings, states: Mapping[str, AssetState]) -> list[str]:
+    """The reference tables that can be made: a table without a source rests, and no run fails for it."""
+    if settings.api_key:
+        return graph.reference
+    found = {
+        reference_key(table).to_user_string()
+        for table in get_args(ReferenceName)
+        if dropped_file(settings.reference_path, table)
+    }
+    if states[DAILY_PRICES_KEY.to_user_string()].updated:
+        found.add(_SECURITIES)
+    if _SPLITS in found:
+        found.add(_AUDIT)
+    return [name for name in graph.reference if name in found]
