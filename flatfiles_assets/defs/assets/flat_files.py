@@ -25,7 +25,6 @@ from flatfiles_assets.defs.checks.feed_checks import feed_check_specs, run_feed_
 from flatfiles_assets.defs.checks.scope import accepted_sessions, latest_sessions
 from flatfiles_assets.defs.freshness import freshness_policy
 from flatfiles_assets.defs.keys import (
-    DUCKDB_WRITER_POOL,
     FEED_TAG,
     OWNERS,
     VENDOR_BUCKET_KEY,
@@ -80,7 +79,8 @@ def build_flat_file_assets(dataset: Dataset) -> dg.AssetsDefinition:
         can_subset=True,
         partitions_def=dataset_partitions(dataset),
         backfill_policy=dg.BackfillPolicy.multi_run(dataset.max_partitions_per_run),
-        pool=DUCKDB_WRITER_POOL,
+        # No pool: the step fetches too, and whoever only fetches must keep nobody from loading. Loads take
+        # turns at the warehouse itself.
     )
     @door
     def ingest(

@@ -15,6 +15,7 @@ import pytest
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.defs.instance.home import open_instance
 from flatfiles_assets.defs.keys import market_key, raw_key
+from flatfiles_assets_tests.fault_proxy import FaultProxy, Stall
 from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 from flatfiles_assets_tests.platform import MARKET, Platform
 
@@ -102,3 +103,25 @@ def _is_leftover(path) -> bool:
 
 def _date(day: str):
     return dt.date.fromisoformat(day)
+
+
+def test_a_fetch_that_hangs_keeps_nobody_from_loading(platform: Platform, monkeypatch: pytest.MonkeyPatch):
+    """Turns are taken where rows are written, not where bytes are awaited."""
+    platform.put("2024-01-02")
+    platform.put("2024-01-02", feed="options_daily")
+    with FaultProxy(platform.server.endpoint_url) as proxy:
+        proxy.add(Stall(), path="us_stocks_sip", times=None)
+        with monkeypatch.context() as between:
+            between.setenv("FLATFILES_ENDPOINT_URL", proxy.endpoint_url)
+            hanging = _start(platform, ["2024-01-02"])
+            _go(hanging)
+        try:
+            while not proxy.requests(path="us_stocks_sip"):
+                assert hanging.poll() is None
+                time.sleep(0.2)
+            (other,) = platform.run(["2024-01-02"], job="options_daily")
+            assert other.succeeded
+            assert hanging.poll() is None, "it hangs all the while"
+        finally:
+            hanging.kill()
+            hanging.communicate()
