@@ -45,7 +45,7 @@ def backfill(feed: str, start: dt.date, end: dt.date | None, everything: bool, r
     if not before:
         console.print(
             f"{feed}: there is no session from {start} to {last}. If the vendor has a file of such a day, "
-            f"set FLATFILES_EXTRA_SESSIONS={dataset.calendar}:{start} (see README)."
+            f"set FLATFILES_EXTRA_SESSIONS={dataset.calendar}:{start} (see docs/reference/settings.md)."
         )
         return
     wanted = [status.session for status in before] if everything or reload else inventory.incomplete(before)

@@ -1,7 +1,7 @@
 """Pages of the documentation whose text comes from the code; a hook of mkdocs.
 
-Here: the data dictionary from the registry of tables, the states, the settings, and the two files of the
-repository's root. They are made while the site is built, and stand nowhere else. Pages that the
+Here: the data dictionary from the registry of tables, the states, and the two files of the repository's
+root. They are made while the site is built, and stand nowhere else. Pages that the
 navigation names and that are not written yet are left out of it.
 """
 
@@ -69,19 +69,6 @@ def states() -> str:
     return f"# States of a session\n\n{states_table()}\n"
 
 
-def settings() -> str:
-    """The settings' table, which the front door holds."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    _, _, rest = text.partition("### All settings\n")
-    table, _, _ = rest.partition("\n## ")
-    # The front door is beside the pages' folder, this page within it.
-    table = table.replace("](docs/", "](../")
-    return (
-        "# Settings\n\nEach is read from the environment, or from a `.env` file in the working directory.\n"
-        f"{table}\n"
-    )
-
-
 def _root_file(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
@@ -89,7 +76,6 @@ def _root_file(name: str) -> str:
 PAGES = {
     "reference/data-dictionary.md": data_dictionary,
     "reference/states.md": states,
-    "reference/settings.md": settings,
     "contributing.md": lambda: _root_file("CONTRIBUTING.md"),
     "changelog.md": lambda: _root_file("CHANGELOG.md"),
 }

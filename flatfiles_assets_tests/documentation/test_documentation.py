@@ -9,10 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 import yaml
+from pydantic import AliasChoices
 
+from flatfiles_assets.cli import main
 from flatfiles_assets.datasets import DATASETS
+from flatfiles_assets.settings import Settings
 from flatfiles_assets.warehouse.tables import TABLES
 from flatfiles_assets_tests.documentation import generated_pages, snippets
 from flatfiles_assets_tests.documentation.snippets import ROOT
@@ -52,8 +56,28 @@ def test_the_data_dictionary_tells_what_every_installation_has_from_further_feed
         assert f"`market.{name}`" in (own if dataset.enabled else further)
 
 
-def test_the_settings_page_has_the_front_doors_table():
-    assert "| `FLATFILES_BUCKET` |" in generated_pages.settings()
+def test_the_settings_page_has_every_setting():
+    text = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    assert "| `FLATFILES_BUCKET` |" in text
+    listed = set(re.findall(r"`([A-Z_]+)`", "\n".join(re.findall(r"^\|([^|]+)\|", text, flags=re.MULTILINE))))
+    aliases = [field.validation_alias for field in Settings.model_fields.values()]
+    wanted = {alias.choices[0] for alias in aliases if isinstance(alias, AliasChoices)}
+    assert wanted - listed == set()
+
+
+def test_the_front_door_shows_the_two_commands_and_leads_to_what_is_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "$ make demo" in text
+    assert "$ make test" in text
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+    assert links
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
+def test_the_front_door_calls_no_command_that_is_not_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    called = set(re.findall(r"^\$ \S*flatfiles ([\w-]+)", text, flags=re.MULTILINE))
+    assert {"status", "backfill"} <= called <= set(main.list_commands(click.Context(main)))
 
 
 def test_every_page_is_in_the_navigation():
