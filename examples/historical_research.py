@@ -32,10 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _research(year: int, directory: str, symbols: list[str]) -> int:
     downloader = MinIODataDownloader(cache_dir=None)
 
-    # 1. Download and extract a year.
-    (archive,) = downloader.download_historical_zips([year])
+    # 1. Download and extract a year. The ZIP may be gone since an extraction with cleanup=True.
+    downloader.download_historical_zips([year])
     folder = downloader.extract_historical_data(year)
-    print(f"{archive.name}: extracted to {folder}")
+    print(f"{year}.zip: extracted to {folder}")
 
     # 2. Synchronise a directory.
     files = downloader.download_directory(directory)

@@ -31,8 +31,10 @@ LAST_DAY = dt.date(2040, 12, 31)
 _WEEK_MASKS: dict[CalendarName, str] = {"weekdays": "1111100", "forex": "1111101", "24/7": "1111111"}
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+# numpy's units; NaT without one is "generic".
+_LONGER_THAN_A_DAY = {"Y", "M", "W"}
 
-DateLike = str | dt.date | dt.datetime
+DateLike = str | dt.date | dt.datetime | np.datetime64
 
 
 @functools.lru_cache(maxsize=1)
@@ -106,9 +108,15 @@ def _days_in(text: str, setting: str) -> tuple[tuple[str, dt.date], ...]:
 def parse_date(value: DateLike, name: str = "date") -> dt.date:
     """A calendar date from an ISO string, a date or a datetime (its own date, whatever its zone).
 
+    Datetimes are Python's, pandas' and numpy's. One of numpy's that counts in weeks, months or years names
+    no single day, and is refused.
+
     Raises:
         InvalidArgument: It is not a real date in the form ``YYYY-MM-DD``.
     """
+    if isinstance(value, np.datetime64) and np.datetime_data(value)[0] not in _LONGER_THAN_A_DAY:
+        # A day that Python's dates do not reach comes back as a number, and is refused below.
+        value = value.astype("datetime64[D]").item()
     if isinstance(value, dt.datetime):
         value = value.date()
     # pandas' NaT is a datetime, and its date is NaT again: the one date that is not equal to itself.

@@ -8,6 +8,7 @@ escape sequence is shown instead of carried out. Styles are given by `Text`, nev
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import sys
 from collections.abc import Iterable
@@ -55,6 +56,16 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream is not None and stream.isatty() else _WIDTH_OF_A_FILE
     return PlainConsole(stderr=stderr, markup=False, emoji=False, highlight=False, width=width)
+
+
+def draws_bars(console: Console) -> bool:
+    """Whether progress can be drawn: on a terminal, or in a notebook that has the widgets for it.
+
+    Without ipywidgets Rich warns at each refresh instead, which a notebook keeps.
+    """
+    if console.is_jupyter:
+        return importlib.util.find_spec("ipywidgets") is not None
+    return console.is_terminal
 
 
 def show_every_character() -> None:

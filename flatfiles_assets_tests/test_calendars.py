@@ -6,6 +6,8 @@ import contextlib
 import datetime as dt
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -165,3 +167,29 @@ def test_a_correction_that_is_no_day_is_refused_by_its_name(monkeypatch, text):
     monkeypatch.setenv("FLATFILES_EXTRA_SESSIONS", text)
     with pytest.raises(InvalidArgument, match="FLATFILES_EXTRA_SESSIONS"):
         calendars.is_session("XNYS", dt.date(2024, 7, 4))
+
+
+@given(day=DAYS, unit=st.sampled_from(["D", "h", "s", "ms", "us", "ns"]))
+def test_a_datetime_of_numpys_or_pandas_is_its_own_date(day, unit):
+    moment = np.datetime64(f"{day}T23:00") if unit != "D" else np.datetime64(day)
+    for value in (moment.astype(f"datetime64[{unit}]"), pd.Timestamp(moment), pd.Timestamp(moment, tz="UTC")):
+        assert calendars.parse_date(value) == day
+        assert type(calendars.parse_date(value)) is dt.date
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.datetime64("NaT"),
+        np.datetime64("NaT", "D"),
+        pd.NaT,
+        np.datetime64("2024"),
+        np.datetime64("2024-01"),
+        np.datetime64("2024-01-04", "W"),
+        np.datetime64("20240-01-04"),
+        np.int64(19_000),
+    ],
+)
+def test_what_names_no_single_day_is_refused(value):
+    with pytest.raises(InvalidArgument, match="not a calendar date"):
+        calendars.parse_date(value)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import builtins
+import importlib.util
 import io
+import warnings
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from flatfiles_assets.console import PlainConsole, console, styled
+from flatfiles_assets.console import PlainConsole, console, draws_bars, styled
 
 HOSTILE = "[red]a[/red] [/b] :smile: \x1b]0;title\x07 \x9b31m [restated]"
 
@@ -54,3 +58,25 @@ def test_the_description_of_a_bar_is_text():
         bars.add_task("[/red]\x1b]0;x\x07")
     assert "[/red]" in out.getvalue()
     assert "\x1b]0;" not in out.getvalue()
+
+
+class ZMQInteractiveShell:
+    """What Rich tells a notebook by."""
+
+
+@pytest.mark.parametrize("widgets", [True, False])
+def test_a_notebook_without_widgets_has_no_bar_and_is_not_warned_at_each_refresh(monkeypatch, widgets):
+    monkeypatch.setattr(builtins, "get_ipython", ZMQInteractiveShell, raising=False)
+    found = importlib.util.find_spec("json") if widgets else None
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: {"ipywidgets": found}[name])
+    plain = console(stderr=True)
+    assert plain.is_jupyter
+    assert draws_bars(plain) is widgets
+    if not widgets:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with Progress(console=plain, disable=not draws_bars(plain)) as bars:
+                task = bars.add_task("x", total=3)
+                for _ in range(3):
+                    bars.advance(task)
+                    bars.refresh()

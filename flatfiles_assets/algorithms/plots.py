@@ -7,6 +7,7 @@ Figures are made without pyplot, so that they need no display and no state is le
 from __future__ import annotations
 
 import base64
+import functools
 import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,12 @@ from flatfiles_assets.errors import FlatFilesError, InvalidArgument
 from flatfiles_assets.escaping import plot_label
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MOST_LINES = 20
+# In the widest characters of its small type.
+_LEGEND_WIDTH, _LEGEND_HANDLE = 66, 7
 _BANDS = (-2.0, 0.0, 2.0)
 _UP, _DOWN, _INK = "#1f77b4", "#d62728", "#444444"
 
@@ -33,12 +37,30 @@ class PlottingUnavailable(FlatFilesError):
 
 def _figure(width: float = 8.0, height: float = 4.5) -> Figure:
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure  # noqa: F401
     except ImportError:
         raise PlottingUnavailable(
             "matplotlib is not installed", next_step='install it: pip install "flatfiles_assets[plot]"'
         ) from None
-    return Figure(figsize=(width, height), layout="constrained")
+    return _picture_class()(figsize=(width, height), layout="constrained")
+
+
+@functools.cache
+def _picture_class() -> type[Figure]:
+    """A `Figure` that a notebook shows by itself, which otherwise only those of pyplot are."""
+    from matplotlib.figure import Figure
+
+    class Picture(Figure):
+        def _repr_png_(self) -> bytes:
+            return _png(self, dpi=100)
+
+    return Picture
+
+
+def _png(figure: Figure, dpi: int) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
 
 
 def plot_prices(price_data: pd.DataFrame, symbols: Sequence[str] | None = None) -> Figure:
@@ -52,13 +74,28 @@ def plot_prices(price_data: pd.DataFrame, symbols: Sequence[str] | None = None) 
         _checked(symbols, price_data.columns) if symbols else price_data.columns[:_MOST_LINES]
     ]
     first = chosen.bfill().iloc[0]
-    figure = _figure()
+    labels = [plot_label(name) for name in chosen.columns]
+    longest = max(map(len, labels), default=0)
+    per_row = min(5, max(1, _LEGEND_WIDTH // (longest + _LEGEND_HANDLE)))
+    rows = -(-len(labels) // per_row)
+    figure = _figure(8.0, 4.3 + 0.18 * rows)
     axes = figure.add_subplot()
-    for name in chosen.columns:
-        axes.plot(chosen.index, chosen[name] / first[name], label=plot_label(name), linewidth=1.2)
+    for number, (name, label) in enumerate(zip(chosen.columns, labels, strict=True)):
+        # There are ten colours: the second ten are told from the first by their dashes.
+        style = "-" if number < 10 else "--"
+        axes.plot(
+            chosen.index,
+            chosen[name] / first[name],
+            style,
+            color=f"C{number % 10}",
+            label=label,
+            linewidth=1.2,
+        )
     axes.axhline(1.0, color=_INK, linewidth=0.6)
     axes.set_ylabel("price / first price")
-    axes.legend(ncols=4, fontsize="small", frameon=False)
+    # Beside the lines and never on them: below the axes, which give way.
+    figure.legend(loc="outside lower center", ncols=per_row, fontsize="small", frameon=False)
+    _date_ticks(axes)
     axes.set_title(f"Prices, {_span(chosen.index)}")
     return figure
 
@@ -101,6 +138,7 @@ def plot_spread(
     figure = _figure(8.0, 5.5)
     upper, lower = figure.subplots(2, 1, sharex=True)
     upper.plot(spread_data.index, spread_data[column], color=_INK, linewidth=1.2)
+    _date_ticks(lower)
     upper.set_ylabel("spread, USD")
     upper.set_title(f"{plot_label(column[0])} against {plot_label(column[1])}, {_span(spread_data.index)}")
     lower.plot(zscore_data.index, zscore_data[column], color=_UP, linewidth=1.2)
@@ -176,9 +214,7 @@ def most_cointegrated(cointegration_data: pd.DataFrame) -> tuple[str, str] | Non
 
 def png_markdown(figure: Figure, title: str) -> str:
     """The figure as Markdown that carries its PNG in itself."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
-    return f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+    return f"![{title}](data:image/png;base64,{base64.b64encode(_png(figure, dpi=80)).decode()})"
 
 
 def as_pandas(value: Any) -> pd.DataFrame:
@@ -202,6 +238,15 @@ def _checked(wanted: Sequence[Any], known: pd.Index[Any]) -> list[Any]:
         if name not in known:
             raise InvalidArgument(f"{name!r} is not in the data", next_step=f"use one of {list(known[:10])}")
     return list(wanted)
+
+
+def _date_ticks(axes: Axes) -> None:
+    """Few and short dates below an axis, that do not run into each other."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
 def _span(index: pd.Index[Any]) -> str:

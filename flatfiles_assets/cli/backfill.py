@@ -14,7 +14,7 @@ from flatfiles_assets.calendars import parse_range
 from flatfiles_assets.cli.arguments import DATE, FEED
 from flatfiles_assets.cli.status import reasons
 from flatfiles_assets.console import console as terminal
-from flatfiles_assets.console import styled
+from flatfiles_assets.console import draws_bars, styled
 from flatfiles_assets.datasets import Dataset, get_dataset
 from flatfiles_assets.defs import progress
 from flatfiles_assets.defs.runs import RangeRun, run_ranges
@@ -91,7 +91,7 @@ def backfill_sessions(
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+    with Progress(*columns, console=console, disable=not draws_bars(console)) as bars:
         task = bars.add_task(dataset.name, total=len(wanted))
         with progress.reporting(lambda _, count: bars.advance(task, count)):
             return list(

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from flatfiles_assets.console import console as terminal
+from flatfiles_assets.console import draws_bars
 from flatfiles_assets.datasets import get_dataset
 from flatfiles_assets.defs import progress
 from flatfiles_assets.ingest.archives.extraction import read_manifest
@@ -122,8 +123,7 @@ def _run_job(
         TimeElapsedColumn(),
     )
     console = terminal(stderr=True)
-    shown = console.is_terminal or console.is_jupyter
-    with Progress(*columns, console=console, disable=not shown) as bars:
+    with Progress(*columns, console=console, disable=not draws_bars(console)) as bars:
         task = bars.add_task(job_name, total=len(wanted))
         with progress.reporting(lambda _, count: bars.advance(task, count)):
             return list(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -366,7 +367,7 @@ class DataIntegration:
         ):
             if value is not None:
                 check_choice(what, value, choices)
-        one = [expiry] if isinstance(expiry, (str, dt.date)) else expiry
+        one = [expiry] if isinstance(expiry, (str, dt.date, np.datetime64)) else expiry
         days = None if one is None else [parse_date(day, "expiry") for day in one]
         chain = option_chain(self._session, underlying, parse_date(date), source)
         chain = select_chain(chain, days, strikes, option_type)

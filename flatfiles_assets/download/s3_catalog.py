@@ -29,9 +29,9 @@ _STOCK_CALENDAR: CalendarName = "XNYS"
 class S3Catalog:
     """Which key holds which session of which feed, and back.
 
-    Dates are given as ``"YYYY-MM-DD"``, `datetime.date` or `datetime.datetime` (pandas timestamps
-    included; their own date counts, whatever the zone). Data types are the names in the registry:
-    ``stocks_daily``, ``stocks_minute``, ``options_daily``, ``options_minute`` and the feeds that are
+    Dates are given as ``"YYYY-MM-DD"``, `datetime.date`, `datetime.datetime` (pandas timestamps
+    included; their own date counts, whatever the zone) or `numpy.datetime64`. Data types are the
+    names in the registry: ``stocks_daily``, ``stocks_minute``, ``options_daily``, ``options_minute`` and the feeds that are
     off by default.
 
     Args:
@@ -187,7 +187,7 @@ class S3Catalog:
         }
 
     @staticmethod
-    def get_business_days(start: DateLike, end: DateLike) -> list[str]:
+    def get_business_days(start_date: DateLike, end_date: DateLike) -> list[str]:
         """The sessions of the New York Stock Exchange in a range, both ends included, as YYYY-MM-DD.
 
         Weekends, holidays and unscheduled closures are not among them; half days are.
@@ -195,17 +195,20 @@ class S3Catalog:
         Raises:
             InvalidArgument: A date is not a real one, or the range is reversed or leaves the calendar.
         """
-        return [day.isoformat() for day in sessions(_STOCK_CALENDAR, start, end)]
+        return [day.isoformat() for day in sessions(_STOCK_CALENDAR, start_date, end_date)]
 
     @staticmethod
-    def get_missing_dates(existing_dates: Iterable[DateLike], start: DateLike, end: DateLike) -> list[str]:
+    def get_missing_dates(
+        existing_dates: Iterable[DateLike], start_date: DateLike, end_date: DateLike
+    ) -> list[str]:
         """The sessions of `get_business_days` that are not among the existing dates.
 
         Raises:
             InvalidArgument: As `get_business_days`, and for an existing date that is not one.
         """
         existing = {parse_date(date, "existing date") for date in existing_dates}
-        return [day.isoformat() for day in sessions(_STOCK_CALENDAR, start, end) if day not in existing]
+        days = sessions(_STOCK_CALENDAR, start_date, end_date)
+        return [day.isoformat() for day in days if day not in existing]
 
 
 def _is_options(feed: Dataset) -> bool:

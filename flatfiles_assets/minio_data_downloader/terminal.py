@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flatfiles_assets.console import console as terminal
+from flatfiles_assets.console import draws_bars
 from flatfiles_assets.minio_data_downloader.actions import Done
 
 
@@ -38,7 +39,7 @@ class ProgressBars:
             TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(),
             TransferSpeedColumn(), TimeRemainingColumn(),
         )  # fmt: skip
-        quiet = not self._console.is_terminal
+        quiet = not draws_bars(self._console)
         with Progress(*columns, console=self._console, transient=True, disable=quiet) as progress:
             task = progress.add_task(what, total=total_bytes or None)
             yield lambda size_bytes: progress.advance(task, size_bytes)

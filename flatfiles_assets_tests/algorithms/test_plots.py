@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import warnings
 
@@ -108,3 +109,43 @@ def is_math_text(text: str) -> bool:
     from matplotlib.cbook import is_math_text
 
     return bool(is_math_text(text))
+
+
+@pytest.mark.parametrize("length", [3, 15, 60])
+@pytest.mark.parametrize("symbols", [4, 20])
+def test_the_legend_is_whole_and_covers_no_line(symbols, length):
+    days = pd.date_range("2023-01-02", periods=250, freq="B")
+    walk = 1 + np.random.default_rng(2).normal(0, 0.02, (250, symbols))
+    names = [f"{number:02}".ljust(length, "W") for number in range(symbols)]
+    figure = plots.plot_prices(pd.DataFrame(walk.cumprod(axis=0), index=days, columns=names))
+    png_markdown(figure, "x")
+
+    (legend,) = figure.legends
+    box, axes = legend.get_window_extent(), figure.axes[0].get_window_extent()
+    assert box.y1 <= axes.y0
+    assert axes.height > figure.bbox.height / 3
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+    looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines[:symbols]}
+    assert len(looks) == symbols
+
+
+@pytest.mark.parametrize("sessions", [2, 20, 250, 5_000])
+def test_dates_below_an_axis_do_not_run_into_each_other(sessions):
+    days = pd.date_range("2004-01-02", periods=sessions, freq="B")
+    pair = pd.MultiIndex.from_tuples([("KO", "PEP")])
+    spread = pd.DataFrame(np.arange(sessions, dtype=float)[:, None], index=days, columns=pair)
+    prices = pd.DataFrame({"KO": np.linspace(1, 2, sessions)}, index=days)
+    for figure in (plots.plot_prices(prices), plots.plot_spread(spread, spread)):
+        png_markdown(figure, "x")
+        labels = [text for text in figure.axes[-1].get_xticklabels() if text.get_text()]
+        boxes = sorted((text.get_window_extent() for text in labels), key=lambda box: box.x0)
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
+def test_a_notebook_shows_what_plot_returns(door):
+    from IPython.core.formatters import DisplayFormatter
+
+    figure = get(door, "momentum").plot("prices")
+    shown, _ = DisplayFormatter().format(figure)
+    assert shown["image/png"].startswith(b"\x89PNG")

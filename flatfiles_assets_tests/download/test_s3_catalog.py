@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import inspect
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -263,3 +264,10 @@ def test_existing_dates_may_be_text_dates_and_timestamps_mixed():
     assert S3Catalog.get_missing_dates(existing, "2024-01-02", "2024-01-08") == ["2024-01-05", "2024-01-08"]
     with pytest.raises(InvalidArgument, match="existing date"):
         S3Catalog.get_missing_dates(["yesterday"], "2024-01-02", "2024-01-08")
+
+
+def test_the_calendars_arguments_have_the_names_that_callers_write():
+    days = {"start_date": "2024-01-02", "end_date": np.datetime64("2024-01-05")}
+    assert S3Catalog().get_business_days(**days) == ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"]
+    missing = S3Catalog().get_missing_dates(existing_dates=["2024-01-03"], **days)
+    assert missing == ["2024-01-02", "2024-01-04", "2024-01-05"]

@@ -7,6 +7,7 @@ import pytest
 from examples.historical_research import main
 from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.demo.seed import HISTORICAL_LAYOUTS, seed_minio_bucket
+from flatfiles_assets.minio_data_downloader import MinIODataDownloader
 from flatfiles_assets_tests.platform import Platform
 
 
@@ -41,3 +42,16 @@ def test_the_example_says_what_is_wrong_and_ends_with_one(
     assert main(["--year", "2004"]) == 1
 
     assert "2004.zip" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_example_runs_although_the_zip_was_removed_after_its_extraction(
+    archive: Platform, capsys: pytest.CaptureFixture[str]
+):
+    downloader = MinIODataDownloader(cache_dir=None)
+    (zip_path,) = downloader.download_historical_zips(2008)
+    downloader.extract_historical_data(2008, cleanup=True)
+    assert not zip_path.exists()
+
+    assert main(["--year", "2008", "--symbols", "KO", "PEP"]) == 0
+    assert "2008.zip: extracted to" in capsys.readouterr().out
