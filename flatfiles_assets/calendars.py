@@ -188,6 +188,17 @@ def regular_hours(day: dt.date) -> tuple[dt.datetime, dt.datetime]:
     return opens.to_pydatetime(), closes.to_pydatetime()
 
 
+def last_ended_session(now: dt.datetime) -> dt.date:
+    """The latest XNYS session whose regular hours were over at a moment with a zone."""
+    today = now.astimezone(ZoneInfo(NEW_YORK)).date()
+    days = _session_days("XNYS")
+    place = int(np.searchsorted(days, np.datetime64(today), side="right")) - 1
+    last: dt.date = days[max(place, 0)].item()
+    if last == today and regular_hours(today)[1] > now:
+        last = days[max(place - 1, 0)].item()
+    return last
+
+
 def closed_weekdays(calendar: CalendarName, start: dt.date) -> list[dt.date]:
     """The days from start to the horizon that the calendar's week has, but which are closed."""
     closed_numbers = closed_weekday_numbers(calendar)

@@ -17,7 +17,7 @@ from flatfiles_assets.console import console as terminal
 from flatfiles_assets.console import draws_bars, styled
 from flatfiles_assets.datasets import Dataset, get_dataset
 from flatfiles_assets.defs import progress
-from flatfiles_assets.defs.runs import RangeRun, run_ranges
+from flatfiles_assets.defs.runs import RangeRun, by_outcome, run_ranges
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse import inventory
 from flatfiles_assets.warehouse.workspace import Workspace
@@ -116,7 +116,8 @@ def _summarise(
     )
     if inventory.incomplete(statuses):
         console.print(reasons(statuses, "What is not there:"))
-    for run in runs:
-        if not run.succeeded:
-            first_line = run.message.splitlines()[0] if run.message else "see it in the UI"
-            console.print(styled("red", f"run {run.run_id[:8]}: ", first_line), soft_wrap=True)
+    for alike in by_outcome(run for run in runs if not run.succeeded):
+        run = alike[0]
+        first_line = run.message.splitlines()[0] if run.message else "see it in the UI"
+        many = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
+        console.print(styled("red", f"run {run.run_id[:8]}{many}: ", first_line), soft_wrap=True)

@@ -7,7 +7,7 @@ import sys
 import click
 
 from flatfiles_assets.console import console as terminal
-from flatfiles_assets.defs.runs import run_job, run_ranges
+from flatfiles_assets.defs.runs import by_outcome, run_job, run_ranges
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import load_settings
 
@@ -40,9 +40,11 @@ def run(job: str, start: str | None, end: str | None) -> None:
             )
         runs = list(run_ranges(defs, job, wanted, home=home))
     console = terminal(stderr=True)
-    for finished in runs:
-        what = f"{job} {finished.first} to {finished.last}" if finished.first else job
+    for alike in by_outcome(runs):
+        finished = alike[0]
+        what = f"{job} {finished.first} to {alike[-1].last}" if finished.first else job
+        many = f" ({len(alike)} runs)" if len(alike) > 1 else ""
         result = "done" if finished.succeeded else f"failed: {finished.message}"
-        console.print(f"{what}: {result}", soft_wrap=True)
+        console.print(f"{what}{many}: {result}", soft_wrap=True)
     if not all(finished.succeeded for finished in runs):
         sys.exit(1)

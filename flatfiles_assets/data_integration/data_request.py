@@ -70,7 +70,7 @@ class DataRequest:
 
         Raises:
             InvalidArgument: A symbol, date, adjustment or kind of terms is not usable, or the range has
-                no session that had been by `as_of`.
+                no session that had been by `as_of`, or that has been by now.
         """
         universe = symbols if isinstance(symbols, Universe) else None
         names = () if isinstance(symbols, Universe) else _checked_symbols(symbols)
@@ -86,6 +86,14 @@ class DataRequest:
                 next_step="choose a later as_of, or an earlier range",
             )
         last = end if asked_from is None else min(end, asked_from)
+        # A session to come is neither missing nor covered.
+        ended = calendars.last_ended_session(dt.datetime.now(dt.timezone.utc))
+        if start > ended:
+            raise InvalidArgument(
+                f"no session from {start} to {last} has ended yet: the last that has is {ended}",
+                next_step="choose an earlier range",
+            )
+        last = min(last, ended)
         if not calendars.sessions(CALENDAR, start, last):
             raise InvalidArgument(
                 f"there is no exchange session from {start} to {last}", next_step="choose a longer range"

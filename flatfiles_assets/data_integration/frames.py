@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from flatfiles_assets.algorithms.frames import PAIR_LEVELS, PAIRS, SESSION, SHAPE, SYMBOL
+from flatfiles_assets.data_integration.metadata import Metadata
 
 FrameKind = Literal["pandas", "polars", "arrow"]
 FRAME_KINDS: tuple[FrameKind, ...] = get_args(FrameKind)
@@ -35,7 +36,7 @@ def with_metadata(
 ) -> pd.DataFrame | pl.DataFrame | pa.Table:
     """A frame that says of itself what it is, where frames of its kind can (polars' cannot)."""
     if isinstance(frame, pd.DataFrame):
-        frame.attrs["metadata"] = dict(metadata)
+        frame.attrs["metadata"] = Metadata(metadata)
     elif isinstance(frame, pa.Table):
         return frame.replace_schema_metadata({b"flatfiles": json.dumps(metadata, default=str).encode()})
     return frame

@@ -191,9 +191,13 @@ class InputReader:
                 raise
             _warn(f"{len(wanted)} sessions are not in the warehouse and cannot be fetched: {error}")
             return False
-        for run in runs:
-            if not run.succeeded:
-                _warn(f"not everything from {run.first} to {run.last} could be loaded: {run.message}")
+        failed = [run for run in runs if not run.succeeded]
+        if failed:
+            said = list(dict.fromkeys(run.message for run in failed))
+            more = f"\nand {len(said) - _MOST_NAMED} more reasons" if len(said) > _MOST_NAMED else ""
+            first, last = min(run.first for run in failed), max(run.last for run in failed)
+            reasons = "\n".join(said[:_MOST_NAMED])
+            _warn(f"not everything from {first} to {last} could be loaded: {reasons}{more}")
         return True
 
     def _check_symbols(self, request: DataRequest, read: PanelWithSource) -> None:

@@ -206,7 +206,7 @@ class DataIntegration:
         if store is not None:
             # Last, so that it takes nothing from what the caller waits for.
             store()
-        metadata = {**with_dates(cached.metadata), "symbols_unknown": unknown}
+        metadata = with_dates({**cached.metadata, "symbols_unknown": unknown})
         return AlgorithmData({**tables, "metadata": metadata}, from_cache=store is None)
 
     @door

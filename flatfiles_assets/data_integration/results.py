@@ -26,6 +26,7 @@ from flatfiles_assets.data_integration.errors import (
     warn_caller,
 )
 from flatfiles_assets.data_integration.inputs import Input
+from flatfiles_assets.data_integration.metadata import Metadata, days_in_brief
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.warehouse.corporate_actions import sentence
 from flatfiles_assets.warehouse.prices import bars_per_symbol
@@ -100,12 +101,7 @@ def coverage_summary(metadata: Mapping[str, Any]) -> str:
         parts.append(f"incomplete: {named}{f' and {more} more' if more > 0 else ''}")
     missing = metadata["missing_sessions"]
     if missing:
-        named = ", ".join(map(str, missing[:_MOST_NAMED]))
-        more = len(missing) - _MOST_NAMED
-        parts.append(
-            f"{_count(len(missing), 'session')} without any prices: {named}"
-            f"{f' and {more} more' if more > 0 else ''}"
-        )
+        parts.append(f"{_count(len(missing), 'session')} without any prices: {days_in_brief(missing)}")
     return "; ".join(parts)
 
 
@@ -209,8 +205,10 @@ def warn_or_refuse(metadata: Mapping[str, Any], adjust: Adjustment | None, min_c
             next_step="leave them out, choose another range or a lower min_coverage",
         )
     if metadata["symbols_merged"]:
+        merged = metadata["symbols_merged"]
+        more = f" and {len(merged) - _MOST_NAMED} more" if len(merged) > _MOST_NAMED else ""
         warn_caller(
-            f"{', '.join(metadata['symbols_merged'])}: the same security as another symbol asked for, and "
+            f"{', '.join(merged[:_MOST_NAMED])}{more}: the same security as another symbol asked for, and "
             "in the data once; identity='ticker' tells tickers apart",
             IdentityWarning,
         )
@@ -253,8 +251,8 @@ def warn_of_statements(notes: Mapping[str, Mapping[str, Any]]) -> None:
             warn_caller(f"{name}: {'; '.join(parts)}", StatementWarning)
 
 
-def with_dates(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def with_dates(metadata: Mapping[str, Any]) -> Metadata:
     """Metadata with dates as dates."""
     dates = {name: dt.date.fromisoformat(metadata[name]) for name in _DATE_FIELDS}
     missing = [dt.date.fromisoformat(day) for day in metadata["missing_sessions"]]
-    return {**metadata, **dates, "missing_sessions": missing}
+    return Metadata({**metadata, **dates, "missing_sessions": missing})

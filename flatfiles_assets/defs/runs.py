@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,14 @@ class RangeRun:
     last: str
     succeeded: bool
     message: str = ""
+
+
+def by_outcome(runs: Iterable[RangeRun]) -> list[list[RangeRun]]:
+    """Runs that ended alike, whatever numbers and dates they name, in the order of their first."""
+    groups: dict[tuple[bool, str], list[RangeRun]] = {}
+    for run in runs:
+        groups.setdefault((run.succeeded, re.sub(r"\d+", "0", run.message)), []).append(run)
+    return list(groups.values())
 
 
 def run_ranges(

@@ -31,8 +31,8 @@ class S3Catalog:
 
     Dates are given as ``"YYYY-MM-DD"``, `datetime.date`, `datetime.datetime` (pandas timestamps
     included; their own date counts, whatever the zone) or `numpy.datetime64`. Data types are the
-    names in the registry: ``stocks_daily``, ``stocks_minute``, ``options_daily``, ``options_minute`` and the feeds that are
-    off by default.
+    names in the registry: ``stocks_daily``, ``stocks_minute``, ``options_daily``, ``options_minute``
+    and the feeds that are off by default.
 
     Args:
         bucket: Name of the bucket; kept for callers, it is no part of a key.

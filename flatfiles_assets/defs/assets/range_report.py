@@ -8,6 +8,7 @@ its own partition, and the step then fails once, with every reason in the messag
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from flatfiles_assets.defs.checks.results import log_results
 from flatfiles_assets.defs.dagster_internals.partition_metadata import add_partition_metadata
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.escaping import markdown_lines
+
+_MOST_REASONS = 8
+_NUMBER = re.compile(r"\d+")
 
 
 class RangeReport:
@@ -102,14 +106,16 @@ class RangeReport:
             partition: error for failures in self._failed.values() for partition, error in failures.items()
         }
         stored = set().union(*(set(done) for done in self._materialized.values())) - set(reasons)
-        lines = [f"{partition}: [{error.state}] {error}" for partition, error in sorted(reasons.items())]
         records = [
             dg.TableRecord({"partition": partition, "state": error.state, "reason": str(error)})
             for partition, error in sorted(reasons.items())
         ]
         return dg.Failure(
             description="\n".join(
-                [f"{len(reasons)} partition(s) failed, {len(stored)} are stored and recorded:", *lines]
+                [
+                    f"{len(reasons)} partition(s) failed, {len(stored)} are stored and recorded:",
+                    *_by_reason(reasons),
+                ]
             ),
             metadata={
                 "failed_partitions": len(reasons),
@@ -117,3 +123,20 @@ class RangeReport:
             },
             allow_retries=False,
         )
+
+
+def _by_reason(failures: Mapping[str, FlatFilesError]) -> list[str]:
+    """A line for each reason, whatever numbers and dates it names, in the order of their partitions."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for partition, error in sorted(failures.items()):
+        groups.setdefault((error.state, _NUMBER.sub("0", error.what)), []).append(partition)
+    lines = []
+    for partitions in list(groups.values())[:_MOST_REASONS]:
+        error = failures[partitions[0]]
+        named = partitions[0]
+        if len(partitions) > 1:
+            named = f"{len(partitions)} partitions from {named} to {partitions[-1]}, here of the first"
+        lines.append(f"{named}: [{error.state}] {error}")
+    if len(groups) > _MOST_REASONS:
+        lines.append(f"and {len(groups) - _MOST_REASONS} more reasons, in this failure's metadata")
+    return lines
