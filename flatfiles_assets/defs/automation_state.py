@@ -14,7 +14,8 @@ import dagster as dg
 
 from flatfiles_assets.defs.automation import UNPARTITIONED, AssetState
 from flatfiles_assets.defs.automation_graph import AutomationGraph
-from flatfiles_assets.defs.checks.results import HeldBack, held_back, last_evaluated
+from flatfiles_assets.defs.checks.protocol import HeldBack
+from flatfiles_assets.defs.checks.results import held_back, last_evaluated
 from flatfiles_assets.defs.dagster_internals.check_records import AssetCheckExecutionRecord, LoadingContext
 from flatfiles_assets.defs.dagster_internals.run_statuses import FINISHED_STATUSES
 

@@ -1,18 +1,20 @@
 """Verdicts as Dagster's events, and what a check said last.
 
 Here: the shape of results, the same for every check, and how it is read again. Not here: which checks
-there are (`feed_checks.py`, `table_checks.py`), what waits for them (`automation.py`).
+there are (`feed_checks.py`, `table_checks.py`), what outlives a run (`protocol.py`), what waits for them
+(`automation.py`).
 """
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 from collections.abc import Collection, Iterable
-from typing import Any, cast
+from typing import Any
 
 import dagster as dg
 
+from flatfiles_assets.defs.checks import protocol
+from flatfiles_assets.defs.checks.protocol import HeldBack
 from flatfiles_assets.defs.checks.verdicts import Verdict
 from flatfiles_assets.defs.dagster_internals.check_records import (
     AssetCheckExecutionRecord,
@@ -21,24 +23,6 @@ from flatfiles_assets.defs.dagster_internals.check_records import (
 from flatfiles_assets.escaping import markdown_lines
 
 _MOST_SHOWN = 50
-# More are counted, but not kept in view: such a feed needs its history looked at, not a list.
-_MOST_KEPT_IN_VIEW = 500
-_BAD_SESSIONS = "bad_sessions"
-_HELD_BACK = "held_back_sessions"
-_EVERYTHING = "everything"
-
-
-@dataclasses.dataclass(frozen=True)
-class HeldBack:
-    """What a check keeps from spreading.
-
-    Attributes:
-        sessions: The sessions that are not to be trusted.
-        everything: Whether that is all of the asset, as where its columns are not the registry's.
-    """
-
-    sessions: frozenset[dt.date] = frozenset()
-    everything: bool = False
 
 
 def result_of(
@@ -62,13 +46,7 @@ def result_of(
                 for day, problem in list(verdict.bad.items())[:_MOST_SHOWN]
             ]
         )
-        days = [day.isoformat() for day in verdict.bad]
-        metadata[_BAD_SESSIONS] = dg.MetadataValue.json(days[-_MOST_KEPT_IN_VIEW:])
-    if not verdict.passed:
-        # What drops out of view could never be released again: then everything waits.
-        named = verdict.bad and len(verdict.bad) <= _MOST_KEPT_IN_VIEW
-        held_back = [day.isoformat() for day in untrusted] if named or not verdict.serious else _EVERYTHING
-        metadata[_HELD_BACK] = dg.MetadataValue.json(held_back)
+    metadata |= protocol.write(protocol.record_of(verdict))
     return dg.AssetCheckResult(
         passed=verdict.passed,
         asset_key=key.asset_key,
@@ -83,14 +61,7 @@ def result_of(
 
 def held_back(evaluation: dg.AssetCheckEvaluation) -> HeldBack:
     """What a check kept from spreading when it was evaluated."""
-    if evaluation.passed:
-        return HeldBack()
-    found = evaluation.metadata.get(_HELD_BACK)
-    if not isinstance(found, dg.JsonMetadataValue):
-        return HeldBack(everything=evaluation.severity == dg.AssetCheckSeverity.ERROR)
-    if found.value == _EVERYTHING:
-        return HeldBack(everything=True)
-    return HeldBack(frozenset(map(dt.date.fromisoformat, cast("list[str]", found.value))))
+    return protocol.read(evaluation).held_back or HeldBack()
 
 
 def log_results(context: dg.AssetExecutionContext, results: Iterable[dg.AssetCheckResult]) -> None:
@@ -123,6 +94,4 @@ def sessions_in_view(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> lis
     record = last_evaluated(instance, key)
     if record is None or record.evaluation is None:
         return []
-    found = record.evaluation.metadata.get(_BAD_SESSIONS)
-    days = cast("list[str]", found.value) if isinstance(found, dg.JsonMetadataValue) else []
-    return [dt.date.fromisoformat(day) for day in days]
+    return list(protocol.read(record.evaluation).in_view)

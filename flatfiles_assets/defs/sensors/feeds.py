@@ -1,8 +1,8 @@
 """Sensors: what reacts to the vendor's bucket, one `<feed>_sync` per feed.
 
-Here: a tick, from the listing to the range runs it requests. Not here: what a difference means
-(`changes.py`), the rhythm (`sync_cursor.py`), the user's own bucket (`bucket_sensor.py`), and what
-happens downstream of a feed's table (`automation.py`).
+Here: a tick, from the listing to the range runs it requests. Not here: what is listed
+(`vendor_listing.py`), what a difference means (`download/remote_changes.py`), the rhythm (`cursor.py`),
+the user's own bucket (`bucket.py`), and what happens downstream of a feed's table (`automation.py`).
 
 A tick lists the recent months, and once a week every year, latest first, a few years per tick. It
 keeps no list of files: bucket, ledger and warehouse are compared anew each time. So a tick that is
@@ -13,26 +13,36 @@ first session in the ledger count only from ``FLATFILES_SYNC_START`` on.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import dagster as dg
 
-from flatfiles_assets import calendars
 from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.defs.keys import RUN_FEED_TAG, WHY_TAG, market_key, raw_key
 from flatfiles_assets.defs.partitions import dataset_partitions
 from flatfiles_assets.defs.partitions_under_way import RunCoverage, unrecorded_sessions
 from flatfiles_assets.defs.resources import FlatFilesS3Resource, WarehouseResource
 from flatfiles_assets.defs.sensors.bucket import build_bucket_sensors
-from flatfiles_assets.defs.sensors.cursor import SyncCursor, poll_interval, recent_months, tick_seconds
+from flatfiles_assets.defs.sensors.cursor import SyncCursor, tick_seconds
 from flatfiles_assets.defs.sensors.lookback import build_lookback_sensor
+from flatfiles_assets.defs.sensors.vendor_listing import (
+    Due,
+    Listing,
+    Sweep,
+    first_session,
+    list_months,
+    list_years,
+    months_to_list,
+    next_cursor,
+    of_folder,
+    reason_to_rest,
+    what_is_due,
+)
 from flatfiles_assets.defs.step_errors import door
-from flatfiles_assets.download.cache import FileCache
-from flatfiles_assets.download.ledger import LedgerEntry
-from flatfiles_assets.download.listing import RemoteObject, list_with
+from flatfiles_assets.download.ledger import Ledger
+from flatfiles_assets.download.listing import list_with
 from flatfiles_assets.download.remote_changes import (
     Change,
     Comparison,
@@ -40,10 +50,9 @@ from flatfiles_assets.download.remote_changes import (
     plan_ranges,
 )
 from flatfiles_assets.download.retries import RetryPolicy
-from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.errors import FlatFilesError, MissingCredentials
 from flatfiles_assets.escaping import printable
-from flatfiles_assets.settings import Settings, load_settings
+from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse import inventory
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import WarehouseBusy
@@ -60,8 +69,6 @@ _TICK_SECONDS = 180
 _LISTING_BUDGET_SECONDS = 25.0
 _REQUEST_TIMEOUT_SECONDS = 8.0
 _POLICY = RetryPolicy(max_retries=2, max_delay_seconds=2.0)
-_YEARS_PER_TICK = 8
-_UNFINISHED_MONTHS = 6
 _WAREHOUSE_WAIT_SECONDS = 5.0
 
 
@@ -103,11 +110,16 @@ def build_sync_sensor(
         cursor = SyncCursor.decode(context.cursor)
         try:
             with flatfiles_s3.cache() as cache:
-                tick = _Tick(dataset, flatfiles_s3.catalog(), cache, cursor, load_settings(), clock())
-                if reason := tick.reason_to_rest():
+                settings, now = load_settings(), clock()
+                due = what_is_due(dataset, cursor, settings, now)
+                if reason := reason_to_rest(due, cursor):
                     return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
-                tick.list_bucket(flatfiles_s3)
-                comparison = tick.compare(warehouse.open(), context.instance)
+                first = first_session(dataset, flatfiles_s3.catalog(), cache.ledger, settings, now)
+                listing, sweep = _list_bucket(dataset, flatfiles_s3, cache.ledger, cursor, due, first, now)
+                keys = {day: item.key for day, item in listing.remote.items()}
+                closed = inventory.note_closed_days(dataset, cache.ledger, keys, listing.entries)
+                listing = listing.without(closed)
+                comparison = _compare(dataset, listing, cache.ledger, warehouse.open(), context.instance, now)
         except MissingCredentials as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
         except FlatFilesError as error:
@@ -115,159 +127,88 @@ def build_sync_sensor(
             return dg.SensorResult(
                 skip_reason=f"The bucket could not be listed: {error}", cursor=context.cursor
             )
-        for day in tick.closed_days:
+        for day in closed:
             context.log.warning("the bucket has a file of %s, which the calendar calls closed", day)
         for key in comparison.deleted:
             context.log.warning("%s is gone from the bucket; the copy and its rows are kept", printable(key))
         requests, postponed = _requests(dataset, comparison, coverage, clock())
+        problem = sweep.problem if sweep else None
+        # What could not be requested yet is listed again.
+        after = cursor if postponed else next_cursor(cursor, due, sweep, now)
         return dg.SensorResult(
             run_requests=requests,
-            skip_reason=None if requests else _nothing_to_do(comparison, postponed, tick),
-            cursor=tick.next_cursor(everything_requested=not postponed).encode(),
+            skip_reason=None
+            if requests
+            else _nothing_to_do(comparison, postponed, len(listing.remote), problem),
+            cursor=after.encode(),
         )
 
     return sync
 
 
-@dataclasses.dataclass
-class _Tick:
-    """One evaluation for one feed: what is listed, and where the next one goes on."""
+def _list_bucket(
+    dataset: Dataset,
+    s3: FlatFilesS3Resource,
+    ledger: Ledger,
+    cursor: SyncCursor,
+    due: Due,
+    first: dt.date,
+    now: dt.datetime,
+) -> tuple[Listing, Sweep | None]:
+    """List what is due: the recent months, and as much of the sweep as there is time for.
 
-    dataset: Dataset
-    catalog: S3Catalog
-    cache: FileCache
-    cursor: SyncCursor
-    settings: Settings
-    now: dt.datetime
-    remote: dict[dt.date, RemoteObject] = dataclasses.field(default_factory=dict)
-    entries: dict[str, LedgerEntry] = dataclasses.field(default_factory=dict)
-    swept_to: int | None = None
-    swept_all: bool = False
-    problem: FlatFilesError | None = None
-    closed_days: Sequence[dt.date] = ()
+    Raises:
+        FlatFilesError: The recent months could not be listed.
+    """
+    deadline = time.monotonic() + _LISTING_BUDGET_SECONDS
+    catalog = s3.catalog()
+    client = s3.connection().boto3(timeout_seconds=_REQUEST_TIMEOUT_SECONDS)
 
-    def __post_init__(self) -> None:
-        self.started = time.monotonic()
-        interval = self.settings.sync_poll_seconds
-        self.interval = dt.timedelta(seconds=interval) if interval else poll_interval(self.dataset, self.now)
-        self.polls = self.cursor.is_poll_due(self.interval, self.now)
-        self.sweeps = self.cursor.is_sweep_due(self.now)
+    def list_folder(folder: str) -> Listing:
+        prefix = f"{catalog.get_prefix(dataset.name)}{folder}"
+        found = list_with(client, s3.bucket_name(), prefix, max_keys=None, policy=_POLICY, owner="vendor")
+        # A listing that breaks off must leave nothing behind: what it lacks is not deleted.
+        return of_folder(catalog, ledger, prefix, list(found), first)
 
-    def reason_to_rest(self) -> str | None:
-        """Why nothing is to be listed yet, if so."""
-        if self.polls or self.sweeps or self.cursor.polled_at is None:
-            return None
-        return f"Listed at {self.cursor.polled_at:%H:%M} UTC; the next listing is due {self.interval} later."
+    try:
+        listing, sweep = Listing(), None
+        if due.recent:
+            listing = list_months(list_folder, months_to_list(dataset, catalog, ledger, first, now))
+        if due.sweep:
+            latest = min(cursor.next_year or now.year, now.year)
+            sweep = list_years(list_folder, latest, first.year, deadline=deadline)
+            listing |= sweep.listing
+        return listing, sweep
+    finally:
+        client.close()
 
-    def list_bucket(self, s3: FlatFilesS3Resource) -> None:
-        """List the recent months, and as much of the sweep as there is time for.
 
-        Raises:
-            FlatFilesError: The recent months could not be listed.
-        """
-        first = self._first_session()
-        prefix = self.catalog.get_prefix(self.dataset.name)
-        client = s3.connection().boto3(timeout_seconds=_REQUEST_TIMEOUT_SECONDS)
-
-        def take(folder: str) -> None:
-            # A listing that breaks off must leave nothing behind: what it lacks is not deleted.
-            listed = list(
-                list_with(
-                    client,
-                    s3.bucket_name(),
-                    f"{prefix}{folder}",
-                    max_keys=None,
-                    policy=_POLICY,
-                    owner="vendor",
-                )
-            )
-            self._take(listed, f"{prefix}{folder}", first)
-
-        try:
-            if self.polls:
-                for year, month in {*recent_months(self.now), *self._unfinished_months(first)}:
-                    take(f"{year:04}/{month:02}/")
-            if self.sweeps:
-                self._sweep(take, first.year)
-        finally:
-            client.close()
-
-    def _sweep(self, take: Callable[[str], None], first_year: int) -> None:
-        year = min(self.cursor.next_year or self.now.year, self.now.year)
-        self.swept_to = year
-        for _ in range(_YEARS_PER_TICK):
-            if year < first_year:
-                break
-            if time.monotonic() - self.started > _LISTING_BUDGET_SECONDS:
-                return
-            try:
-                take(f"{year:04}/")
-            except FlatFilesError as error:
-                self.problem = error
-                return
-            year -= 1
-            self.swept_to = year
-        self.swept_all = year < first_year
-
-    def compare(self, store: Warehouse, instance: dg.DagsterInstance) -> Comparison:
-        """What the listing means."""
-        keys = {day: item.key for day, item in self.remote.items()}
-        self.closed_days = inventory.note_closed_days(self.dataset, self.cache.ledger, keys, self.entries)
-        for day in self.closed_days:
-            self.entries.pop(self.remote.pop(day).key, None)
-        # Whoever loads holds the file for long; which rows are stored can wait for another tick.
-        patient = store.waiting(_WAREHOUSE_WAIT_SECONDS)
-        try:
-            stored = inventory.stored_files(patient, self.dataset)
-        except WarehouseBusy:
-            stored = None
-        loaded_at = {
-            session: file.loaded_at for session, file in (stored or {}).items() if file.state == "loaded"
-        }
-        return compare(
-            self.remote,
-            self.entries,
-            None if stored is None else {session: file.sha256 for session, file in stored.items()},
-            unrecorded=unrecorded_sessions(instance, market_key(self.dataset), loaded_at),
-            failed_attempts=self.cache.ledger.failures_in_a_row,
-            now=self.now,
-        )
-
-    def next_cursor(self, *, everything_requested: bool) -> SyncCursor:
-        """The memory after this tick; what could not be requested yet is listed again."""
-        if not everything_requested:
-            return self.cursor
-        polled_at = self.now if self.polls else self.cursor.polled_at
-        if not self.sweeps:
-            return dataclasses.replace(self.cursor, polled_at=polled_at)
-        if self.swept_all:
-            return SyncCursor(polled_at, self.now, None)
-        return SyncCursor(polled_at, self.cursor.swept_at, self.swept_to)
-
-    def _first_session(self) -> dt.date:
-        year, month = recent_months(self.now)[0]
-        if self.settings.sync_start:
-            return max(self.settings.sync_start, self.dataset.first_session)
-        known = inventory.known_range(self.dataset, self.catalog, self.cache.ledger)
-        return min(known[0], dt.date(year, month, 1)) if known else dt.date(year, month, 1)
-
-    def _unfinished_months(self, first: dt.date) -> list[tuple[int, int]]:
-        """The latest months with files that were to be had and are not: they cannot wait for a sweep."""
-        months = set()
-        for entry in self.cache.ledger.entries(self.catalog.get_prefix(self.dataset.name)):
-            if entry.state == "failed" or (entry.state == "corrupt" and entry.has_file):
-                session = dt.date.fromisoformat(self.catalog.parse_key_metadata(entry.key)["date"])
-                if session >= first and calendars.is_session(self.dataset.calendar, session):
-                    months.add((session.year, session.month))
-        return sorted(months, reverse=True)[:_UNFINISHED_MONTHS]
-
-    def _take(self, listed: Iterable[RemoteObject], prefix: str, first: dt.date) -> None:
-        for item in listed:
-            if self.catalog.validate_key(item.key):
-                session = dt.date.fromisoformat(self.catalog.parse_key_metadata(item.key)["date"])
-                if session >= first:
-                    self.remote[session] = item
-        self.entries.update({entry.key: entry for entry in self.cache.ledger.entries(prefix)})
+def _compare(
+    dataset: Dataset,
+    listing: Listing,
+    ledger: Ledger,
+    store: Warehouse,
+    instance: dg.DagsterInstance,
+    now: dt.datetime,
+) -> Comparison:
+    """What the listing means, beside the ledger, the warehouse and what Dagster was told."""
+    # Whoever loads holds the file for long; which rows are stored can wait for another tick.
+    patient = store.waiting(_WAREHOUSE_WAIT_SECONDS)
+    try:
+        stored = inventory.stored_files(patient, dataset)
+    except WarehouseBusy:
+        stored = None
+    loaded_at = {
+        session: file.loaded_at for session, file in (stored or {}).items() if file.state == "loaded"
+    }
+    return compare(
+        listing.remote,
+        listing.entries,
+        None if stored is None else {session: file.sha256 for session, file in stored.items()},
+        unrecorded=unrecorded_sessions(instance, market_key(dataset), loaded_at),
+        failed_attempts=ledger.failures_in_a_row,
+        now=now,
+    )
 
 
 def _requests(
@@ -304,8 +245,10 @@ def _requests(
     return requests, postponed
 
 
-def _nothing_to_do(comparison: Comparison, postponed: int, tick: _Tick) -> str:
-    said = [f"{len(tick.remote)} files listed, {len(comparison.current)} as they should be"]
+def _nothing_to_do(
+    comparison: Comparison, postponed: int, listed: int, problem: FlatFilesError | None
+) -> str:
+    said = [f"{listed} files listed, {len(comparison.current)} as they should be"]
     if comparison.changes:
         said.append(f"{_count(comparison.changes)} under way or resting after a failed run")
     if postponed:
@@ -315,8 +258,8 @@ def _nothing_to_do(comparison: Comparison, postponed: int, tick: _Tick) -> str:
         said.append(f"{len(comparison.waiting)} are not tried again yet ({', '.join(reasons)})")
     if comparison.deleted:
         said.append(f"{len(comparison.deleted)} gone from the bucket and kept here")
-    if tick.problem:
-        said.append(f"the sweep goes on later: {tick.problem}")
+    if problem:
+        said.append(f"the sweep goes on later: {problem}")
     return "; ".join(said) + "."
 
 
