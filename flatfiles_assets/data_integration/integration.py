@@ -12,7 +12,7 @@ import datetime as dt
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import numpy as np
 import pandas as pd
@@ -60,6 +60,11 @@ from flatfiles_assets.unexpected import door
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.identities import Identity
 from flatfiles_assets.warehouse.workspace import Workspace
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from flatfiles_assets.data_integration.options import ChainOptions, PriceOptions, UnifiedOptions
 
 T = TypeVar("T")
 Frame: TypeAlias = pd.DataFrame | pl.DataFrame | pa.Table
@@ -111,6 +116,63 @@ class DataIntegration:
     def __repr__(self) -> str:
         return f"DataIntegration({str(self._warehouse.path)!r})"
 
+    @overload
+    def get_data_for_algorithm(
+        self,
+        algorithm_type: str,
+        symbols: Iterable[str] | str | Universe,
+        start_date: DateLike,
+        end_date: DateLike,
+        *,
+        as_: Literal["pandas"] = "pandas",
+        adjust: Adjustment | None = None,
+        terms: ResultTerms = "end",
+        as_of: DateLike | None = None,
+        identity: Identity = "security",
+        ensure: bool = True,
+        min_coverage: float = 0.0,
+        skip_unknown: bool = False,
+        **options: Any,
+    ) -> AlgorithmData[pd.DataFrame]: ...
+
+    @overload
+    def get_data_for_algorithm(
+        self,
+        algorithm_type: str,
+        symbols: Iterable[str] | str | Universe,
+        start_date: DateLike,
+        end_date: DateLike,
+        *,
+        as_: Literal["polars"],
+        adjust: Adjustment | None = None,
+        terms: ResultTerms = "end",
+        as_of: DateLike | None = None,
+        identity: Identity = "security",
+        ensure: bool = True,
+        min_coverage: float = 0.0,
+        skip_unknown: bool = False,
+        **options: Any,
+    ) -> AlgorithmData[pl.DataFrame]: ...
+
+    @overload
+    def get_data_for_algorithm(
+        self,
+        algorithm_type: str,
+        symbols: Iterable[str] | str | Universe,
+        start_date: DateLike,
+        end_date: DateLike,
+        *,
+        as_: Literal["arrow"],
+        adjust: Adjustment | None = None,
+        terms: ResultTerms = "end",
+        as_of: DateLike | None = None,
+        identity: Identity = "security",
+        ensure: bool = True,
+        min_coverage: float = 0.0,
+        skip_unknown: bool = False,
+        **options: Any,
+    ) -> AlgorithmData[pa.Table]: ...
+
     @door
     def get_data_for_algorithm(
         self,
@@ -128,7 +190,7 @@ class DataIntegration:
         min_coverage: float = 0.0,
         skip_unknown: bool = False,
         **options: Any,
-    ) -> AlgorithmData:
+    ) -> AlgorithmData[Any]:
         """The dataset of one algorithm for some symbols over a range of sessions.
 
         Args:
@@ -209,6 +271,39 @@ class DataIntegration:
         metadata = with_dates({**cached.metadata, "symbols_unknown": unknown})
         return AlgorithmData({**tables, "metadata": metadata}, from_cache=store is None)
 
+    @overload
+    def load_prices(
+        self,
+        symbols: Iterable[str] | str | Universe,
+        start_date: DateLike,
+        end_date: DateLike,
+        *,
+        as_: Literal["pandas"] = "pandas",
+        **options: Unpack[PriceOptions],
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def load_prices(
+        self,
+        symbols: Iterable[str] | str | Universe,
+        start_date: DateLike,
+        end_date: DateLike,
+        *,
+        as_: Literal["polars"],
+        **options: Unpack[PriceOptions],
+    ) -> pl.DataFrame: ...
+
+    @overload
+    def load_prices(
+        self,
+        symbols: Iterable[str] | str | Universe,
+        start_date: DateLike,
+        end_date: DateLike,
+        *,
+        as_: Literal["arrow"],
+        **options: Unpack[PriceOptions],
+    ) -> pa.Table: ...
+
     @door
     def load_prices(
         self,
@@ -240,6 +335,42 @@ class DataIntegration:
         found, _ = self._read(request, ensure=ensure, skip_unknown=skip_unknown)
         warn_or_refuse(describe(found), adjust, 0.0)
         return frames.convert(bars_table(found.prices()), as_)
+
+    @overload
+    def create_unified_dataset(
+        self,
+        symbols: Iterable[str] | str | Universe,
+        start_date: DateLike,
+        end_date: DateLike,
+        data_types: Sequence[str] = ("prices", "financials"),
+        *,
+        as_: Literal["pandas"] = "pandas",
+        **options: Unpack[UnifiedOptions],
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def create_unified_dataset(
+        self,
+        symbols: Iterable[str] | str | Universe,
+        start_date: DateLike,
+        end_date: DateLike,
+        data_types: Sequence[str] = ("prices", "financials"),
+        *,
+        as_: Literal["polars"],
+        **options: Unpack[UnifiedOptions],
+    ) -> pl.DataFrame: ...
+
+    @overload
+    def create_unified_dataset(
+        self,
+        symbols: Iterable[str] | str | Universe,
+        start_date: DateLike,
+        end_date: DateLike,
+        data_types: Sequence[str] = ("prices", "financials"),
+        *,
+        as_: Literal["arrow"],
+        **options: Unpack[UnifiedOptions],
+    ) -> pa.Table: ...
 
     @door
     def create_unified_dataset(
@@ -327,6 +458,26 @@ class DataIntegration:
         table = long_frame(rows.to_arrow(compat_level=pl.CompatLevel.oldest()))
         return frames.with_metadata(frames.convert(table, as_), {**metadata, "joined": statements.notes})
 
+    @overload
+    def option_chain(
+        self,
+        underlying: str,
+        date: DateLike,
+        *,
+        as_: Literal["pandas"] = "pandas",
+        **options: Unpack[ChainOptions],
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def option_chain(
+        self, underlying: str, date: DateLike, *, as_: Literal["polars"], **options: Unpack[ChainOptions]
+    ) -> pl.DataFrame: ...
+
+    @overload
+    def option_chain(
+        self, underlying: str, date: DateLike, *, as_: Literal["arrow"], **options: Unpack[ChainOptions]
+    ) -> pa.Table: ...
+
     @door
     def option_chain(
         self,
@@ -380,6 +531,45 @@ class DataIntegration:
         """Symbols with at least one bar in the range, sorted; without dates, in the whole warehouse."""
         start, end = parse_range(start_date or calendars.FIRST_DAY, end_date or calendars.LAST_DAY)
         return self._inputs.symbols_between(start, end)
+
+    @overload
+    def universe(
+        self,
+        date_or_range: DateLike | tuple[DateLike, DateLike],
+        top: int | None = 500,
+        by: RankedBy = "dollar_volume",
+        types: Sequence[str] | None = STOCK_TYPES,
+        min_price: float | None = None,
+        min_history: int | None = None,
+        *,
+        as_: Literal["pandas"] = "pandas",
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def universe(
+        self,
+        date_or_range: DateLike | tuple[DateLike, DateLike],
+        top: int | None = 500,
+        by: RankedBy = "dollar_volume",
+        types: Sequence[str] | None = STOCK_TYPES,
+        min_price: float | None = None,
+        min_history: int | None = None,
+        *,
+        as_: Literal["polars"],
+    ) -> pl.DataFrame: ...
+
+    @overload
+    def universe(
+        self,
+        date_or_range: DateLike | tuple[DateLike, DateLike],
+        top: int | None = 500,
+        by: RankedBy = "dollar_volume",
+        types: Sequence[str] | None = STOCK_TYPES,
+        min_price: float | None = None,
+        min_history: int | None = None,
+        *,
+        as_: Literal["arrow"],
+    ) -> pa.Table: ...
 
     @door
     def universe(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 
 import numpy as np
 
@@ -33,12 +33,19 @@ from flatfiles_assets.warehouse.prices import bars_per_symbol
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from typing_extensions import TypeVar
+
+    F = TypeVar("F", default=Any)
+else:
+    from typing import TypeVar
+
+    F = TypeVar("F")
 
 _MOST_NAMED = 5
 _DATE_FIELDS = ("start", "end", "as_of")
 
 
-class AlgorithmData(dict[str, Any]):
+class AlgorithmData(dict[str, Any], Generic[F]):
     """The data of one algorithm by key, e.g. ``price_data``; ``metadata`` says what they are.
 
     Attributes:
@@ -48,6 +55,16 @@ class AlgorithmData(dict[str, Any]):
     def __init__(self, data: Mapping[str, Any], *, from_cache: bool = False) -> None:
         super().__init__(data)
         self.from_cache = from_cache
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __getitem__(self, key: Literal["metadata"], /) -> dict[str, Any]: ...
+
+        @overload
+        def __getitem__(self, key: str, /) -> F: ...
+
+        def __getitem__(self, key: str, /) -> Any: ...
 
     @property
     def metadata(self) -> dict[str, Any]:
