@@ -18,6 +18,7 @@ from flatfiles_assets.console import draws_bars, styled
 from flatfiles_assets.datasets import Dataset, get_dataset
 from flatfiles_assets.defs import progress
 from flatfiles_assets.defs.runs import RangeRun, by_outcome, run_ranges
+from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse import inventory
 from flatfiles_assets.warehouse.workspace import Workspace
@@ -38,7 +39,11 @@ def backfill(feed: str, start: dt.date, end: dt.date | None, everything: bool, r
     dataset = get_dataset(feed)
     settings = load_settings()
     settings.flatfiles_credentials()
-    last = end or inventory.last_published_session(dataset, dt.datetime.now(dt.timezone.utc))
+    now = dt.datetime.now(dt.timezone.utc)
+    # Of days to come there is nothing to ask for, and nothing missing.
+    last = min(end, now.date()) if end else inventory.last_published_session(dataset, now)
+    if end and start > last and start <= end:
+        raise InvalidArgument(f"{start} is yet to come", where="--start", next_step="choose an earlier day")
     parse_range(start, last)
     console = terminal(stderr=True)
     before = feed_inventory(dataset, settings, start, last)

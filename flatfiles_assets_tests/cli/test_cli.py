@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import pytest
 from click.testing import CliRunner, Result
 
+from flatfiles_assets.calendars import sessions
 from flatfiles_assets.cli import main
 from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 from flatfiles_assets_tests.platform import Platform
@@ -196,3 +198,17 @@ def test_a_range_of_holidays_has_no_session(platform: Platform):
     result = _flatfiles("backfill", "stocks_daily", "--start", "2023-12-30", "--end", "2024-01-01")
     assert result.exit_code == 0
     assert "there is no session from 2023-12-30 to 2024-01-01" in result.stderr
+
+
+def test_a_backfill_into_the_future_counts_only_days_that_were(platform: Platform):
+    today = dt.datetime.now(dt.timezone.utc).date()
+    soon, later = str(today + dt.timedelta(days=9)), str(today + dt.timedelta(days=400))
+    refused = _flatfiles("backfill", "stocks_daily", "--start", soon, "--end", later)
+    assert refused.exit_code == 1
+    assert f"{soon} is yet to come" in refused.stderr
+
+    begun = str(today - dt.timedelta(days=5))
+    result = _flatfiles("backfill", "stocks_daily", "--start", begun, "--end", later)
+    expected = len(sessions("XNYS", begun, today))
+    assert f"{expected} of {expected} sessions from {begun} to {today} to do" in result.stderr
+    assert len(result.stderr.splitlines()) < 20
