@@ -15,6 +15,8 @@ from flatfiles_assets.datasets import DATASETS, selected_datasets
 from flatfiles_assets.definitions import build_defs, defs
 from flatfiles_assets.errors import InvalidArgument
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 SNAPSHOT = Path(__file__).with_name("asset_graph.json")
 

@@ -15,6 +15,8 @@ import pytest
 
 from flatfiles_assets_tests.s3_servers import S3Server
 
+pytestmark = pytest.mark.slow
+
 # `os.name` stays: pathlib and subprocess read it. What hangs on it alone is tested by the constant.
 _WITHOUT = """
 import builtins, os, sys, signal

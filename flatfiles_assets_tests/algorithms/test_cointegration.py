@@ -36,6 +36,7 @@ def _market(n_symbols: int, seed: int) -> np.ndarray:
     return (60 + prices) * 10.0 ** rng.uniform(-2, 2, n_symbols)
 
 
+@pytest.mark.slow
 def test_statistic_and_p_value_agree_with_statsmodels_on_a_thousand_pairs():
     prices = _market(40, seed=31)
     y, x = np.nonzero(~np.eye(40, dtype=bool))

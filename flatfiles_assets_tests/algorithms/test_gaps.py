@@ -47,6 +47,7 @@ def rows_of_gapped(algorithm: str, panel, first: int):
     return table[gapped].set_index(keys)[[column.name for column in entry.feature_columns]].sort_index()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", list(ALGORITHMS))
 @settings(max_examples=8, deadline=None)
 @given(

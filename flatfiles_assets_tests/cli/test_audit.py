@@ -13,6 +13,8 @@ from flatfiles_assets.settings import load_settings
 from flatfiles_assets_tests.histories import history
 from flatfiles_assets_tests.warehouse.test_corporate_actions import World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

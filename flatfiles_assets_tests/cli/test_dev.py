@@ -18,6 +18,8 @@ from flatfiles_assets.cli import main
 from flatfiles_assets_tests.daemons import free_port
 from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 
 def _processes_of(home: Path) -> list[str]:
     found = []

@@ -23,9 +23,12 @@ from flatfiles_assets.warehouse.workspace import open_warehouse
 
 ARCHIVE = Path(__file__).parents[1] / "warehouse" / "data_of_format_1.tar.xz"
 
-pytestmark = pytest.mark.skipif(
-    duckdb.__version__.startswith("1."), reason="the old file is in DuckDB 2's own format"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        duckdb.__version__.startswith("1."), reason="the old file is in DuckDB 2's own format"
+    ),
+]
 
 
 @pytest.fixture

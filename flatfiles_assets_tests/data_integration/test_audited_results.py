@@ -13,6 +13,8 @@ from flatfiles_assets.settings import Settings
 from flatfiles_assets_tests.histories import history
 from flatfiles_assets_tests.warehouse.test_corporate_actions import World
 
+pytestmark = pytest.mark.slow
+
 CPRT = history("CPRT", "2016-10-03", "2017-08-31", 62.0, splits=[("2017-04-11", 1, 2)])
 KO = history("KO", "2016-10-03", "2017-08-31", 40.0, noise=0.01)
 SPRING = ("2017-03-01", "2017-06-30")

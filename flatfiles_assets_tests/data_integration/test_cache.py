@@ -19,6 +19,8 @@ from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets_tests.market_warehouse import load_bars, market_warehouse, sessions
 from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 MARKET = SyntheticMarket(40)
 DATES = ("2024-02-01", "2024-02-29")
 SYMBOLS = ["AAPL", "KO"]

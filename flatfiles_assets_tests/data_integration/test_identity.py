@@ -23,6 +23,8 @@ from flatfiles_assets.warehouse.tables import DIVIDENDS, SECURITIES, SPLITS, alg
 from flatfiles_assets_tests.histories import history, sessions, store
 from flatfiles_assets_tests.market_warehouse import load_securities
 
+pytestmark = pytest.mark.slow
+
 FUND = history("META", "2021-06-01", "2022-01-28", 12.31, noise=0.01)
 FACEBOOK = history("FB", "2021-06-01", "2022-06-08", 184.0, splits=[("2022-03-01", 1, 4)])
 META = history("META", "2022-06-09", "2022-12-30", 46.0)

@@ -21,6 +21,8 @@ from flatfiles_assets.warehouse.table import schema_from_arrow
 from flatfiles_assets.warehouse.tables import get_table
 from flatfiles_assets_tests.market_warehouse import market_warehouse, sessions
 
+pytestmark = pytest.mark.slow
+
 MARKET = SyntheticMarket(40)
 DATES = ("2024-02-06", "2024-02-14")  # NVDA splits 4:1 on 2024-02-12
 DAY = dt.date(2024, 2, 7)

@@ -31,6 +31,8 @@ from flatfiles_assets.warehouse.tables import DIVIDENDS, SPLITS
 from flatfiles_assets_tests.histories import history, sessions, store
 from flatfiles_assets_tests.market_warehouse import load_securities
 
+pytestmark = pytest.mark.slow
+
 START, EARLY_END, LATE_END = "2023-12-01", "2024-02-09", "2024-03-28"
 DAYS = sessions(START, EARLY_END)
 SYMBOLS = ["AAA", "BBB", "CCC", "OLD", "EEE"]

@@ -27,6 +27,8 @@ from flatfiles_assets.warehouse.features import update_features
 from flatfiles_assets.warehouse.table import schema_from_arrow
 from flatfiles_assets_tests.market_warehouse import market_warehouse, sessions
 
+pytestmark = pytest.mark.slow
+
 MARKET = SyntheticMarket(40)
 DATES = ("2024-01-02", "2024-03-28")
 SYMBOLS = ["NVDA", "AAPL", "KO"]

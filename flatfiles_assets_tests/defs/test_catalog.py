@@ -16,6 +16,8 @@ from flatfiles_assets.defs.instance.home import open_instance
 from flatfiles_assets.defs.keys import DAILY_PRICES_KEY, USER_BUCKET_KEY, VENDOR_BUCKET_KEY, algorithm_key
 from flatfiles_assets_tests.platform import Platform
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FETCHED_OR_COUNTED = {"raw", "stores"}
 

@@ -17,6 +17,8 @@ from flatfiles_assets.defs.keys import market_key
 from flatfiles_assets.defs.resources import WarehouseResource
 from flatfiles_assets_tests.platform import Platform
 
+pytestmark = pytest.mark.slow
+
 STOCKS = get_dataset("stocks_daily")
 
 

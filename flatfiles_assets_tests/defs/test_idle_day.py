@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from flatfiles_assets.definitions import build_defs
+
+pytestmark = pytest.mark.slow
 
 # Measured with a daemon on an idle home: 73 ticks made `schedules.db` 90,112 bytes longer.
 _BYTES_PER_TICK = 1_234

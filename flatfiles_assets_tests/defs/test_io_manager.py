@@ -17,6 +17,8 @@ from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import PartitionNotFound
 from flatfiles_assets_tests.warehouse.bars import STOCKS_DAILY, TUESDAY, WEDNESDAY, day_bars
 
+pytestmark = pytest.mark.slow
+
 # Mondays to Fridays, New Year's Day and 3 January (a made-up closure within a week) left out.
 SESSIONS = dg.TimeWindowPartitionsDefinition(
     start="2024-01-01",

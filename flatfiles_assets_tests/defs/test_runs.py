@@ -14,6 +14,8 @@ from flatfiles_assets.cli import main
 from flatfiles_assets.defs.instance.home import open_instance
 from flatfiles_assets_tests.platform import Platform
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_run_does_not_ask_an_instance_that_was_closed(platform: Platform, tmp_path):
     """Dagster remembers the instance in force when another was opened; that one may be gone by then."""

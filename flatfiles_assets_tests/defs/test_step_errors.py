@@ -21,6 +21,8 @@ from flatfiles_assets.unexpected import Unexpected
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets_tests.platform import Platform
 
+pytestmark = pytest.mark.slow
+
 FAULTS: tuple[Callable[[], Exception], ...] = (
     lambda: OSError(errno.ENOSPC, "No space left on device", "a/file"),
     lambda: duckdb.IOException("IO Error: Could not write"),

@@ -24,6 +24,8 @@ from dagster_duckdb_pandas import DuckDBPandasIOManager
 from flatfiles_assets.defs.io_manager import WarehouseIOManager
 from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 DAYS = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-01-10")
 KEY = ["lab", "prices"]
 

@@ -19,6 +19,8 @@ from flatfiles_assets.warehouse.identity_tables import update_securities
 from flatfiles_assets.warehouse.tables import SPLITS, TICKER_EVENTS, TICKERS
 from flatfiles_assets_tests.market_warehouse import load_bars
 
+pytestmark = pytest.mark.slow
+
 MARKET = SyntheticMarket()
 CASES = {series.ticker for series in SERIES}
 QUARTER = calendars.sessions("XNYS", "2024-01-02", "2024-03-28")

@@ -23,6 +23,8 @@ from flatfiles_assets.demo.minio_files import (
 )
 from flatfiles_assets.errors import InvalidArgument
 
+pytestmark = pytest.mark.slow
+
 SYMBOLS = ["AAPL", "KO", "NA", "TRUE", "BRK.B", "BUCY"]
 
 

@@ -27,6 +27,8 @@ from flatfiles_assets.demo.seed import (
 )
 from flatfiles_assets.demo.vendor_files import object_key, to_csv
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def market() -> SyntheticMarket:

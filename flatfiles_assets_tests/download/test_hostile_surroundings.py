@@ -18,6 +18,8 @@ from flatfiles_assets.minio_data_downloader import MinIODataDownloader
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets_tests.download.small_store import SmallStore
 
+pytestmark = pytest.mark.slow
+
 OBJECTS = {"samples/a.csv": b"a,b\n1,2\n", "samples/b.csv": b"a,b\n3,4\n"}
 KEYS = {"access_key_id": "OUR-KEY", "secret_access_key": "our-secret"}
 AWS_CONFIG = """[default]

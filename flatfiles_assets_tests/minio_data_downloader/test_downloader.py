@@ -26,6 +26,8 @@ from flatfiles_assets_tests.faults import Reset
 from flatfiles_assets_tests.ingest.archives.hostile_archives import CORPUS, plain_zip
 from flatfiles_assets_tests.s3_servers import S3Server
 
+pytestmark = pytest.mark.slow
+
 BARS = b"".join(
     b"%s,2008-01-%02d,%d.5,%d.75,%d.25,%d.5,1000\n" % (ticker, day, day, day, day, day)
     for ticker in (b"AAPL", b"IBM")

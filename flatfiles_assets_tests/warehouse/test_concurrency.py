@@ -16,6 +16,8 @@ from flatfiles_assets_tests.warehouse import processes
 from flatfiles_assets_tests.warehouse.bars import STOCKS_DAILY, TUESDAY, WEDNESDAY, day_bars
 from flatfiles_assets_tests.warehouse.processes import CONTEXT, rows_of_version
 
+pytestmark = pytest.mark.slow
+
 KILLS = 12
 WRITES_LIVED_THROUGH = 6
 

@@ -19,6 +19,8 @@ from flatfiles_assets.warehouse.securities import make_securities
 from flatfiles_assets.warehouse.tables import DIVIDENDS, OVERRIDES, SECURITIES, SPLITS
 from flatfiles_assets_tests.histories import History, history, sessions, store
 
+pytestmark = pytest.mark.slow
+
 Record = tuple[str, str, float, float]
 
 

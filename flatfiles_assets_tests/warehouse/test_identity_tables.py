@@ -20,6 +20,8 @@ from flatfiles_assets.warehouse.unified_prices import (
 )
 from flatfiles_assets_tests.histories import history, scan, sessions, store
 
+pytestmark = pytest.mark.slow
+
 FUND = history("META", "2021-12-01", "2022-01-28", 12.31)
 FACEBOOK = history("FB", "2021-12-01", "2022-06-08", 184.0)
 RENAMED = history("META", "2022-06-09", "2022-12-30", 184.0)

@@ -14,6 +14,8 @@ import pytest
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.table import schema_from_arrow
 
+pytestmark = pytest.mark.slow
+
 ZONES = ["UTC", "Asia/Tokyo", "America/New_York"]
 QUESTIONS = [
     "SELECT CAST(window_start AS DATE) AS day, hour(window_start) AS h, CAST(window_start AS VARCHAR) AS t, "

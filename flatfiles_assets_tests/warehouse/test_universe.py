@@ -26,6 +26,8 @@ from flatfiles_assets.warehouse.universe import compute_universe, read_universe,
 from flatfiles_assets_tests.histories import History, history, sessions, store
 from flatfiles_assets_tests.market_warehouse import load_securities
 
+pytestmark = pytest.mark.slow
+
 LAST = "2023-06-30"
 #: Ticker, last day, price, shares a session, kind.
 TRADED = [

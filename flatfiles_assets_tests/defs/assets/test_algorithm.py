@@ -21,6 +21,8 @@ from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets_tests.market_warehouse import load_bars, load_reference, load_securities, sessions
 from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 MARKET = SyntheticMarket(40)
 DAYS = [day.isoformat() for day in sessions("2024-02-07", "2024-02-15")]
 

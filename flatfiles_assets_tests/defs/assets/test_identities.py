@@ -20,6 +20,8 @@ from flatfiles_assets.warehouse.tables import DAILY_PRICES
 from flatfiles_assets_tests.histories import bars_table, history, store
 from flatfiles_assets_tests.reference_server import API_KEY, Answer, serving
 
+pytestmark = pytest.mark.slow
+
 FUND = history("META", "2021-12-01", "2022-01-28", 12.31)
 FACEBOOK = history("FB", "2021-12-01", "2022-06-08", 184.0)
 RENAMED = history("META", "2022-06-09", "2022-12-30", 184.0)

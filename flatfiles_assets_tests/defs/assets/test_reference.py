@@ -17,6 +17,8 @@ from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets_tests.reference_server import API_KEY, Answer, serving
 
+pytestmark = pytest.mark.slow
+
 MARKET = SyntheticMarket(20)
 
 

@@ -21,6 +21,8 @@ from flatfiles_assets.warehouse import tables
 from flatfiles_assets.warehouse.declared_feeds import FeedDeclaration, dataset_of, declare, read_declaration
 from flatfiles_assets_tests.platform import MARKET, Platform
 
+pytestmark = pytest.mark.slow
+
 ATTRIBUTES = {
     "name": "venue_daily",
     "prefix": "my_venue",

@@ -11,6 +11,8 @@ import pytest
 
 from flatfiles_assets.defs.instance.daemon_lock import DaemonRuns, only_one, refuse_second_daemon
 
+pytestmark = pytest.mark.slow
+
 _HOLDER = """
 import sys, time
 from pathlib import Path

@@ -41,6 +41,8 @@ from flatfiles_assets_tests.defs.instance.event_log_queries import (
 )
 from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Recording:

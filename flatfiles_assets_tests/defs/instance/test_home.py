@@ -15,6 +15,8 @@ from flatfiles_assets.defs.instance import home as home_module
 from flatfiles_assets.defs.instance import instance_environment, open_instance, prepare_home
 from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_new_home_opens_with_the_shipped_settings(tmp_path: Path) -> None:
     with open_instance(tmp_path / "data" / "home") as instance:

@@ -12,6 +12,8 @@ import pytest
 
 from flatfiles_assets.defs.instance.home import open_instance
 
+pytestmark = pytest.mark.slow
+
 # SQLite's own waiting in Dagster's stock storages ends after five seconds.
 _LOCKED_SECONDS = 7.0
 

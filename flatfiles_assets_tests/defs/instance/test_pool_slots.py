@@ -20,6 +20,8 @@ from flatfiles_assets.defs.instance import open_instance
 from flatfiles_assets.defs.keys import DUCKDB_WRITER_POOL
 from flatfiles_assets_tests.defs.instance.range_job import run_range
 
+pytestmark = pytest.mark.slow
+
 RANGE = ("2024-01-03", "2024-01-31")
 
 

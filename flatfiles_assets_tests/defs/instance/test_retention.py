@@ -11,6 +11,8 @@ from flatfiles_assets.defs.instance.home import open_instance
 from flatfiles_assets.defs.instance.retention import old_runs, remove_old_runs
 from flatfiles_assets.defs.run_retention import prune_runs
 
+pytestmark = pytest.mark.slow
+
 
 class _Later:
     """The clock of somebody two years ahead."""

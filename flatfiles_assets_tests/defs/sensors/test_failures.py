@@ -27,6 +27,8 @@ from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets_tests.daemons import free_port
 from flatfiles_assets_tests.platform import Platform
 
+pytestmark = pytest.mark.slow
+
 SECRET_PATH = "/hooks/T0PS3CRET"
 REPORT = FailureReport("0123456789", "stocks_daily", ("2024-01-02", "2024-01-03"), {}, {}, "it broke")
 
