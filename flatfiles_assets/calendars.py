@@ -61,7 +61,7 @@ def _corrected_days(calendar: CalendarName, extra: str, closed: str) -> npt.NDAr
 def _published_days(calendar: CalendarName) -> npt.NDArray[np.datetime64]:
     if calendar == "XNYS":
         return np.asarray(xnys().sessions, dtype="datetime64[D]")
-    days = np.arange(np.datetime64(FIRST_DAY), np.datetime64(LAST_DAY) + 1)
+    days = np.arange(np.datetime64(FIRST_DAY), np.datetime64(LAST_DAY) + np.timedelta64(1, "D"))
     return days[np.is_busday(days, weekmask=_WEEK_MASKS[calendar])]
 
 
@@ -203,7 +203,7 @@ def closed_weekdays(calendar: CalendarName, start: dt.date) -> list[dt.date]:
     """The days from start to the horizon that the calendar's week has, but which are closed."""
     closed_numbers = closed_weekday_numbers(calendar)
     mask = "".join("0" if (place + 1) % 7 in closed_numbers else "1" for place in range(7))
-    days = np.arange(np.datetime64(start), np.datetime64(LAST_DAY) + 1)
+    days = np.arange(np.datetime64(start), np.datetime64(LAST_DAY) + np.timedelta64(1, "D"))
     regular = days[np.is_busday(days, weekmask=mask)]
     closed: list[dt.date] = np.setdiff1d(regular, _session_days(calendar)).tolist()
     return closed

@@ -23,6 +23,8 @@ from flatfiles_assets.demo.universe import (
 from flatfiles_assets.demo.vendor_files import to_csv
 from flatfiles_assets.errors import InvalidArgument
 
+pytestmark = pytest.mark.slow
+
 SESSION = dt.date(2024, 3, 12)
 HALF_DAY = dt.date(2024, 7, 3)
 FRACTIONAL_DAY = dt.date(2026, 2, 23)
@@ -176,7 +178,6 @@ def test_returns_are_correlated_most_of_all_within_a_sector(market: SyntheticMar
     assert correlation[same].mean() > correlation[~same & off_diagonal].mean() + 0.03
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("pair", PAIRS)
 def test_planted_pairs_are_cointegrated_over_a_year(market: SyntheticMarket, pair: tuple[str, str]) -> None:
     prices = closes(market, "2023-06-01", "2024-06-28", list(pair))

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -75,14 +76,15 @@ def size_mib(folder: Path) -> float:
     return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir()) / 2**20
 
 
-def use(programs: Path, scratch: Path) -> None:
-    """Import everything and run the quick tests, none of it from the source tree."""
+def use(programs: Path, scratch: Path) -> str:
+    """Import everything and run the quick tests, none of it from the source tree; pytest's last line."""
     python = programs / "python"
     _run(python, "-W", "ignore", "-c", _IMPORT_ALL, cwd=scratch)
     # The tests alone, so that what they import can only be the installed package.
     shutil.copytree(ROOT / "flatfiles_assets_tests", scratch / "flatfiles_assets_tests", dirs_exist_ok=True)
     shutil.copy(ROOT / "pyproject.toml", scratch)
-    _run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *QUICK_TESTS, cwd=scratch)
+    tests = (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *QUICK_TESTS)
+    return _run(*tests, cwd=scratch, quiet=True).strip().rpartition("\n")[2]
 
 
 def demo(programs: Path, scratch: Path) -> None:
@@ -95,32 +97,40 @@ def demo(programs: Path, scratch: Path) -> None:
         raise SystemExit(f"the demo loaded nothing: {said}")
 
 
+def try_on(version: str, wheel: Path, folder: Path) -> None:
+    """Install the wheel on one Python and use it; a Python that is not to be had is named."""
+    python = interpreter(version)
+    if python is None:
+        print(f"Python {version}: not to be had here", flush=True)
+        return
+    scratch = folder / version
+    scratch.mkdir()
+    is_ours = python == sys.executable
+    # As a user's, with everything compiled, once; elsewhere only what is imported is compiled.
+    programs = install(wheel, python, scratch / "venv", *(() if is_ours else ("--no-compile",)))
+    size, count = size_mib(scratch / "venv"), _distributions(programs)
+    uncompiled = "" if is_ours else " before compilation"
+    print(
+        f"Python {version}: {wheel.name}[demo], {count} distributions, {size:,.0f} MiB{uncompiled}",
+        flush=True,
+    )
+    if is_ours:
+        demo(programs, scratch)
+    pip = (programs / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+    _run(*pip, "--constraint", ROOT / "requirements.lock", *TEST_TOOLS)
+    print(f"Python {version}: {use(programs, scratch)}", flush=True)
+    shutil.rmtree(scratch)
+
+
 def main(versions: Sequence[str]) -> int:
     """Try some Pythons, or every supported one where none is named; 0 if all that are to be had work."""
-    with tempfile.TemporaryDirectory(prefix="flatfiles-wheel-") as folder:
-        wheel = build_wheel(Path(folder))
-        for version in versions or SUPPORTED:
-            python = interpreter(version)
-            if python is None:
-                print(f"Python {version}: not to be had here", flush=True)
-                continue
-            scratch = Path(folder) / version
-            scratch.mkdir()
-            is_ours = python == sys.executable
-            # As a user's, with everything compiled, once; elsewhere only what is imported is compiled.
-            programs = install(wheel, python, scratch / "venv", *(() if is_ours else ("--no-compile",)))
-            size, count = size_mib(scratch / "venv"), _distributions(programs)
-            uncompiled = "" if is_ours else " before compilation"
-            print(
-                f"Python {version}: {wheel.name}[demo], {count} distributions, {size:,.0f} MiB{uncompiled}",
-                flush=True,
-            )
-            if is_ours:
-                demo(programs, scratch)
-            pip = (programs / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
-            _run(*pip, "--constraint", ROOT / "requirements.lock", *TEST_TOOLS)
-            use(programs, scratch)
-            shutil.rmtree(scratch)
+    with tempfile.TemporaryDirectory(prefix="flatfiles-wheel-") as name:
+        wheel = build_wheel(Path(name))
+        # Two at a time: pip and the tests keep one processor each.
+        with ThreadPoolExecutor(2) as pool:
+            tried = [pool.submit(try_on, each, wheel, Path(name)) for each in versions or SUPPORTED]
+        for each in tried:
+            each.result()
     return 0
 
 
@@ -151,6 +161,7 @@ def _run(
         text=True,
     )
     if result.returncode:
+        print(result.stdout or "", flush=True)
         raise SystemExit(f"{' '.join(map(str, command))} ended with {result.returncode}")
     return result.stdout or ""
 

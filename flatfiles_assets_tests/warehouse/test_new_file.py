@@ -22,6 +22,8 @@ from flatfiles_assets.warehouse.errors import (
 from flatfiles_assets.warehouse.versions import FORMAT_VERSION, SCHEMA_VERSION
 from flatfiles_assets_tests.warehouse.bars import STOCKS_DAILY, TUESDAY, day_bars
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def loaded(warehouse: Warehouse) -> Warehouse:
