@@ -32,6 +32,8 @@ from flatfiles_assets.defs.dagster_internals import (
     ui,
 )
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(flatfiles_assets.__file__).parent
 FOLDER = Path(dagster_internals.__file__).parent
 

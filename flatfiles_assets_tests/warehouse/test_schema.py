@@ -23,6 +23,8 @@ from flatfiles_assets.warehouse.tables import TABLES, get_table
 from flatfiles_assets_tests.warehouse import run_on_duckdb_1
 from flatfiles_assets_tests.warehouse.bars import STOCKS_DAILY, TUESDAY, day_bars
 
+pytestmark = pytest.mark.slow
+
 MOMENTUM = TableSchema(
     ("algorithm", "momentum"),
     (Column("trade_date", pa.date32(), "Session"), Column("score", pa.float64(), "Score")),
