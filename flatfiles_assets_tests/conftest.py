@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flatfiles_assets import escaping
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets_tests import s3_servers
 from flatfiles_assets_tests.patience import PATIENCE_SECONDS
@@ -56,3 +57,9 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def warehouse(path: Path) -> Warehouse:
     return Warehouse(path, lock_timeout_seconds=PATIENCE_SECONDS)
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process masks every secret that it ever read; what one test calls a secret is a word in another."""
+    monkeypatch.setattr(escaping, "_known", set())
