@@ -7,9 +7,11 @@ from which everything comes. Not here: titles, columns and owners, which each as
 from __future__ import annotations
 
 import functools
+import inspect
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -28,7 +30,7 @@ from flatfiles_assets.minio_data_downloader.bucket_contents import directory_pre
 from flatfiles_assets.settings import Settings
 from flatfiles_assets.warehouse.workspace import Workspace
 
-_URI = "dagster/uri"
+_URI, _CODE = "dagster/uri", "dagster/code_references"
 _DIRECTORIES = {raw_directory_key(directory): directory for directory in DIRECTORIES}
 
 
@@ -70,8 +72,21 @@ def _described(spec: dg.AssetSpec, *, asset: dg.AssetsDefinition, workspace: Wor
     uri = _uri(spec.key, workspace)
     return spec.replace_attributes(
         code_version=code_version(asset, spec.key),
-        metadata={**spec.metadata, **({_URI: uri} if uri else {})},
+        metadata={**spec.metadata, **({_URI: uri} if uri else {}), _CODE: _source(asset)},
     )
+
+
+def _source(asset: dg.AssetsDefinition) -> dg.CodeReferencesMetadataValue:
+    """Where the function of an asset stands: the one that is written there, whatever is put around it.
+
+    Dagster's own `with_source_code_references` names the place of the outermost wrapper.
+    """
+    computed: Any = asset.op.compute_fn
+    function = inspect.unwrap(getattr(computed, "decorated_fn", computed))
+    path = inspect.getsourcefile(function) or inspect.getfile(function)
+    line = inspect.getsourcelines(function)[1]
+    reference = dg.LocalFileCodeReference(file_path=str(Path(path).resolve()), line_number=line)
+    return dg.CodeReferencesMetadataValue(code_references=[reference])
 
 
 def _uri(key: dg.AssetKey, workspace: Workspace) -> str | None:
@@ -90,18 +105,17 @@ def _uri(key: dg.AssetKey, workspace: Workspace) -> str | None:
 
 def _with_source(assets: Sequence[dg.AssetsDefinition], settings: Settings) -> Sequence[dg.AssetsDefinition]:
     """Assets with a link to their code: in the repository that the settings name, else the local file."""
+    if not settings.source_url:
+        return assets
     with warnings.catch_warnings():
-        # Dagster calls these beta at every use; the dependency's bounds answer for that.
+        # Dagster calls it beta at every use; the dependency's bounds answer for that.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        linked = dg.with_source_code_references(assets)
-        if settings.source_url:
-            linked = dg.link_code_references_to_git(
-                linked,
-                git_url=settings.source_url,
-                git_branch=settings.source_branch,
-                file_path_mapping=dg.AnchorBasedFilePathMapping(
-                    local_file_anchor=Path(flatfiles_assets.__file__).parent,
-                    file_anchor_path_in_repository="flatfiles_assets",
-                ),
-            )
-    return linked  # type: ignore[return-value]  # assets in, assets out
+        return dg.link_code_references_to_git(  # type: ignore[return-value]  # assets in, assets out
+            assets,
+            git_url=settings.source_url,
+            git_branch=settings.source_branch,
+            file_path_mapping=dg.AnchorBasedFilePathMapping(
+                local_file_anchor=Path(flatfiles_assets.__file__).parent.resolve(),
+                file_anchor_path_in_repository="flatfiles_assets",
+            ),
+        )
