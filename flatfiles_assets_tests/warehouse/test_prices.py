@@ -28,7 +28,9 @@ def unify(warehouse: Warehouse, days: list[dt.date], source: str = "historical")
     """Sessions in the unified table, at twice their price to tell them apart."""
     bars = day_bars(MARKET, days)
     doubled = bars.set_column(5, "close", pa.array(2 * bars.column("close").to_numpy()))
-    rows = doubled.append_column("source", pa.array([source] * bars.num_rows))
+    rows = doubled.append_column("source", pa.array([source] * bars.num_rows)).append_column(
+        "security_id", pa.nulls(bars.num_rows, pa.string())
+    )
     with warehouse.writer("test") as transaction:
         transaction.replace(DAILY_PRICES, rows, {"trade_date": days})
 
