@@ -44,6 +44,9 @@ _RULES: tuple[RowRule | str, ...] = (
     *(rule for rule in ROW_RULES if rule.name != "misdated"),
     "duplicate",
 )
+RULE_NAMES = tuple(rule if isinstance(rule, str) else rule.name for rule in _RULES)
+"""Every rule that a row of an archive may break, in the order of precedence."""
+
 _UNPARSABLE = 0
 _DUPLICATE = len(_RULES) - 1
 _OHLC = next(code for code, rule in enumerate(_RULES) if isinstance(rule, RowRule) and rule.name == "ohlc")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 
 import dagster as dg
@@ -19,8 +20,18 @@ from flatfiles_assets.demo.seed import (
     seed_flatfiles_bucket,
     seed_minio_bucket,
 )
+from flatfiles_assets.ingest.historical.bar_rows import RULE_NAMES
 from flatfiles_assets.ingest.quality import RULES
 from flatfiles_assets_tests.ingest.layouts.look_alikes import LOOK_ALIKES
+from flatfiles_assets_tests.ingest.layouts.whole_years import (
+    BARS,
+    DAYS,
+    HEADER,
+    WHOLE_YEARS,
+    YEAR,
+    plain,
+)
+from flatfiles_assets_tests.ingest.layouts.whole_years import expected as expected_bars
 from flatfiles_assets_tests.platform import Platform
 
 MARKET = SyntheticMarket(n_symbols=60)
@@ -168,43 +179,42 @@ def _put_year(bucket: Platform, year: int, members: dict[str, str]) -> None:
     client.put_object(Bucket=name, Key=f"historical/{year}.zip", Body=archive)
 
 
+# For each rule a row that breaks it, and the rule under which it is kept where that is another one.
+_BAD_ROWS: dict[str, tuple[str, str | None]] = {
+    "unparsable": ("IBM,2008-03-03,ten,12,9,11,1000", None),
+    "misdated": ("IBM,2008-03-01,10,12,9,11,1000", None),
+    "empty_ticker": (",2008-03-04,10,12,9,11,1000", None),
+    "unprintable_ticker": ("A\u202eB,2008-03-05,10,12,9,11,1000", None),
+    "missing_value": ("ZZA,2008-03-06,10,12,,11,1000", None),
+    # A number that is not finite is no number here.
+    "not_finite": ("ZZB,2008-03-07,10,inf,9,11,1000", "unparsable"),
+    "negative": ("ZZC,2008-03-10,10,12,-9,11,1000", None),
+    "ohlc": ("ZZD,2008-03-11,10,8,9,11,1000", None),
+    "test_ticker": ("ZVZZT,2008-03-12,10,12,9,11,1000", None),
+    "duplicate": (f"{BARS[40].ticker},{plain(BARS[40])}", None),
+}
+
+
+def test_every_rule_that_a_row_can_break_has_a_bad_row_here():
+    assert set(_BAD_ROWS) == set(RULES) == set(RULE_NAMES)
+
+
 def test_one_row_for_every_rule_costs_these_rows_and_not_the_year(bucket: Platform):
     """One ordinary bad row once made every session of a year impossible to store."""
-    days = [day.isoformat() for day in sessions("XNYS", "2006-01-03", "2006-12-29")]
-    good = [
-        f"{ticker},{day},{10 + place % 7},{12 + place % 7},{9 + place % 7},{11 + place % 7},{1000 + place}"
-        for ticker in ("AAPL", "IBM")
-        for place, day in enumerate(days)
-    ]
-    bad = {
-        "unparsable": "IBM,2006-03-01,ten,12,9,11,1000",
-        "misdated": "IBM,2006-03-04,10,12,9,11,1000",
-        "empty_ticker": ",2006-03-03,10,12,9,11,1000",
-        "unprintable_ticker": "A\u202eB,2006-03-03,10,12,9,11,1000",
-        "missing_value": "F,2006-03-06,10,12,,11,1000",
-        "negative": "F,2006-03-07,10,12,-9,11,1000",
-        "ohlc": "F,2006-03-08,10,8,9,11,1000",
-        "test_ticker": "ZVZZT,2006-03-09,10,12,9,11,1000",
-        "duplicate": good[40],
-    }
-    # A number that is not finite is no number here, and so `unparsable`.
-    assert set(bad) == set(RULES) - {"not_finite"}
-    footer = "Source: the exchange"
-    text = "\n".join(["Symbol,Date,Open,High,Low,Close,Volume", *good, *bad.values(), footer])
-    _put_year(bucket, 2006, {"2006.csv": text})
+    header = f"Symbol,{HEADER}"
+    good = [f"{bar.ticker},{plain(bar)}" for bar in BARS]
+    footer = ["Source: the exchange", "IBM,2007-12-31,10,12,9,11,1000"]
+    rows = [*good, *(row for row, _ in _BAD_ROWS.values()), *footer]
+    _put_year(bucket, YEAR, {"2008.csv": "\n".join([header, *rows])})
 
-    (extraction,) = bucket.run(["2006"], job="historical_years")
-    (load,) = bucket.run(days, job="historical_daily")
+    _run_to_daily_prices(bucket)
 
-    assert extraction.succeeded, extraction.message
-    assert load.succeeded, load.message
-    assert bucket.rows("SELECT count(*), count(DISTINCT trade_date) FROM market.historical_daily") == [
-        (len(good), len(days))
-    ]
+    _assert_every_bar_is_there(bucket)
+    rules = [stored or rule for rule, (_, stored) in _BAD_ROWS.items()] + ["unparsable", "misdated"]
     quarantined = bucket.rows(
         "SELECT rule, count(*) FROM market.quarantine WHERE feed = 'historical_daily' GROUP BY rule"
     )
-    assert dict(quarantined) == {rule: 2 if rule == "unparsable" else 1 for rule in bad}
+    assert dict(quarantined) == dict(collections.Counter(rules))
 
 
 def test_a_close_that_was_edited_on_disk_is_not_loaded_whatever_size_and_time_say(bucket: Platform):
@@ -229,42 +239,36 @@ def test_a_close_that_was_edited_on_disk_is_not_loaded_whatever_size_and_time_sa
     assert bucket.rows("SELECT close FROM market.historical_daily") == [(11.0,)]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        "names between words",
-        "names with different exchanges",
-        "folders are symbols in small letters",
-        "Refinitiv's marks",
-        "Polish",
-        "UDiFF of an exchange",
-        "two folders, one adjusted",
-        "billionths of a dollar",
-        "midnight in Sydney",
-        "close before open without names",
-    ],
-)
-def test_a_year_in_any_layout_goes_from_the_bucket_to_the_daily_prices(bucket: Platform, name: str):
-    kind = LOOK_ALIKES[name]
-    _put_year(bucket, 2008, kind.files)
-    days = sorted({bar.day.isoformat() for bar in kind.expected})
+def _run_to_daily_prices(bucket: Platform) -> None:
+    days = [day.isoformat() for day in DAYS]
+    for job, partitions in (
+        ("historical_years", [str(YEAR)]),
+        ("historical_daily", days),
+        ("daily_prices", days),
+    ):
+        runs = bucket.run(partitions, job=job)
+        assert all(run.succeeded for run in runs), [run.message for run in runs]
 
-    runs = [
-        *bucket.run(["2008"], job="historical_years"),
-        *bucket.run(days, job="historical_daily"),
-        *bucket.run(days, job="daily_prices"),
-    ]
 
-    assert all(run.succeeded for run in runs), [run.message for run in runs]
+def _assert_every_bar_is_there(bucket: Platform) -> None:
+    """Every bar of the year is in the daily prices with its own values, and nothing else is."""
     stored = bucket.rows(
         "SELECT trade_date, ticker, open, high, low, close, volume FROM market.daily_prices"
         " WHERE source = 'historical'"
     )
-    assert {(day, ticker): values for day, ticker, *values in stored} == {
-        (bar.day, bar.ticker): pytest.approx([bar.open, bar.high, bar.low, bar.close, bar.volume])
-        for bar in kind.expected
-    }
+    assert {(day, ticker): tuple(values) for day, ticker, *values in stored} == expected_bars()
+    assert bucket.rows("SELECT count(*) FROM market.daily_prices") == [(len(BARS),)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WHOLE_YEARS)
+def test_a_whole_year_in_any_layout_goes_from_the_bucket_to_the_daily_prices(bucket: Platform, name: str):
+    _put_year(bucket, YEAR, WHOLE_YEARS[name]())
+
+    _run_to_daily_prices(bucket)
+
+    _assert_every_bar_is_there(bucket)
+    assert bucket.rows("SELECT count(*) FROM market.quarantine") == [(0,)]
 
 
 def test_a_year_of_which_nothing_is_understood_fails_where_it_is_read_with_its_reasons(bucket: Platform):
