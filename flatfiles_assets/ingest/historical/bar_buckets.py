@@ -6,6 +6,7 @@ bars of ten days, whatever the year's size and whatever order the files come in.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -18,9 +19,26 @@ import pyarrow.compute as pc
 from flatfiles_assets.ingest.historical.bars import STAGED_SCHEMA
 from flatfiles_assets.ingest.historical.intraday import aggregate
 from flatfiles_assets.ingest.historical.symbol_marks import SymbolMap
+from flatfiles_assets.ingest.placeholder_tickers import DEFAULT_TEST_TICKERS
 
 # Some fifty thousand bars of a whole market.
 _DAYS_PER_BUCKET = 10
+_TEST_TICKERS = pa.array(sorted(DEFAULT_TEST_TICKERS), pa.string())
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishedDays:
+    """One bucket in order.
+
+    Attributes:
+        bars: How many there are.
+        duplicates: Bars left out because an earlier file or row has their key.
+        test_bars: Bars left out because their ticker is only for tests.
+    """
+
+    bars: int
+    duplicates: pa.Table
+    test_bars: pa.Table
 
 
 class BarBuckets:
@@ -58,7 +76,7 @@ class BarBuckets:
     def _path(self, span: int) -> Path:
         return self._directory / f"days-{span}.arrows"
 
-    def finish(self, dropped_files: AbstractSet[int], symbols: SymbolMap) -> Iterator[tuple[int, pa.Table]]:
+    def finish(self, dropped_files: AbstractSet[int], symbols: SymbolMap) -> Iterator[FinishedDays]:
         """Sorts every bucket in place; no bars can be added after it.
 
         Args:
@@ -66,8 +84,7 @@ class BarBuckets:
             symbols: What the symbols are called.
 
         Yields:
-            Per bucket the number of its bars, and those left out because an earlier file or row has
-            their key.
+            What became of each bucket.
         """
         for writer in self._writers.values():
             writer.close()
@@ -80,7 +97,11 @@ class BarBuckets:
                 table = table.filter(pc.invert(pc.is_in(table.column("file_id"), gone)))
             place = table.column_names.index("ticker")
             table = table.set_column(place, "ticker", symbols.column(table.column("ticker")))
-            table = _sorted(aggregate(table))
+            table = aggregate(table)
+            # Under a vendor's mark they could not be told before the marks of the year were known.
+            is_test = pc.is_in(table.column("ticker"), _TEST_TICKERS)
+            test_bars = table.filter(is_test)
+            table = _sorted(table.filter(pc.invert(is_test)) if test_bars.num_rows else table)
             repeated = _repeats_previous(table)
             kept = table
             duplicates = table.slice(0, 0)
@@ -90,7 +111,7 @@ class BarBuckets:
                 writer.write_table(kept, max_chunksize=65536)
             row_count = kept.num_rows
             del table, kept  # or two buckets would be in memory while the next one is read
-            yield row_count, duplicates
+            yield FinishedDays(row_count, duplicates, test_bars)
 
     def read(self) -> Iterator[pa.RecordBatch]:
         """The bars in order, after `finish`."""

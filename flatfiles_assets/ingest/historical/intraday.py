@@ -28,7 +28,12 @@ def regular_hours(bars: pa.RecordBatch, layout: FileLayout) -> pa.RecordBatch:
     offsets = np.array([utc_offset_seconds(NEW_YORK, day) for day in distinct.tolist()], dtype=np.int64)
     stamps = bars.column("stamp").to_numpy() // 1_000_000
     seconds = (stamps + offsets[places]) % 86400 if len(distinct) else stamps
-    if layout.bar_label == "start":
+    starts = seconds if layout.bar_label == "start" else seconds - layout.bar_seconds
+    if layout.straddling_bars == "count":
+        inside = (starts + layout.bar_seconds > OPENING_SECOND) & (starts < CLOSING_SECOND)
+    elif layout.straddling_bars == "ignore":
+        inside = (starts >= OPENING_SECOND) & (starts + layout.bar_seconds <= CLOSING_SECOND)
+    elif layout.bar_label == "start":
         inside = (seconds >= OPENING_SECOND) & (seconds < CLOSING_SECOND)
     else:
         inside = (seconds > OPENING_SECOND) & (seconds <= CLOSING_SECOND)

@@ -273,20 +273,28 @@ def _read_year(
         files.read(group)
     symbols = files.conclude()
     bars = 0
-    for row_count, duplicates in files.buckets.finish(files.dropped, symbols):
-        bars += row_count
-        for batch in duplicates.to_batches():
-            spill.add(_duplicate_rows(batch, files), batch.column("file_id"))
+    for days in files.buckets.finish(files.dropped, symbols):
+        bars += days.bars
+        for rule, left_out in (("duplicate", days.duplicates), ("test_ticker", days.test_bars)):
+            for batch in left_out.to_batches():
+                spill.add(_left_out(batch, rule, files), batch.column("file_id"))
     rejected = spill.finish(files.dropped, symbols)
     report = files.report.build(year, bars)
     return HistoricalYear(year, report, rejected, files.buckets, pa.array(files.names, pa.string()), scratch)
 
 
-def _duplicate_rows(bars: pa.RecordBatch, files: YearFiles) -> pa.RecordBatch:
+_REASONS = {
+    "duplicate": "an earlier row of the year has {ticker} on {trade_date}",
+    "test_ticker": "{ticker} is an exchange's test symbol",
+}
+
+
+def _left_out(bars: pa.RecordBatch, rule: str, files: YearFiles) -> pa.RecordBatch:
+    """Bars that break a rule of the whole year, with `QUARANTINE_SCHEMA`."""
     records = []
     for bar in bars.to_pylist():
         name = files.names[bar["file_id"]]
-        files.report.count_rejected(name, "duplicate", bar["rows"])
+        files.report.count_rejected(name, rule, bar["rows"])
         row = {key: bar[key] for key in HISTORICAL_SCHEMA.names[1:-1] if bar[key] is not None}
         records.append(
             {
@@ -294,8 +302,8 @@ def _duplicate_rows(bars: pa.RecordBatch, files: YearFiles) -> pa.RecordBatch:
                 "feed": FEED,
                 "file": name,
                 "row_number": bar["row_number"],
-                "rule": "duplicate",
-                "reason": f"an earlier row of the year has {bar['ticker']} on {bar['trade_date']}",
+                "rule": rule,
+                "reason": _REASONS[rule].format(**bar),
                 "ticker": bar["ticker"],
                 "row": json.dumps({"trade_date": str(bar["trade_date"]), **row}, ensure_ascii=False),
             }

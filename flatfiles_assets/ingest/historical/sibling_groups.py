@@ -10,10 +10,11 @@ import collections
 import dataclasses
 import functools
 import re
+import unicodedata
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 
-from flatfiles_assets.ingest.archives.extraction import MANIFEST_NAME
+from flatfiles_assets.ingest.archives.extraction import MANIFEST_NAME, read_manifest
 from flatfiles_assets.ingest.historical.name_variants import adjusted_copies, adjustment_of, frequency_of
 from flatfiles_assets.ingest.layouts import column_aliases as meaning
 from flatfiles_assets.ingest.layouts.delimited import split_line
@@ -47,12 +48,24 @@ def list_files(directory: Path) -> tuple[list[SourceFile], dict[str, NotUndersto
     """Every regular file below a directory, by name, but the extraction's manifest.
 
     Returns:
-        The files, and by name why others cannot be read; links are not followed.
+        The files, and by name why others are not read: links are not followed, and beside a manifest
+        nothing counts that it does not name.
     """
     found, refused = files_below(directory)
     found.pop(MANIFEST_NAME, None)
-    files = [SourceFile(path, name) for name, path in found.items()]
-    return files, {name: NotUnderstood(why, is_table=False) for name, why in refused.items()}
+    reasons = {name: NotUnderstood(why, is_table=False) for name, why in refused.items()}
+    manifest = read_manifest(directory)
+    if manifest is not None:
+        members = {unicodedata.normalize("NFC", member.path) for member in manifest.members}
+        added = [name for name in found if unicodedata.normalize("NFC", name) not in members]
+        for name in added:
+            del found[name]
+            reasons[name] = NotUnderstood(
+                f"it is not in {manifest.archive}, from which the folder was extracted, and was added "
+                "afterwards; put it into the archive, or remove it",
+                is_table=False,
+            )
+    return [SourceFile(path, name) for name, path in found.items()], reasons
 
 
 def group_siblings(

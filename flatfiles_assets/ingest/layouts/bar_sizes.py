@@ -55,12 +55,14 @@ def with_bar_size(
     trading = _trading(files, layout)
     if trading is None:
         raise NotSettled("an override says that its bars are intraday, and it has no times")
-    reading = read_stamps(trading, stated.timezone, stated.bar_label)
+    reading = read_stamps(trading, stated.timezone, stated.bar_label, stated.straddling_bars)
     return dataclasses.replace(
         layout,
         bar_size="intraday",
         timezone=reading.timezone,
         bar_label=reading.bar_label,
+        straddling_bars=reading.straddling,
+        bar_seconds=reading.bar_seconds,
         evidence=(*layout.evidence, *reading.evidence),
     )
 

@@ -16,6 +16,7 @@ from flatfiles_assets.ingest.layouts.file_names import NO_SYMBOL, NameRule
 
 BarSize = Literal["daily", "intraday"]
 BarLabel = Literal["start", "end"]
+StraddlingBars = Literal["count", "ignore"]
 
 SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
 
@@ -69,6 +70,8 @@ class FileLayout:
             as written.
         day_shift: Days from the date that a daily stamp names to its session.
         bar_label: Whether an intraday bar is stamped with its start or its end.
+        straddling_bars: What becomes of intraday bars that straddle the open or the close; None where
+            there are none.
         lines_before_data: Lines before the first row: preamble and header.
         symbol: The symbol of every row, where an override states it.
         name_rule: Which part of the names is the symbol.
@@ -77,7 +80,7 @@ class FileLayout:
         price_scale: By what prices are divided.
         volume_scale: By what volumes are multiplied.
         sign_is_mark: Whether the sign of a price only says that it is the middle of bid and ask.
-        bar_seconds: Width of an intraday bar, where rows are numbered instead of stamped.
+        bar_seconds: Width of an intraday bar, where rows are numbered instead of stamped or straddle.
         first_bar: Number of a session's first bar, where rows are numbered.
         other_readings: Date formats that the file's shape allowed and the evidence ruled out.
         evidence: What settled the questions that had more than one answer, in sentences.
@@ -95,6 +98,7 @@ class FileLayout:
     bar_size: BarSize = "daily"
     timezone: str = "America/New_York"
     bar_label: BarLabel = "start"
+    straddling_bars: StraddlingBars | None = None
     lines_before_data: int = 0
     symbol: str | None = None
     days_in_zone: bool = False

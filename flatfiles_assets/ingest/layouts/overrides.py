@@ -19,7 +19,7 @@ from zoneinfo import available_timezones
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.ingest.layouts import column_aliases as meaning
 from flatfiles_assets.ingest.layouts.date_formats import is_known_format
-from flatfiles_assets.ingest.layouts.layout import SEPARATORS, BarLabel, BarSize, NotSettled
+from flatfiles_assets.ingest.layouts.layout import SEPARATORS, BarLabel, BarSize, NotSettled, StraddlingBars
 from flatfiles_assets.ingest.layouts.sidecars import SIDECARS, sidecar_pattern
 from flatfiles_assets.ingest.options.overrides import EXPECTED, OptionsOverride, options_override
 
@@ -51,6 +51,8 @@ class LayoutOverride:
         bar_size: ``"daily"`` or ``"intraday"``.
         timezone: IANA name of the zone of naive intraday stamps, or whose day daily stamps name.
         bar_label: Whether an intraday stamp is the bar's ``"start"`` or ``"end"``.
+        straddling_bars: Whether intraday bars that straddle 09:30 or 16:00 ``"count"`` for the day, with
+            what was traded outside regular hours, or are to ``"ignore"``.
         frequency: ``"daily"`` for bars of one session each, or parts of one, whatever their distance;
             ``"weekly"`` or ``"monthly"`` for bars that are not to be read.
         symbol_pattern: Regular expression that finds the symbol, as its first group or as a whole, in
@@ -74,6 +76,7 @@ class LayoutOverride:
     bar_size: BarSize | None = None
     timezone: str | None = None
     bar_label: BarLabel | None = None
+    straddling_bars: StraddlingBars | None = None
     frequency: Literal["daily", "weekly", "monthly"] | None = None
     symbol_pattern: str | None = None
     symbol_case: Literal["upper", "as written"] | None = None
@@ -193,6 +196,7 @@ _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "an IANA zone such as 'America/New_York' or 'UTC'",
     ),
     "bar_label": _one_of("start", "end"),
+    "straddling_bars": _one_of("count", "ignore"),
     "frequency": _one_of("daily", "weekly", "monthly"),
     "symbol_pattern": (
         lambda value: isinstance(value, str) and _is_pattern(value),

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flatfiles_assets.datasets import NEW_YORK
-from flatfiles_assets.ingest.layouts.layout import BarLabel, NotSettled
+from flatfiles_assets.ingest.layouts.layout import BarLabel, NotSettled, StraddlingBars
 from flatfiles_assets.ingest.layouts.zones import (
     CLOSING_SECOND,
     OPENING_SECOND,
@@ -44,8 +44,13 @@ _FEWEST_DAYS = 3
 # Of the volume, what fits another zone's hours must exceed what fits New York's by this.
 _CLEAR = 0.05
 _FEWEST_INSIDE = 0.5
+_COVERED, _ALIGNED, _SAME = 0.85, 0.9, 0.01
 _JUMP = 2.5
 _REGULAR_SECONDS = CLOSING_SECOND - OPENING_SECOND
+_UNLABELLED = (
+    "nothing tells whether its bars are stamped with their starts or their ends; state `bar_label` in an "
+    "override"
+)
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -74,11 +79,15 @@ class StampReading:
         timezone: Zone of naive stamps.
         bar_label: Whether they are the bars' starts or ends.
         evidence: What settled it, in sentences.
+        straddling: What becomes of bars that straddle the open or the close; None where there are none.
+        bar_seconds: The width of the bars.
     """
 
     timezone: str
     bar_label: BarLabel
     evidence: tuple[str, ...] = ()
+    straddling: StraddlingBars | None = None
+    bar_seconds: int = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +98,7 @@ class _Fit:
         inside: Share of the volume in regular hours, in the week where it is least.
         coverage: Share of the regular hours that has bars on most days.
         aligned: Share of the bars that do not straddle the open.
+        around: The same share as `inside` with the bars that straddle the open or the close.
     """
 
     zone: str
@@ -96,15 +106,19 @@ class _Fit:
     inside: float
     coverage: float
     aligned: float
+    around: float
 
     @property
     def score(self) -> float:
         """The volume inside, or nothing where the hours are not those of the exchange."""
-        return self.inside if self.coverage >= 0.85 and self.aligned >= 0.9 else 0.0
+        return self.inside if self.coverage >= _COVERED and self.aligned >= _ALIGNED else 0.0
 
 
 def read_stamps(
-    trading: Trading, timezone: str | None = None, bar_label: BarLabel | None = None
+    trading: Trading,
+    timezone: str | None = None,
+    bar_label: BarLabel | None = None,
+    straddling: StraddlingBars | None = None,
 ) -> StampReading:
     """The zone and label of some files' stamps.
 
@@ -112,6 +126,7 @@ def read_stamps(
         trading: Their bars.
         timezone: The zone that an override states.
         bar_label: The label that an override states.
+        straddling: What an override states of bars that straddle the open.
 
     Raises:
         NotSettled: The stamps fit no zone's view of the session, or more than one.
@@ -122,7 +137,7 @@ def read_stamps(
     evidence: list[str] = []
     if timezone or trading.has_zone:
         (fit,) = fits
-        if bar_label is None:
+        if straddling is None:
             _refuse_straddling(fit, width)
         if trading.has_zone and not timezone and fit.coverage < 0.5 and _days(trading) >= _FEWEST_DAYS:
             raise NotSettled(
@@ -133,15 +148,21 @@ def read_stamps(
                 timezone=NEW_YORK,
             )
     else:
-        fit = _best(fits, trading, width)
+        fit = _closest(fits) if straddling else _best(fits, trading, width)
         if fit.zone != NEW_YORK:
             evidence.append(
                 f"stamps are of {fit.zone}: {fit.inside:.0%} of the volume lies in regular hours then, and "
                 f"{fits[0].inside:.0%} if they were New York's"
             )
-    label = bar_label or _label(fit, trading.volumes, width)
     zone = timezone or (NEW_YORK if trading.has_zone else fit.zone)
-    return StampReading(zone, label, tuple(evidence))
+    if straddling is None or fit.aligned >= _ALIGNED:
+        return StampReading(zone, bar_label or _label(fit, trading.volumes, width), tuple(evidence))
+    label = bar_label or _label_of_straddling(fit, trading.volumes, width)
+    evidence.append(
+        f"bars of {width // 60} minutes that straddle 09:30 or 16:00 "
+        f"{'count for the day' if straddling == 'count' else 'are left out'}, as an override says"
+    )
+    return StampReading(zone, label, tuple(evidence), straddling, width)
 
 
 def bar_seconds(moments: Ints) -> int:
@@ -175,7 +196,14 @@ def _fit(trading: Trading, zone: str, width: int) -> _Fit:
             if len(near)
             else 0.0
         )
-    return _Fit(zone, local, inside, coverage, aligned)
+    around = max(
+        _share_inside(trading, hours)
+        for hours in (
+            (local > OPENING_SECOND - width) & (local < CLOSING_SECOND),
+            (local > OPENING_SECOND) & (local < CLOSING_SECOND + width),
+        )
+    )
+    return _Fit(zone, local, inside, coverage, aligned, around)
 
 
 def _share_inside(trading: Trading, inside: npt.NDArray[np.bool_]) -> float:
@@ -224,8 +252,7 @@ def _best(fits: Sequence[_Fit], trading: Trading, width: int) -> _Fit:
     if new_york.score and new_york.score >= best.score - clear:
         return new_york
     if not any(fit.score for fit in fits):
-        closest = max(fits, key=lambda fit: (fit.coverage >= 0.85, fit.inside, fit.coverage))
-        _refuse_straddling(closest if closest.coverage >= 0.85 else new_york, width)
+        _refuse_straddling(_closest(fits), width)
         raise NotSettled(
             f"its bars run from {_clock(new_york.local.min())} to {_clock(new_york.local.max())} and do "
             "not fit "
@@ -249,13 +276,24 @@ def _best(fits: Sequence[_Fit], trading: Trading, width: int) -> _Fit:
     return best
 
 
+def _closest(fits: Sequence[_Fit]) -> _Fit:
+    """The first zone that fits as well as any but for bars which straddle the open.
+
+    An hour's start in New York is its end in Chicago: of zones that mean the same bars, New York counts.
+    """
+    most = max(fit.around for fit in fits)
+    return next(fit for fit in fits if fit.around >= most - _SAME)
+
+
 def _refuse_straddling(fit: _Fit, width: int) -> None:
-    if fit.aligned < 0.9 and fit.coverage >= 0.5:
+    if fit.aligned < _ALIGNED and fit.around >= _FEWEST_INSIDE:
         raise NotSettled(
             f"its bars of {width // 60} minutes straddle the open at 09:30, e.g. one stamped "
             f"{_clock(_straddling(fit))}: what was traded before the open cannot be told from "
-            "what was "
-            "after it, and no override can; bars that begin at 09:30 can be read"
+            "what was after it; to take what was traded before it into the day, state `straddling_bars` in "
+            "an override",
+            timezone=fit.zone,
+            straddling_bars="count",
         )
 
 
@@ -285,11 +323,20 @@ def _label(fit: _Fit, volumes: Floats, width: int) -> BarLabel:
         return "end"
     if has_open or not has_close:
         return "start"
-    raise NotSettled(
-        "nothing tells whether its bars are stamped with their starts or their ends; state `bar_label` in an "
-        "override",
-        bar_label="start",
-    )
+    raise NotSettled(_UNLABELLED, bar_label="start")
+
+
+def _label_of_straddling(fit: _Fit, volumes: Floats, width: int) -> BarLabel:
+    """The same of bars that straddle: the first is heavy if stamped by its start, the last if by its end."""
+    stamps = np.unique(fit.local)
+    first = stamps[(stamps > OPENING_SECOND - width) & (stamps < OPENING_SECOND)]
+    last = stamps[(stamps >= CLOSING_SECOND) & (stamps < CLOSING_SECOND + width)]
+    before, after = (_mean_volume(fit.local, volumes, each.tolist()) for each in (first, last))
+    if before > _JUMP * after:
+        return "start"
+    if after > _JUMP * before:
+        return "end"
+    raise NotSettled(_UNLABELLED, bar_label="start", straddling_bars="count")
 
 
 def _mean_volume(local: Ints, volumes: Floats, seconds: Sequence[int]) -> float:

@@ -453,10 +453,12 @@ LOOK_ALIKES: Mapping[str, LookAlike] = {
         {
             "GE.csv": "\n".join(
                 ["Date,Time,Open,High,Low,Close,Volume"]
-                + [f"{d},{h:02d}:00,10,11,9,10,{100 + h}" for d in DAYS[:9] for h in range(9, 17)]
+                + [f"{d},{h:02d}:00,10,11,9,{9.5 + h / 20},{100 + h}" for d in DAYS[:9] for h in range(9, 17)]
             )
         },
         "straddle",
+        # Those from 09:00 to 15:00 where they are stamped with their starts, and are to count.
+        tuple(Bar(d, "GE", 10, 11, 9, 10.25, 784) for d in DAYS[:9]),
     ),
     "a broker's clock that is no city's": LookAlike(_moved(_BROKER[0], 7), "timezone"),
     "milliseconds since midnight": LookAlike(_lean(_BROKER[0]), expected=_BROKER[1]),

@@ -18,7 +18,7 @@ from flatfiles_assets_tests.ingest.layouts.look_alikes import Bar
 
 YEAR = 2008
 DAYS = tuple(sessions("XNYS", "2008-01-02", "2008-12-31"))
-# Tickers that software likes to misread, share classes, and names whose last letter other vendors' marks have.
+# Tickers that software likes to misread, a share class, and one letter that is a vendor's mark elsewhere.
 SYMBOLS = (
     *("AAPL", "BAC", "BRK.B", "C", "CVX", "DIS", "F", "GE", "HD", "IBM", "INF", "INTC", "JNJ", "JPM", "KO"),
     *("MSFT", "NA", "NAN", "NULL", "PEP", "PFE", "PG", "T", "TRUE", "VZ", "WFC", "WMT", "X", "XOM"),
