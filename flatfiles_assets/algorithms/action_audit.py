@@ -42,6 +42,7 @@ Verdict = Literal[
     "unverifiable",
     "duplicate",
     "no_record",
+    "archive_terms",
     "unusable",
 ]
 

@@ -19,7 +19,16 @@ from flatfiles_assets.warehouse.reading import WarehouseReader
 from flatfiles_assets.warehouse.workspace import open_warehouse
 
 #: Verdicts that are worth a look; the others are as they should be.
-ODD = ("shifted", "contradicted", "conflicting", "not_a_split", "duplicate", "unusable", "no_record")
+ODD = (
+    "shifted",
+    "contradicted",
+    "conflicting",
+    "not_a_split",
+    "duplicate",
+    "unusable",
+    "no_record",
+    "archive_terms",
+)
 
 _COLORS = {"contradicted": "red", "conflicting": "red", "not_a_split": "magenta", "shifted": "yellow"}
 _MOST_SHOWN = 20

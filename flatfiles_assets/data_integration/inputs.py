@@ -70,7 +70,7 @@ class Input:
                 digest.update(np.ascontiguousarray(matrix).data)
         for table in (self.actions.splits, self.actions.dividends, self.actions.not_as_recorded):
             digest.update(repr(table.to_pylist()).encode())
-        digest.update(repr((panel.symbols, panel.identity)).encode())
+        digest.update(repr((panel.symbols, panel.identity, self.read.archive_terms)).encode())
         digest.update(repr((self.adjust, self.read.missing_sessions, dict(self.read.source_mix))).encode())
         return digest.hexdigest()
 

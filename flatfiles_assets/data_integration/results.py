@@ -160,6 +160,7 @@ def describe(found: Input) -> dict[str, Any]:
         "missing_sessions": missing,
         "symbols_not_found": [symbol for symbol, share in coverage.items() if share == 0],
         "source_mix": dict(found.read.source_mix),
+        "archive_terms": found.read.archive_terms.described(),
         "lookback_sessions": request.n_before,
         "lookback_missing_sessions": len(missing_before),
     }

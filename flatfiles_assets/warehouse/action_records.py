@@ -19,6 +19,7 @@ import pyarrow as pa
 from flatfiles_assets import calendars
 from flatfiles_assets.algorithms.action_audit import Judged, audit_splits, same_split
 from flatfiles_assets.algorithms.action_view import SecurityBars, SplitRecords
+from flatfiles_assets.warehouse.archive_terms import archive_terms
 from flatfiles_assets.warehouse.reading import WarehouseReader
 from flatfiles_assets.warehouse.securities import SecurityMap, bars_source, session_days
 from flatfiles_assets.warehouse.tables import ACTION_AUDIT, DIVIDENDS, OVERRIDES, SPLITS
@@ -149,12 +150,15 @@ class ActionRecords:
             return SecurityBars(nothing, nothing, no_prices, no_prices, no_prices)
         codes, tickers, firsts, lasts = (list(column) for column in zip(*windows, strict=True))
         latest = self._until or calendars.LAST_DAY
+        lo, hi = min(firsts), min(max(lasts), latest)
+        terms = archive_terms(self._reader, lo, hi, set(tickers))
+        bars, of_terms = terms.applied(f"({source})", ("open", "close", "volume"))
         rows = self._reader.sql(
             f"""
             WITH windows AS (SELECT unnest($codes) AS code, unnest($tickers) AS ticker,
                                     unnest($firsts) AS first, unnest($lasts) AS last)
             SELECT code::BIGINT AS code, trade_date, open, close, volume
-            FROM ({source}) bars JOIN windows ON bars.ticker = windows.ticker
+            FROM {bars} bars JOIN windows ON bars.ticker = windows.ticker
                 AND bars.trade_date BETWEEN windows.first AND windows.last
             ORDER BY code, trade_date
             """,
@@ -163,8 +167,9 @@ class ActionRecords:
                 "tickers": tickers,
                 "firsts": firsts,
                 "lasts": lasts,
-                "lo": min(firsts),
-                "hi": min(max(lasts), latest),
+                "lo": lo,
+                "hi": hi,
+                **of_terms,
             },
         ).to_arrow()
         days = rows.column("trade_date").to_numpy().astype("datetime64[D]")

@@ -16,6 +16,7 @@ import pyarrow as pa
 from flatfiles_assets.algorithms.split_search import unexplained_jumps
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.warehouse.action_records import ActionRecords
+from flatfiles_assets.warehouse.archive_terms import ArchiveTerms, TermsSpan, archive_terms
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.reading import WarehouseReader
 from flatfiles_assets.warehouse.securities import (
@@ -68,12 +69,14 @@ def judge_everything(reader: WarehouseReader) -> pa.Table:
         jumps = reader.table(PRICE_JUMPS.sql_name).to_arrow()
     else:
         jumps = unexplained_jumps(scan_bars(reader))
-    rows += _jump_rows(jumps, securities, explained)
+    days = jumps.column("trade_date").to_pylist()
+    terms = archive_terms(reader, min(days), max(days)) if days else ArchiveTerms()
+    rows += _jump_rows(jumps, securities, explained, terms)
     return pa.Table.from_pylist(rows, schema=ACTION_AUDIT.arrow_schema)
 
 
 def _jump_rows(
-    jumps: pa.Table, securities: SecurityMap, explained: Sequence[dict[str, Any]]
+    jumps: pa.Table, securities: SecurityMap, explained: Sequence[dict[str, Any]], terms: ArchiveTerms
 ) -> list[dict[str, Any]]:
     """Jumps that look like a split, less those that a record is about."""
     known: dict[tuple[str, dt.date], None] = {
@@ -86,11 +89,12 @@ def _jump_rows(
         security = securities.resolve(jump["ticker"], jump["trade_date"])
         if security is None or _is_known(known, security, jump):
             continue
+        span = terms.between(jump["ticker"], jump["session_before"], jump["trade_date"])
         rows.append(
             {
                 "kind": "jump",
-                "verdict": "no_record",
-                "applied": False,
+                "verdict": "no_record" if span is None else "archive_terms",
+                "applied": span is not None,
                 "overridden": False,
                 "security_id": security,
                 "ticker": jump["ticker"],
@@ -99,10 +103,16 @@ def _jump_rows(
                 "split_to": jump["split_to"],
                 "price_ratio": jump["price_ratio"],
                 "volume_ratio": jump["volume_ratio"],
-                "note": "it looks like a split, and none is recorded",
+                "note": "it looks like a split, and none is recorded" if span is None else _other_terms(span),
             }
         )
     return rows
+
+
+def _other_terms(span: TermsSpan) -> str:
+    bars = f"the archive's bars from {span.first} to {span.last} are in other terms than the flat files'"
+    done = "left out" if span.price_factor is None else f"read at x{span.price_factor:.4g}"
+    return f"no move of the price: {bars}, and are {done}"
 
 
 def _is_known(known: dict[tuple[str, dt.date], None], security: str, jump: dict[str, Any]) -> bool:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from flatfiles_assets import calendars
 from flatfiles_assets.algorithms.panel import Adjustment, PricePanel
 from flatfiles_assets.datasets import CalendarName
+from flatfiles_assets.warehouse.archive_terms import ArchiveTerms, archive_terms
 from flatfiles_assets.warehouse.corporate_actions import CorporateActions as CorporateActions
 from flatfiles_assets.warehouse.corporate_actions import ReferenceMissing as ReferenceMissing
 from flatfiles_assets.warehouse.corporate_actions import read_corporate_actions as read_corporate_actions
@@ -40,17 +41,19 @@ _SOURCE_TYPE = pa.dictionary(pa.uint8(), pa.string())
 
 @dataclasses.dataclass(frozen=True)
 class Bars:
-    """Day bars as published.
+    """Day bars as published: those of the archives in the terms of the flat files.
 
     Attributes:
         table: ``trade_date``, ``ticker`` and the columns asked for, in no particular order.
         missing_sessions: Sessions asked for of which no price source has anything, of any symbol.
         source_mix: Bars by source, e.g. ``{"flat_files": 1200}``.
+        archive_terms: What the archives' bars were multiplied by, and which were left out.
     """
 
     table: pa.Table
     missing_sessions: tuple[dt.date, ...]
     source_mix: Mapping[str, int]
+    archive_terms: ArchiveTerms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +64,7 @@ class PanelWithSource:
     columns: PanelColumns
     missing_sessions: tuple[dt.date, ...]
     source_mix: Mapping[str, int]
+    archive_terms: ArchiveTerms
 
 
 def sessions_with_lookback(
@@ -99,11 +103,13 @@ def read_bars(
         symbols = PanelColumns.by_ticker(symbols)
     lacking = list(sessions)
     tables: list[pa.Table] = []
+    tickers = None if symbols is None else set(symbols.intervals["ticker"])
+    terms = archive_terms(reader, sessions[0], sessions[-1], tickers) if sessions else ArchiveTerms()
     for source in PRICE_SOURCES:
         if not lacking:
             break
         try:
-            rows = _read_source(reader, source, lacking, symbols, columns)
+            rows = _read_source(reader, source, lacking, symbols, columns, terms)
             found = set(pc.unique(rows.column("trade_date")).to_pylist())
             without = [day for day in lacking if day not in found]
             stored = _stored_sessions(reader, source, without)
@@ -119,7 +125,7 @@ def read_bars(
     table = pa.concat_tables(tables).unify_dictionaries()
     counts = table.column("source").value_counts().to_pylist()
     mix = {count["values"] or "other": int(count["counts"]) for count in counts}
-    return Bars(table.drop_columns(["source"]), tuple(lacking), mix)
+    return Bars(table.drop_columns(["source"]), tuple(lacking), mix, terms)
 
 
 def _read_source(
@@ -128,12 +134,17 @@ def _read_source(
     sessions: Sequence[dt.date],
     symbols: PanelColumns | None,
     columns: Sequence[str],
+    terms: ArchiveTerms,
 ) -> pa.Table:
     constant = PRICE_SOURCES[source]
     chosen = ", ".join([f"bars.{name}" for name in columns] + ([] if constant else [_SOURCE_COLUMN]))
     parameters: dict[str, Any] = {"first": sessions[0], "last": sessions[-1]}
     by_symbol = ""
     ticker = "bars.ticker"
+    bars = source
+    if constant is None:
+        bars, of_terms = terms.applied(source, columns)
+        parameters |= of_terms
     if symbols is not None:
         # The column's number instead of its text: the text of millions of rows costs more than the prices.
         parameters |= {f"of_{name}": values for name, values in symbols.intervals.items()}
@@ -145,7 +156,7 @@ def _read_source(
         ticker = "number::INTEGER"
     rows = reader.scan(
         f"SELECT bars.trade_date, {ticker} AS ticker, {chosen} "
-        f"FROM {source} bars {by_symbol} WHERE bars.trade_date BETWEEN $first AND $last",
+        f"FROM {bars} bars {by_symbol} WHERE bars.trade_date BETWEEN $first AND $last",
         parameters,
     ).to_arrow()
     if constant:
@@ -221,7 +232,7 @@ def read_market(
 
 def _with_source(panel: PricePanel, bars: Bars, columns: PanelColumns) -> PanelWithSource:
     panel = dataclasses.replace(panel, identity=columns.identity)
-    return PanelWithSource(panel, columns, bars.missing_sessions, bars.source_mix)
+    return PanelWithSource(panel, columns, bars.missing_sessions, bars.source_mix, bars.archive_terms)
 
 
 def actions_of(

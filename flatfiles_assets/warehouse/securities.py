@@ -304,6 +304,7 @@ def bars_source(reader: WarehouseReader, between: tuple[str, str] | None = None)
     """
     known = set(reader.tables())
     columns = "trade_date, ticker, open, close, volume"
+    label = {"market.stocks_daily": "'flat_files' AS source"}
     bound = f"trade_date BETWEEN ${between[0]} AND ${between[1]}" if between else "true"
     parts: list[str] = []
     before: list[str] = []
@@ -314,7 +315,9 @@ def bars_source(reader: WarehouseReader, between: tuple[str, str] | None = None)
             f"trade_date NOT IN (SELECT DISTINCT trade_date FROM {earlier} WHERE {bound})"
             for earlier in before
         ]
-        parts.append(f"SELECT {columns} FROM {table} WHERE {' AND '.join(conditions)}")
+        parts.append(
+            f"SELECT {columns}, {label.get(table, 'source')} FROM {table} WHERE {' AND '.join(conditions)}"
+        )
         before.append(table)
     return " UNION ALL ".join(parts) if parts else None
 
