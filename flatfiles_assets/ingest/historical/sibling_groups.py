@@ -155,4 +155,4 @@ def _cell_shape(cell: str) -> str:
 
 
 def _digits_as_nines(text: str) -> str:
-    return re.sub(r"[A-Za-z]+", "a", re.sub(r"\d+", "9", text.strip()))
+    return re.sub(r"[^\W\d_]+\.?", "a", re.sub(r"\d+", "9", text.strip()))

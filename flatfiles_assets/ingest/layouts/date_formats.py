@@ -2,8 +2,8 @@
 
 A format is named as `strptime` writes it (``%m/%d/%Y``), or ``epoch s``, ``epoch ms``, ``epoch us``,
 ``epoch ns``, or ``excel`` and ``excel 1904`` for the days that spreadsheets count. Unlike strptime, days
-and months may lack their leading zero, names of months may be short or long in any case, and a time of
-day and an offset may follow any format.
+and months may lack their leading zero, names of months may be short or long, in any case and of any
+language of `month_names`, and a time of day and an offset may follow any format.
 
 Here: one text under one format, and the formats that a text could be in. Not here: which of several
 formats a file is in (`date_evidence`).
@@ -16,20 +16,10 @@ import datetime as dt
 import functools
 import re
 
+from flatfiles_assets.ingest.layouts.month_names import month_of, without_weekday
+
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 FIRST_YEAR, LAST_YEAR = 1970, 2040
-
-_MONTHS = {
-    name: number
-    for number, full in enumerate(
-        (
-            *("january", "february", "march", "april", "may", "june"),
-            *("july", "august", "september", "october", "november", "december"),
-        ),
-        start=1,
-    )
-    for name in {full, full[:3], full[:4]}
-}
 
 _EPOCH_UNITS = {"epoch s": (10, 1), "epoch ms": (13, 10**3), "epoch us": (16, 10**6), "epoch ns": (19, 10**9)}
 
@@ -44,7 +34,11 @@ _STAMP = re.compile(
     r"(?P<time>\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:\s*[AaPp]\.?[Mm]\.?)?)"
     r"\s*(?P<zone>Z|z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})?"
 )
-_WEEKDAY = re.compile(r"(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+", re.IGNORECASE)
+_LETTERS = r"[^\W\d_]{3,12}\.?"
+# 3. März 2008, 3 de marzo de 2008, 03-mai-2008, 03mai2008
+_BETWEEN = r"\. ?| de |,?[-/. _]?"
+# 1er janvier 2008, March 3rd, 2008
+_ORDINAL = re.compile(r"(?<=\d)(?:st|nd|rd|th|er|º|ª|°)(?=[\s,])", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +88,7 @@ def _candidates(date: str) -> tuple[str, ...]:
             years = (f"%y{mark}%m{mark}%d",) if sizes[0] == 2 else ()
             return (f"%m{mark}%d{mark}%y", f"%d{mark}%m{mark}%y", *years) if sizes[2] == 2 else years
         return ()
-    if match := re.fullmatch(r"(\d+)([-/. _]?)([A-Za-z]{3,9}\.?)(,?[-/. _]?)(\d+)", date):
+    if match := re.fullmatch(rf"(\d+)({_BETWEEN})({_LETTERS})({_BETWEEN})(\d+)", date):
         first, before, _, after, last = match.groups()
         if len(first) == 4:
             return (f"%Y{before}%b{after}%d",)
@@ -102,7 +96,7 @@ def _candidates(date: str) -> tuple[str, ...]:
             return (f"%d{before}%b{after}%Y",)
         years = (f"%y{before}%b{after}%d",) if len(first) == 2 else ()
         return (f"%d{before}%b{after}%y", *years) if len(last) == 2 else years
-    if match := re.fullmatch(r"([A-Za-z]{3,9}\.?)([-/. _]?)(\d{1,2})(,?[-/. _]*)(\d{2}|\d{4})", date):
+    if match := re.fullmatch(rf"({_LETTERS})([-/. _]?)(\d{{1,2}})(,?[-/. _]*)(\d{{2}}|\d{{4}})", date):
         _, before, _, after, last = match.groups()
         return (f"%b{before}%d{after}%{'Y' if len(last) == 4 else 'y'}",)
     return ()
@@ -131,10 +125,17 @@ def parse_stamp(text: str, date_format: str) -> Stamp | None:
 
 def _split_stamp(text: str) -> tuple[str, str | None, str | None]:
     if ":" in text and (match := _STAMP.fullmatch(text)):
-        return _WEEKDAY.sub("", match["date"].rstrip(","), count=1), match["time"], match["zone"]
+        return _plain_date(match["date"].rstrip(",")), match["time"], match["zone"]
     if (match := _COMPACT.fullmatch(text)) and FIRST_YEAR <= int(match[1][:4]) <= LAST_YEAR:
         return match[1], match[2], None
-    return _WEEKDAY.sub("", text, count=1), None, None
+    return _plain_date(text), None, None
+
+
+def _plain_date(text: str) -> str:
+    """A date without its weekday, and with plain numbers."""
+    if text[:1].isdecimal() and text[-1:].isdecimal() and text.isascii() and not re.search("[A-Za-z]", text):
+        return text  # most are
+    return _ORDINAL.sub("", without_weekday(text)).rstrip(".")
 
 
 def _offset(zone: str | None) -> int | None:
@@ -158,7 +159,7 @@ def parse_day(text: str, date_format: str) -> int | None:
         return None
     parts = match.groupdict()
     year = int(parts["Y"]) if "Y" in parts else _full_year(int(parts["y"]))
-    month = int(parts["m"]) if "m" in parts else _MONTHS.get(parts["b"].rstrip(".").lower(), 0)
+    month = int(parts["m"]) if "m" in parts else month_of(parts["b"]) or 0
     if not FIRST_YEAR <= year <= LAST_YEAR:
         return None
     try:
@@ -180,7 +181,7 @@ def _pattern(date_format: str) -> re.Pattern[str]:
         "y": r"(?P<y>\d{2})",
         "m": f"(?P<m>{number})",
         "d": f"(?P<d>{number})",
-        "b": r"(?P<b>[A-Za-z]{3,9}\.?)",
+        "b": rf"(?P<b>{_LETTERS})",
     }
     parts = re.split(r"%([Yymdb])", date_format)
     return re.compile(
