@@ -25,6 +25,7 @@ def test_a_new_home_opens_with_the_shipped_settings(tmp_path: Path) -> None:
         assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 4
         assert instance.run_coordinator.dequeue_interval_seconds == 1
         assert not instance.telemetry_enabled
+        assert not instance.nux_enabled
         assert not instance.run_retries_enabled
     for database in ("history/runs.db", "history/runs/index.db", "schedules/schedules.db"):
         assert (tmp_path / "data" / "home" / database).is_file()
