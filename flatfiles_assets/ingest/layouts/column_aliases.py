@@ -71,7 +71,8 @@ _ADJUSTABLE = (*PRICES, VOLUME)
 _NUMBERING = re.compile(r"^\s*\d{1,2}[a-z]?\s*[.):]\s*(?=\S)")
 _BRACKETS = re.compile(r"(?<=\S)\s*[(\[{]([^)\]}]*)[)\]}]\s*$")
 _UNIT_WORD = re.compile(
-    r"(?<=\w)[\s_.,-]+(?:in[\s_]*)?(0?00s?|thousands?|k|tsd|mio|mn|millions?|lots?|hundreds?|100s)\.?$",
+    r"(?<=\w)[\s_.,*-]+(?:(?:in|en|em|x)[\s_]*)?('?0?00'?s?|1[.,]?000s?|thousands?|k|tsd|tausend|mio|mn|mln|"
+    r"millions?|lots?|hundreds?|100s|miles|milhares|migliaia|milliers|duizend|tys|тыс|usd|eur|gbp|\$|€)\.?$",
     re.IGNORECASE,
 )
 _UNADJUSTED = re.compile(r"(?:unadj(?:usted)?|nonadj(?:usted)?|notadj(?:usted)?|raw|unaj)")
@@ -79,9 +80,35 @@ _ADJUSTED = re.compile(r"(?:adj(?:usted|d)?|splitadj(?:usted)?|ajuste|ajustee?|b
 _QUOTE = re.compile(r"(?:bid|ask|offer|best(?:bid|ask)|nbbo)")
 # Letters that have no decomposition into a plain one and a mark.
 _PLAIN_LETTERS = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "đ": "d", "æ": "ae", "œ": "oe", "ё": "е"})
-_THOUSANDS = re.compile(r"(?:0?00|1,?000s?|th(?:ousands?)?|k|in ?thousands?|'000s?|x ?1,?000|tsd\.?)", re.I)
-_MILLIONS = re.compile(r"(?:mn?|mm|mio\.?|millions?|in ?millions?|x ?10\^6)", re.IGNORECASE)
-_HUNDREDS = re.compile(r"(?:100s?|hundreds?|lots?|in ?hundreds?|round ?lots?|x ?100)", re.IGNORECASE)
+_THOUSANDS = re.compile(
+    r"(?:'?0?00'?s?|1[.,' ]?000s?|th(?:ousands?|ds?)?|k|10\^3|1e3|tsd|tausend|mill?ares|miles"
+    r"|milhar(?:es)?|migliaia|milliers?|duizend(?:en|tal)?|tusen(?:tal)?|tys(?:i[aą]ce?)?|тыс|千)",
+    re.IGNORECASE,
+)
+_MILLIONS = re.compile(
+    r"(?:mn?|mm|mio|mln|mill?(?:ion(?:s|en|i|es)?|ones|hões)?|milli(?:on)?s|10\^6|1e6|млн|百万)",
+    re.IGNORECASE,
+)
+_HUNDREDS = re.compile(r"(?:100s?|hundreds?|(?:round ?)?lots?|手)", re.IGNORECASE)
+_TEN_THOUSANDS = re.compile(r"(?:万|萬)股?")
+# What stands around a unit: "in thousands of shares", "x1000", "Tsd. Stück".
+_AROUND_UNIT = re.compile(
+    r"^(?:in|en|em|x|\*)\s*|[\s.]*(?:(?:of|de|d'|di)\s*)?(?:shares?|shs|stück|aktien|actions|titres|acciones|ações|azioni"
+    r"|akcji|股|株)?\.?$",
+    re.IGNORECASE,
+)
+_MONEY = re.compile(
+    r"(?:in\s*)?(?:usd|eur|gbp|chf|jpy|cad|aud|inr|brl|us\$|\$|€|£|¥|dollars?|euros?|元|円)", re.I
+)
+# Dates of other events than the trade.
+_OTHER_DAY = (
+    r"(?:settle(?:ment)?|settled|valuta|value|ex|exdiv(?:idend)?|record|pay(?:ment|able|ing)?|expir(?:y|ation|es)|maturity"
+    r"|report(?:ing|ed)?|publish(?:ed|ing)?|publication|filing|filed|(?:last)?updated?|lastupdate|modified|created?|creation"
+    r"|download(?:ed)?|import(?:ed)?|insert(?:ed)?|load(?:ed)?|listing|listed|ipo|delist(?:ing|ed)|effective|announcement)"
+)
+_OTHER_DATE = re.compile(
+    rf"{_OTHER_DAY}(?:date|day|dt|on|at|datetime|timestamp|time)|date(?:of)?{_OTHER_DAY}"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,20 +173,22 @@ def read_heading(text: str) -> Heading:
                     break
     if meaning is None:
         meaning = _other_meaning(key)
+    if meaning == VOLUME and _MONEY.fullmatch(unit.strip()):
+        meaning = OTHER  # what was paid, not what was traded
     return Heading(text, meaning, rank, adjustment, _scale_of(unit) if meaning == VOLUME else 1.0)
 
 
 def _other_meaning(key: str) -> str | None:
     if key in words.IDENTIFIERS:
         return IDENTIFIER
-    if key in words.OTHER:
+    if key in words.OTHER or _OTHER_DATE.fullmatch(key):
         return OTHER
     return QUOTE if _QUOTE.match(key) or re.search(r"(?:bid|ask)(?:price|size|qty)?$", key) else None
 
 
 def _scale_of(unit: str) -> float:
-    unit = unit.strip()
-    for pattern, scale in ((_THOUSANDS, 1e3), (_MILLIONS, 1e6), (_HUNDREDS, 1e2)):
+    unit = _AROUND_UNIT.sub("", unit.strip())
+    for pattern, scale in ((_THOUSANDS, 1e3), (_MILLIONS, 1e6), (_HUNDREDS, 1e2), (_TEN_THOUSANDS, 1e4)):
         if pattern.fullmatch(unit):
             return scale
     return 1.0

@@ -104,7 +104,13 @@ def judge_siblings(
     # across files means nothing.
     pooled_verdict = judge_dates(sorted(pooled), left.formats, year)
     in_order = pooled_verdict.reason.endswith("in order")
-    return left if in_order or not pooled_verdict.formats else pooled_verdict
+    found = left if in_order or not pooled_verdict.formats else pooled_verdict
+    if len(found.formats) > 1:
+        days = [_days(sorted(pooled), reading) for reading in found.formats]
+        if all(np.array_equal(days[0], others) for others in days[1:]):
+            # 08-Jan-08 is one day under either reading.
+            return dataclasses.replace(found, formats=found.formats[:1])
+    return found
 
 
 def _days(texts: Sequence[str], date_format: str) -> npt.NDArray[np.int64]:

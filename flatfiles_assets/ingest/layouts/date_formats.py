@@ -23,6 +23,9 @@ FIRST_YEAR, LAST_YEAR = 1970, 2040
 
 _EPOCH_UNITS = {"epoch s": (10, 1), "epoch ms": (13, 10**3), "epoch us": (16, 10**6), "epoch ns": (19, 10**9)}
 
+# As floating-point numbers are written, and fractions of seconds.
+_EPOCH_FRACTION = re.compile(r"(\d{9,10}(?=\.)|\d{12,19}(?=\.0*$))\.\d*")
+
 # Day 0 of spreadsheets, of Windows (which has a 1900-02-29) and of older Macs.
 EXCEL_DAY_ZERO = {"excel": dt.date(1899, 12, 30).toordinal() - _EPOCH, "excel 1904": -24107}
 _EXCEL = re.compile(r"(\d{5})(?:[.,](\d+))?")
@@ -63,6 +66,8 @@ def candidate_formats(text: str) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=4096)
 def _candidates(date: str) -> tuple[str, ...]:
+    if match := _EPOCH_FRACTION.fullmatch(date):
+        date = match[1]
     if date.isdecimal():
         if len(date) == 8:
             return ("%Y%m%d", "%m%d%Y", "%d%m%Y")
@@ -219,6 +224,8 @@ def parse_time(text: str) -> int | None:
 
 def _parse_epoch(text: str, unit: str) -> Stamp | None:
     digits, per_second = _EPOCH_UNITS[unit]
+    if match := _EPOCH_FRACTION.fullmatch(text):
+        text = match[1]
     if not text.isdecimal() or not digits - 1 <= len(text) <= digits:
         return None
     day, second = divmod(int(text) // per_second, 86400)

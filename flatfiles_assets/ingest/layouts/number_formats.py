@@ -17,14 +17,17 @@ _NO_VALUE = pa.array(["", "nan", "na", "n/a", "#n/a", "null", "none", "nil", "-"
 
 # Sites for people write a volume of 8.68 million so.
 _SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9}
-_WITH_SUFFIX = r"(?i)^[+-]?[\d.,' ]*\d ?[kmb]$"
+_WITH_SUFFIX = r"(?i)^[+-]?[\d.,'’ ]*\d ?[kmb]$"
 
 _PLAIN = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?$"
 _GROUPED = {
-    ".": r"^[+-]?\d{1,3}(?:[,' \x{00a0}\x{202f}]\d{3})+(?:\.\d*)?$",
-    ",": r"^[+-]?\d{1,3}(?:[.' \x{00a0}\x{202f}]\d{3})+(?:,\d*)?$",
+    ".": r"^[+-]?\d{1,3}(?:[,'’ \x{00a0}\x{2007}\x{2009}\x{202f}]\d{3})+(?:\.\d*)?$",
+    ",": r"^[+-]?\d{1,3}(?:[.'’ \x{00a0}\x{2007}\x{2009}\x{202f}]\d{3})+(?:,\d*)?$",
 }
-_GROUP_MARKS = {".": r"[,' \x{00a0}\x{202f}]", ",": r"[.' \x{00a0}\x{202f}]"}
+_GROUP_MARKS = {
+    ".": r"[,'’ \x{00a0}\x{2007}\x{2009}\x{202f}]",
+    ",": r"[.'’ \x{00a0}\x{2007}\x{2009}\x{202f}]",
+}
 
 
 def to_numbers(text: pa.StringArray, decimal: str = ".") -> tuple[pa.DoubleArray, pa.BooleanArray | None]:
@@ -143,6 +146,6 @@ _NO_VALUE_TEXTS = frozenset(_NO_VALUE.to_pylist())
 
 
 _ANY_NUMBER = re.compile(
-    r"[+-]?\$?(?:\d+|\d{1,3}(?:[,.' "
-    r"\u00a0\u202f]\d{3})+)?(?:[.,]\d*)?(?:[eE][+-]?\d{1,3})?(?<=[\d.,])(?: ?[KkMmBb])?"
+    r"[+-]?\$?(?:\d+|\d{1,3}(?:[,.'’ "
+    r"\u00a0\u2007\u2009\u202f]\d{3})+)?(?:[.,]\d*)?(?:[eE][+-]?\d{1,3})?(?<=[\d.,])(?: ?[KkMmBb])?"
 )

@@ -29,6 +29,7 @@ _CUSTOMARY, _AGAINST_CUSTOM = 2.0, 4.0
 # A high above one and a half times the low, in the median, is no high but a volume.
 _WIDEST_BAR = 1.5
 _MOST_COLUMNS_TO_TRY = 14
+_NO = frozenset({"false", "no", "n", "f", "none"})
 _WHOLE_BAR = (*meaning.PRICES, meaning.VOLUME)
 
 
@@ -99,8 +100,23 @@ class PriceColumns(NumberColumns):
         elif meaning.CLOSE in raw:
             self._compare_with_raw_close(raw[meaning.CLOSE])
         adjusted = by_name["adjusted"].get(meaning.CLOSE)
-        if adjusted is not None and meaning.ADJUSTED_CLOSE not in self.found.meanings:
+        if adjusted is not None and adjusted not in self.numeric:
+            self._refuse_if_flagged(adjusted)
+        elif adjusted is not None and meaning.ADJUSTED_CLOSE not in self.found.meanings:
             self.found.meanings[adjusted] = meaning.ADJUSTED_CLOSE
+
+    def _refuse_if_flagged(self, place: int) -> None:
+        """A column that says whether prices are adjusted: yes or no."""
+        name = self.found.named(place)
+        values = {cell.casefold() for cell in self.sample.filled(place)}
+        if values <= _NO:
+            self.found.evidence.append(f"{name} says that prices are as traded")
+            return
+        raise NotSettled(
+            f"{name} is {', '.join(map(repr, sorted(values)[:3]))}: its prices are adjusted, and stand "
+            "in no column as they were traded; to take them all the same, state `columns` in an override",
+            columns=self.entry({place: meaning.IGNORED}),
+        )
 
     def _compare_with_raw_close(self, raw: int) -> None:
         close = self.found.place(meaning.CLOSE)

@@ -40,7 +40,23 @@ def settle_volume(columns: NumberColumns) -> None:
             )
         found.meanings[ticks] = meaning.VOLUME
         return
+    _refuse_unreadable(columns, volume)
     _prove_volume(columns, volume)
+
+
+def _refuse_unreadable(columns: NumberColumns, named: int | None) -> None:
+    """A column that its heading calls the volume, and whose cells are no numbers, is not no volume."""
+    found = columns.found
+    for place, heading in enumerate(found.headings):
+        if named is None and heading.meaning == meaning.VOLUME and found.meanings[place] is None:
+            cells = columns.sample.filled(place)
+            if cells and place not in columns.sample.numeric:
+                shown = ", ".join(map(repr, cells[:3]))
+                raise NotSettled(
+                    f"{found.named(place)} is to be the volume, and its cells are no numbers that can "
+                    f"be read, e.g. {shown}; to go without a volume, state `columns` in an override",
+                    columns=columns.entry({place: meaning.IGNORED}),
+                )
 
 
 def _prove_volume(columns: NumberColumns, named: int | None) -> None:
