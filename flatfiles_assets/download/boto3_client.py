@@ -66,7 +66,7 @@ def build(
     )
     shown = parts._replace(netloc=stand_in).geturl() if stand_in else endpoint_url
     key, secret, token = keys
-    client = boto3.Session(botocore_session=_deaf_session()).client(
+    client = boto3.Session(botocore_session=deaf_session()).client(
         "s3",
         endpoint_url=shown,
         region_name=region,
@@ -88,7 +88,8 @@ def build(
     return client
 
 
-def _deaf_session() -> botocore.session.Session:
+def deaf_session() -> botocore.session.Session:
+    """A session that reads no profile, no file and no variable."""
     session = botocore.session.Session()
     defaults = {
         name: (None, None, default, cast_)

@@ -2,18 +2,35 @@
 
 Some servers (rclone with xxh128, some appliances) send 32 hexadecimal digits that are no MD5. Evidence
 decides, never one transfer: two that brought the same bytes, from a store of which no ETag has been an
-MD5 yet. Here: that decision, remembered for each store as long as the process lives.
+MD5 yet. Here: that decision, remembered for each store as long as the process lives. Not here: where it is
+kept for later processes (`ledger.py`).
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from typing import Literal
+from typing import Literal, Protocol
 
 from flatfiles_assets.download.integrity import Digest
 
 _log = logging.getLogger(__name__)
+
+
+class EtagNotes(Protocol):
+    """Keeps, from one process to the next, of which stores the ETags are no MD5."""
+
+    def has_other_etags(self, endpoint_url: str, bucket: str) -> bool:
+        """Whether that was noted of a store."""
+        ...
+
+    def note_other_etags(self, endpoint_url: str, bucket: str) -> None:
+        """Note it."""
+        ...
+
+    def forget_other_etags(self, endpoint_url: str, bucket: str) -> None:
+        """It has turned out not to be so."""
+        ...
 
 
 class StoreEtags:
@@ -31,6 +48,10 @@ class StoreEtags:
     def are_no_md5(self) -> bool:
         """Whether it is settled that an MD5 cannot be compared with them."""
         return self._meaning == "other"
+
+    def recall(self) -> None:
+        """An earlier process has settled that they are no MD5; what this one has seen itself goes before."""
+        self._meaning = self._meaning or "other"
 
     def matched(self) -> None:
         """An ETag was the MD5 of what arrived: from now on a difference is damage."""

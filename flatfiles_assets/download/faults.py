@@ -28,6 +28,7 @@ __all__ = [
     "RangesNotSupported",
     "changed",
     "check_key",
+    "contradicts_the_listing",
     "damaged",
     "from_status",
     "incomplete",
@@ -100,6 +101,16 @@ def incomplete(where: str, expected_bytes: int, found_bytes: int) -> DamagedTran
         where=where,
         why=f"{found_bytes} bytes where {expected_bytes} are expected",
         next_step="check the network and run again",
+    )
+
+
+def contradicts_the_listing(where: str, listed_bytes: int, announced_bytes: int) -> DamagedTransfer:
+    """The error for an answer that announces another length than the listing of the same moment."""
+    return DamagedTransfer(
+        "the store contradicts its own listing",
+        where=where,
+        why=f"the listing says {listed_bytes:,} bytes, and the answer {announced_bytes:,}; it was not read",
+        next_step="check the endpoint and whatever stands in front of it",
     )
 
 

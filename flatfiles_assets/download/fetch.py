@@ -12,7 +12,7 @@ import contextlib
 import os
 import queue
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
 from flatfiles_assets.download.cache import FetchedFile, FileCache
 from flatfiles_assets.download.connection import S3Connection
@@ -36,6 +36,7 @@ def fetch_files(
     timeout: float = 60,
     recheck: bool = True,
     local_key: Callable[[str], str] | None = None,
+    listed: Mapping[str, RemoteObject] | None = None,
     retry_policy: RetryPolicy | None = None,
     limits: TransferLimits | None = None,
     on_bytes: Callable[[int], None] | None = None,
@@ -58,6 +59,7 @@ def fetch_files(
             folder) and fetched again where the object was replaced. Without it the ledger is
             trusted. Either way a file that is gone or damaged on disk is fetched again.
         local_key: Key in cache and ledger for a key in the bucket; the same by default.
+        listed: Objects by key, as a listing just described them; an answer of another length is refused.
         retry_policy: Number and spacing of the retries; overrides `max_retries`.
         limits: Sizes above which objects are streamed, or fetched in parallel ranges.
         on_bytes: Called with the number of bytes as they arrive, from another thread.
@@ -79,8 +81,10 @@ def fetch_files(
                 timeout=timeout,
                 limits=limits or TransferLimits(),
                 on_bytes=on_bytes,
+                notes=cache.ledger,
             ),
             local_key=local_key or (lambda key: key),
+            listed=listed or {},
             recheck=recheck,
             max_concurrent=max_concurrent,
             ready=ready,
@@ -146,6 +150,7 @@ async def _fetch_all(
     connect: Callable[[concurrent.futures.Executor], ObjectTransfer],
     *,
     local_key: Callable[[str], str],
+    listed: Mapping[str, RemoteObject],
     recheck: bool,
     max_concurrent: int,
     ready: _Ready,
@@ -153,7 +158,9 @@ async def _fetch_all(
 ) -> None:
     threads = min(max_concurrent, (os.cpu_count() or 1) + 2)
     with concurrent.futures.ThreadPoolExecutor(threads, "fetch") as executor:
-        fetcher = Fetcher(cache, connect(executor), recheck=recheck, deliver=ready.put, on_file=on_file)
+        fetcher = Fetcher(
+            cache, connect(executor), listed=listed, recheck=recheck, deliver=ready.put, on_file=on_file
+        )
         places = [Place.of(key, local_key(key), cache) for key in keys]
         # A worker whose file is being hashed and written has no request in flight: others take its turn.
         await fetcher.run(places, workers=max_concurrent + threads)

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from flatfiles_assets.download.atomic_files import TemporaryFile
@@ -98,12 +98,14 @@ class Fetcher:
         cache: FileCache,
         transfer: ObjectTransfer,
         *,
+        listed: Mapping[str, RemoteObject],
         recheck: bool,
         deliver: Callable[[list[tuple[str, FetchResult]]], None],
         on_file: Callable[[FetchResult], None],
     ) -> None:
         self._cache = cache
         self._transfer = transfer
+        self._listed = listed
         self._recheck = recheck
         self._deliver = deliver
         self._on_file = on_file
@@ -169,19 +171,22 @@ class Fetcher:
     ) -> _Finished:
         good = self._good.get(place.local_key)
         known_etag: str | None = None
+        remote = self._listed.get(place.key)
         if good:
             unchanged = _Finished(place, _unchanged(place.key, path, good, started), 0)
             if not self._recheck:
                 return unchanged
             listing = await self._list_folder(place.key)
-            remote = listing.get(place.key) if listing else None
+            remote = listing.get(place.key) if listing else remote
             if remote and _is_same(good, remote):
                 return unchanged
             # Not listed, or no listing to be had: the object itself has the last word.
             known_etag = None if remote else good.etag
         self._prepare_folder(path.parent)
         try:
-            arrived = await self._transfer.to_file(place.key, path, attempts, if_none_match=known_etag)
+            arrived = await self._transfer.to_file(
+                place.key, path, attempts, listed=remote, if_none_match=known_etag
+            )
         except NotModified:
             return unchanged
         outcome: Outcome = "replaced" if place.local_key in self._had_file else "downloaded"

@@ -43,6 +43,9 @@ CREATE INDEX IF NOT EXISTS history_key ON history (key, id);
 CREATE TABLE IF NOT EXISTS pruned (
     key TEXT PRIMARY KEY, sha256 TEXT NOT NULL, pruned_at TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS other_etags (
+    endpoint_url TEXT, bucket TEXT, noted_at TEXT NOT NULL, PRIMARY KEY (endpoint_url, bucket)
+) WITHOUT ROWID;
 """
 _COLUMNS = ("key", *_FILE_COLUMNS, *_ATTEMPT_COLUMNS)
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM"
@@ -229,6 +232,30 @@ class Ledger:
             with self._lock, _explained(self.path):
                 found.update(self._open().connection.execute(query, some).fetchall())
         return found
+
+    def has_other_etags(self, endpoint_url: str, bucket: str) -> bool:
+        """Whether it was noted that a store's ETags look like MD5 and are not."""
+        query = "SELECT count(*) FROM other_etags WHERE endpoint_url = ? AND bucket = ?"
+        with self._lock, _explained(self.path):
+            opened = self._open()
+            if opened.refusal is not None:
+                return False  # read as it is, maybe of a time before that table; nothing is fetched into it
+            return bool(opened.connection.execute(query, [endpoint_url, bucket]).fetchone()[0])
+
+    def note_other_etags(self, endpoint_url: str, bucket: str) -> None:
+        """Note that a store's ETags look like MD5 and are not."""
+        now = dt.datetime.now(dt.timezone.utc).isoformat()
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO other_etags VALUES (?, ?, ?)", [endpoint_url, bucket, now]
+            )
+
+    def forget_other_etags(self, endpoint_url: str, bucket: str) -> None:
+        """One of the store's ETags was an MD5 after all."""
+        with self._transaction() as connection:
+            connection.execute(
+                "DELETE FROM other_etags WHERE endpoint_url = ? AND bucket = ?", [endpoint_url, bucket]
+            )
 
     def _query(self, query: str, parameters: Sequence[object]) -> list[LedgerEntry]:
         with self._lock, _explained(self.path):

@@ -111,6 +111,16 @@ def list_with(
             raise _in_a_circle(bucket, prefix, "the store names a page as the next that it has given already")
 
 
+def listed_object(client: S3Client, bucket: str, key: str) -> RemoteObject | None:
+    """One object as a listing of this moment describes it; None where it is not listed.
+
+    What it raises is the client's own.
+    """
+    # Of all keys that begin like it, the key itself is the first.
+    page = client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+    return next((item for item in describe_objects(page, location(bucket, key)) if item.key == key), None)
+
+
 def describe_objects(page: Any, where: str) -> list[RemoteObject]:
     """The objects of one page of a listing.
 

@@ -20,7 +20,7 @@ import obstore
 from flatfiles_assets.download.connection import S3Connection
 from flatfiles_assets.download.faults import RangesNotSupported, location, web_page
 from flatfiles_assets.download.integrity import clean_etag
-from flatfiles_assets.download.listing import RemoteObject, describe_objects, read_head
+from flatfiles_assets.download.listing import RemoteObject, describe_objects, listed_object, read_head
 from flatfiles_assets.download.pace import UNKNOWN_SIZE, read_in_pieces
 
 if TYPE_CHECKING:
@@ -162,10 +162,8 @@ class BlockingObjects:
             head = self._client.head_object(Bucket=self._bucket, Key=key)
             if "ContentLength" in head:
                 return head["ContentLength"]
-        listed = describe_objects(
-            self._client.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1), key
-        )
-        return next((item.size_bytes for item in listed if item.key == key), UNKNOWN_SIZE)
+        listed = listed_object(self._client, self._bucket, key)
+        return listed.size_bytes if listed else UNKNOWN_SIZE
 
     def _folder(self, prefix: str) -> Iterator[RemoteObject]:
         pages = self._client.get_paginator("list_objects_v2")

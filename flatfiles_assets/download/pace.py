@@ -12,7 +12,7 @@ from typing import Any
 
 from flatfiles_assets.download.answers import transfer_failed
 from flatfiles_assets.download.errors import TransferFailed
-from flatfiles_assets.download.faults import incomplete, translated
+from flatfiles_assets.download.faults import damaged, incomplete, translated
 from flatfiles_assets.errors import FlatFilesError
 
 LEAST_BYTES_PER_SECOND = 4096
@@ -21,7 +21,11 @@ LEAST_BYTES_PER_SECOND = 4096
 UNKNOWN_SIZE = -1
 """Length of an object of which no answer and no listing says it."""
 
-MOST_UNANNOUNCED_BYTES = 64 * 2**30
+LONG_BYTES = 16 * 2**20
+"""Above this a length that an answer announces is compared with the listing before the body is read."""
+
+MOST_UNANNOUNCED_BYTES = 2 * 2**30
+"""The longest body of which no answer and no listing says how long it is: such may have no end."""
 
 
 def patience(size_bytes: int, timeout_seconds: float) -> float:
@@ -79,6 +83,10 @@ def read_in_pieces(
                     failure = too_slow(where, piece_bytes, timeout_seconds)
             total += len(piece)
             if total > most_bytes:
+                if size_bytes == UNKNOWN_SIZE:
+                    raise damaged(
+                        where, f"more than {most_bytes:,} bytes, and nothing says how long the object is"
+                    )
                 raise incomplete(where, most_bytes, total)
             if ended and total < size_bytes:
                 failure = transfer_failed(where, "the connection was cut in the middle of the answer")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from flatfiles_assets.download.etags import Agreement, etags_of
+from flatfiles_assets.download.etags import Agreement, EtagNotes, etags_of
 from flatfiles_assets.download.faults import changed, damaged, incomplete, location
 from flatfiles_assets.download.integrity import Digest, is_md5
 from flatfiles_assets.download.listing import RemoteObject
@@ -35,11 +35,20 @@ class Judge:
 
 
 class Proof:
-    """Decides about the objects of one bucket."""
+    """Decides about the objects of one bucket.
 
-    def __init__(self, requests: BucketRequests) -> None:
+    Args:
+        requests: What the bucket is asked through.
+        notes: What earlier processes found out about the store's ETags, and where it is kept.
+    """
+
+    def __init__(self, requests: BucketRequests, notes: EtagNotes | None = None) -> None:
         self._requests = requests
         self._etags = etags_of(*requests.identity)
+        self._notes = notes
+        self._is_noted = bool(notes and notes.has_other_etags(*requests.identity))
+        if self._is_noted:
+            self._etags.recall()
 
     async def settle(self, digest: Digest, remote: RemoteObject, judge: Judge) -> RemoteObject:
         """Raise unless the bytes are proven, or at least nothing speaks against them.
@@ -57,12 +66,22 @@ class Proof:
         proven = digest.md5 == remote.etag
         if proven:
             self._etags.matched()
+            await self._keep_notes()
         else:
             if is_md5(remote.etag) and not self._etags.are_no_md5:
                 await self._compare_with_another(digest, remote, judge, where)
+                await self._keep_notes()
             await self._confirm_size(digest, remote, judge, where)
         judge.gzip.judge(digest, etag=remote.etag, proven=proven, where=where)
         return dataclasses.replace(remote, size_bytes=digest.size_bytes)
+
+    async def _keep_notes(self) -> None:
+        """Have the next process know it, where this one has found out something else than was noted."""
+        if self._notes is None or self._is_noted == self._etags.are_no_md5:
+            return
+        self._is_noted = self._etags.are_no_md5
+        change = self._notes.note_other_etags if self._is_noted else self._notes.forget_other_etags
+        await self._requests.in_thread(lambda: change(*self._requests.identity))
 
     async def _compare_with_another(
         self, digest: Digest, remote: RemoteObject, judge: Judge, where: str

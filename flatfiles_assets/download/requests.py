@@ -20,8 +20,9 @@ from botocore.credentials import Credentials
 
 from flatfiles_assets.download.answers import REDIRECTS, StoreOwner, from_status
 from flatfiles_assets.download.connection import S3Connection
+from flatfiles_assets.download.errors import DownloadError
 from flatfiles_assets.download.faults import HeadersMissing, location, raise_control_flow, translated
-from flatfiles_assets.download.listing import RemoteObject
+from flatfiles_assets.download.listing import RemoteObject, listed_object
 from flatfiles_assets.download.objects import Answer, BlockingObjects, ObjectStore, ObstoreObjects
 from flatfiles_assets.download.pace import patience, too_slow
 
@@ -120,6 +121,12 @@ class BucketRequests:
         with self.translated(folder):
             return await self._objects.folder(folder)
 
+    def listed(self, key: str) -> RemoteObject | None:
+        """An object as a listing of this moment has it; None where it has not, or cannot be had."""
+        with contextlib.suppress(DownloadError), self.translated(key):
+            return listed_object(self._boto3, self.bucket, key)
+        return None
+
     def etag_is_encrypted(self, key: str) -> bool:
         """Whether the store encrypts with a key service, so that the ETag is no MD5 of the object."""
         with self.translated(key):
@@ -138,7 +145,7 @@ class BucketRequests:
 
     @functools.cached_property
     def _boto3(self) -> S3Client:
-        # For headers that obstore does not show; needed only where bodies look damaged.
+        # For headers that obstore does not show; needed only where bodies or their lengths look wrong.
         return self._connection.boto3(timeout_seconds=self._timeout_seconds)
 
     def _through_boto3(self) -> BlockingObjects:

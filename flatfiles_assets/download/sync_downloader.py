@@ -20,14 +20,21 @@ from flatfiles_assets.download.atomic_files import TemporaryFile
 from flatfiles_assets.download.connection import S3Connection, StoreOptions, check_limits
 from flatfiles_assets.download.decoded_file import commit_decoded, not_unpacked
 from flatfiles_assets.download.descriptors import sync_folder
-from flatfiles_assets.download.errors import DamagedTransfer, NotPublished, ObjectChanged
+from flatfiles_assets.download.errors import DamagedTransfer, DownloadError, NotPublished, ObjectChanged
 from flatfiles_assets.download.etags import Agreement, etags_of
-from flatfiles_assets.download.faults import changed, damaged, incomplete, location, translated
+from flatfiles_assets.download.faults import (
+    changed,
+    contradicts_the_listing,
+    damaged,
+    incomplete,
+    location,
+    translated,
+)
 from flatfiles_assets.download.gzip_stream import is_gzip
 from flatfiles_assets.download.integrity import Digest, Digester, clean_etag, is_gzip_name, is_md5
-from flatfiles_assets.download.listing import RemoteObject, list_with, read_head
+from flatfiles_assets.download.listing import RemoteObject, list_with, listed_object, read_head
 from flatfiles_assets.download.objects import check_no_page
-from flatfiles_assets.download.pace import UNKNOWN_SIZE, read_in_pieces
+from flatfiles_assets.download.pace import LONG_BYTES, UNKNOWN_SIZE, read_in_pieces
 from flatfiles_assets.download.retries import Attempts, RetryPolicy, retry_sync
 from flatfiles_assets.download.statistics import DownloadCounter, DownloadStatistics
 from flatfiles_assets.download.verified_files import GzipJudge, gzip_blamed_on_the_bucket, storage
@@ -226,6 +233,7 @@ class SyncS3Downloader:
                     check_no_page(response.get("ContentType", ""), response.get("ETag"), bucket, key)
                 if "ContentLength" not in dict(response):
                     response["ContentLength"] = self._announced_size(bucket, key)
+                self._compare_with_listing(bucket, key, response)
                 reception.begin(response)
                 pieces = read_in_pieces(
                     response["Body"],
@@ -251,8 +259,25 @@ class SyncS3Downloader:
         with contextlib.suppress(FlatFilesError):
             if (size := self._head(bucket, key).size_bytes) != UNKNOWN_SIZE:
                 return size
-        listed = list_with(self._client(bucket), bucket, key, max_keys=1, policy=RetryPolicy(0))
-        return next((item.size_bytes for item in listed if item.key == key), UNKNOWN_SIZE)
+        with self._translated(bucket, key):
+            listed = listed_object(self._client(bucket), bucket, key)
+        return listed.size_bytes if listed else UNKNOWN_SIZE
+
+    def _compare_with_listing(self, bucket: str, key: str, response: GetObjectOutputTypeDef) -> None:
+        """Refuse a long body of which the listing says another length, before it is read.
+
+        Raises:
+            DamagedTransfer: The answer announces another length than a listing of this moment.
+        """
+        announced = response["ContentLength"]
+        if announced <= LONG_BYTES or response["ResponseMetadata"]["HTTPStatusCode"] == 206:
+            return
+        listed = None
+        with contextlib.suppress(DownloadError), self._translated(bucket, key):
+            listed = listed_object(self._client(bucket), bucket, key)
+        if listed and listed.size_bytes != announced:
+            response["Body"].close()
+            raise contradicts_the_listing(location(bucket, key), listed.size_bytes, announced)
 
     def _verify(
         self, reception: _Reception, bucket: str, key: str, judge: GzipJudge, agreement: Agreement

@@ -17,11 +17,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from flatfiles_assets.download.atomic_files import TemporaryFile
 from flatfiles_assets.download.connection import S3Connection
 from flatfiles_assets.download.errors import CorruptFile, DamagedTransfer
-from flatfiles_assets.download.etags import Agreement
-from flatfiles_assets.download.faults import RangesNotSupported, changed, check_key, incomplete, location
+from flatfiles_assets.download.etags import Agreement, EtagNotes
+from flatfiles_assets.download.faults import (
+    RangesNotSupported,
+    changed,
+    check_key,
+    contradicts_the_listing,
+    incomplete,
+    location,
+)
 from flatfiles_assets.download.integrity import Digest, Digester
 from flatfiles_assets.download.listing import RemoteObject
 from flatfiles_assets.download.objects import Answer
+from flatfiles_assets.download.pace import LONG_BYTES, UNKNOWN_SIZE
 from flatfiles_assets.download.partial_file import Part, PartialFile
 from flatfiles_assets.download.proof import Judge, Proof
 from flatfiles_assets.download.requests import BucketRequests
@@ -58,6 +66,7 @@ class TransferLimits:
         part_bytes: Size of a range.
         parts_at_once: Ranges of one object in flight.
         chunk_bytes: Least size of a streamed chunk.
+        list_above_bytes: Larger objects are compared with their listing before they are read.
     """
 
     stream_above_bytes: int = 4 * _MIB
@@ -65,6 +74,7 @@ class TransferLimits:
     part_bytes: int = 16 * _MIB
     parts_at_once: int = 4
     chunk_bytes: int = _MIB
+    list_above_bytes: int = LONG_BYTES
 
 
 class ObjectTransfer:
@@ -80,6 +90,7 @@ class ObjectTransfer:
         limits: Sizes that decide how an object is received.
         max_pool_connections: Idle connections that are kept open.
         on_bytes: Called with the number of bytes as they arrive.
+        notes: Where it is kept what the store's ETags mean; None for this process's memory alone.
     """
 
     def __init__(
@@ -94,6 +105,7 @@ class ObjectTransfer:
         limits: TransferLimits,
         max_pool_connections: int = 50,
         on_bytes: Callable[[int], None] | None = None,
+        notes: EtagNotes | None = None,
     ) -> None:
         self._bucket = bucket
         self._executor = executor
@@ -110,7 +122,7 @@ class ObjectTransfer:
             max_concurrent=max_concurrent,
             max_pool_connections=max_pool_connections,
         )
-        self._proof = Proof(self._requests)
+        self._proof = Proof(self._requests, notes)
 
     async def to_memory(self, key: str, attempts: Attempts, *, decompress: bool) -> Buffer:
         """An object's bytes, verified; decompressed where that is asked for and they are gzip.
@@ -125,7 +137,7 @@ class ObjectTransfer:
 
         async def attempt() -> Buffer:
             async with self._slots:
-                answer = await self._get(key)
+                answer = await self._get_as_listed(key)
                 data = await self._body(answer)
             digest, decoded = await self.in_thread(
                 examine_memory, data, judge.check_gzip, judge.check_gzip and decompress
@@ -142,6 +154,7 @@ class ObjectTransfer:
         path: Path,
         attempts: Attempts,
         *,
+        listed: RemoteObject | None = None,
         if_none_match: str | None = None,
         as_is: bool = False,
         allow_empty: bool = False,
@@ -154,6 +167,7 @@ class ObjectTransfer:
             key: Key in the bucket.
             path: Where the file belongs; nothing is there, or what was, until it is committed.
             attempts: Counts the requests.
+            listed: The object as a listing described it before, where there was one.
             if_none_match: ETag (without quotes) that is not to be fetched again.
             as_is: Whether broken gzip will do, if that is surely what the bucket holds.
             allow_empty: Whether a ``.gz`` object without bytes is acceptable.
@@ -173,7 +187,7 @@ class ObjectTransfer:
 
         async def attempt() -> ArrivedFile:
             async with self._slots:
-                answer = await self._get(key, options)
+                answer = await self._get_as_listed(key, options, listed)
                 remote = answer.remote
                 small = 0 <= remote.size_bytes <= self._limits.stream_above_bytes
                 in_ranges = remote.size_bytes > self._limits.ranges_above_bytes and bool(remote.etag)
@@ -253,7 +267,7 @@ class ObjectTransfer:
 
     async def _streamed_anew(self, key: str, path: Path, judge: Judge) -> ArrivedFile:
         async with self._slots:
-            answer = await self._get(key)
+            answer = await self._get_as_listed(key)
             return await self._written(self._chunks(answer), answer.remote, path, judge)
 
     async def _fetch_parts(self, remote: RemoteObject, partial: PartialFile, attempts: Attempts) -> None:
@@ -306,6 +320,30 @@ class ObjectTransfer:
 
     async def _get(self, key: str, options: GetOptions | None = None) -> Answer:
         return await self._requests.get(key, options)
+
+    async def _get_as_listed(
+        self, key: str, options: GetOptions | None = None, listed: RemoteObject | None = None
+    ) -> Answer:
+        """An answer that announces what the listing says; its body is not read before.
+
+        Without a listing, one is asked for where the body is long: a length out of the air would
+        fill the disk.
+
+        Raises:
+            DamagedTransfer: It announces another length than a listing of this moment.
+        """
+        answer = await self._get(key, options)
+        announced = answer.remote.size_bytes
+        if (
+            (announced > self._limits.list_above_bytes)
+            if listed is None
+            else (announced != listed.size_bytes)
+        ):
+            # The object may have been replaced since it was listed.
+            listed = await self._requests.in_thread(lambda: self._requests.listed(key))
+            if listed and announced not in (listed.size_bytes, UNKNOWN_SIZE):
+                raise contradicts_the_listing(self._where(key), listed.size_bytes, announced)
+        return answer
 
     async def _settle(self, digest: Digest, remote: RemoteObject, judge: Judge) -> RemoteObject:
         return await self._proof.settle(digest, remote, judge)

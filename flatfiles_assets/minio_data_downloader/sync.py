@@ -157,6 +157,7 @@ def synchronise(
                 max_retries=options.max_retries,
                 timeout=options.timeout_seconds,
                 local_key=lambda key: stale[key].local_key,
+                listed={key: item.remote for key, item in stale.items()},
                 limits=options.transfer_limits,
                 on_bytes=advance,
             ),

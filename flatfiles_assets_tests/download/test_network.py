@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import ipaddress
-import ssl
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from flatfiles_assets.download import obstore_client
 from flatfiles_assets.download.async_downloader import AsyncS3Downloader
@@ -20,6 +13,7 @@ from flatfiles_assets.download.network import NetworkOptions, is_loopback
 from flatfiles_assets.download.retries import RetryPolicy
 from flatfiles_assets.download.sync_downloader import SyncS3Downloader
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
+from flatfiles_assets_tests.certificates import certificate, pem, serving
 from flatfiles_assets_tests.download.small_store import Response, SmallStore, refusal
 
 KEYS = {"access_key_id": "OUR-KEY-ID", "secret_access_key": "our-secret"}
@@ -51,56 +45,18 @@ def _list(url, options=None, keys=KEYS, key="a.csv", timeout=5):
 ways = pytest.mark.parametrize("get", [_async_get, _sync_get, _list])
 
 
-def _certificate(name, *, issuer=None, authority=False, names=("localhost",), days=30):
-    key = ec.generate_private_key(ec.SECP256R1())
-    signer, signed_by = issuer or (key, None)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.timezone.utc)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(signed_by.subject if signed_by else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=60))
-        .not_valid_after(now + dt.timedelta(days=days))
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-    )
-    if names:
-        alternatives = [x509.DNSName(name) for name in names]
-        addresses = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))] if "localhost" in names else []
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName([*alternatives, *addresses]), critical=False
-        )
-    return key, builder.sign(signer, hashes.SHA256())
-
-
-def _pem(certificate):
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _serving(folder, key, certificate):
-    both = _pem(certificate) + key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "server.pem").write_bytes(both)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.pem")
-    return context
-
-
 @pytest.fixture(params=["private authority", "its own", "its own, as authority"])
 def secure(request, tmp_path):
     """A store over TLS, and the file of what has to be believed."""
     if request.param == "private authority":
-        authority = _certificate("Our Company", authority=True, names=())
-        leaf, root = _certificate("store", issuer=authority), authority[1]
+        authority = certificate("Our Company", authority=True, names=())
+        leaf, root = certificate("store", issuer=authority), authority[1]
     else:
-        leaf = _certificate("store", authority="authority" in request.param)
+        leaf = certificate("store", authority="authority" in request.param)
         root = leaf[1]
     bundle = tmp_path / "bundle.pem"
-    bundle.write_bytes(_pem(root))
-    with SmallStore(OBJECTS, tls=_serving(tmp_path, *leaf)) as store:
+    bundle.write_bytes(pem(root))
+    with SmallStore(OBJECTS, tls=serving(tmp_path, *leaf)) as store:
         yield store, bundle
 
 
@@ -119,11 +75,11 @@ def test_a_certificate_of_ones_own_is_believed_by_both_clients_where_the_setting
 @ways
 def test_a_certificate_that_expired_or_is_anothers_is_refused_though_it_is_believed(tmp_path, get):
     for problem in ({"days": -1}, {"names": ("elsewhere.example",)}):
-        leaf = _certificate("store", **problem)
+        leaf = certificate("store", **problem)
         bundle = tmp_path / "bundle.pem"
-        bundle.write_bytes(_pem(leaf[1]))
+        bundle.write_bytes(pem(leaf[1]))
         with (
-            SmallStore(OBJECTS, tls=_serving(tmp_path, *leaf)) as store,
+            SmallStore(OBJECTS, tls=serving(tmp_path, *leaf)) as store,
             pytest.raises(FlatFilesError, match="certificate is not believed"),
         ):
             get(store.url, StoreOptions(network=NetworkOptions(bundle)))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import gzip
 import hashlib
+import subprocess
+import sys
 import time
 
 import pytest
@@ -136,6 +139,118 @@ def test_a_body_that_does_not_end_is_cut_where_the_listing_says_how_long_it_is(g
     with SmallStore(BODIES, answer=answer) as store, pytest.raises(DownloadError, match="expected"):
         get(store, "a.csv")
     assert time.monotonic() - started < 20
+
+
+def _announcing(announced, listed_bytes, etag="x-1"):
+    """A store whose listing and whose answers do not agree about the length of an object."""
+
+    def answer(request):
+        if request.path.strip("/") == "bkt":
+            body = listed("a.csv", BODIES["a.csv"], lambda _: etag)
+            return listing([body.replace(f"<Size>{len(BODIES['a.csv'])}<", f"<Size>{listed_bytes}<")])
+        headers = {"ETag": f'"{etag}"', "Last-Modified": LAST_MODIFIED, "Content-Length": str(announced)}
+        if announced is None:
+            headers |= {"Content-Length": None, "Connection": "close"}
+        body = forever(b"x" * 65536) if announced is None or announced > 2**20 else b"x" * announced
+        return Response(200, headers, body)
+
+    return answer
+
+
+@pytest.mark.parametrize("etag", ["x-1", "0" * 32])
+def test_a_length_of_10_gib_that_the_listing_denies_is_refused_before_the_body_is_read(get, tmp_path, etag):
+    with (
+        SmallStore(answer=_announcing(10 * 2**30, 17, etag)) as store,
+        pytest.raises(DownloadError, match="contradicts its own listing"),
+    ):
+        get(store, "a.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("announced", "listed_bytes"), [(10 * 2**30, 17), (17, 10 * 2**30), (0, 17), (17, 0), (None, 17)]
+)
+@pytest.mark.parametrize("is_token", [False, True], ids=["obstore", "boto3"])
+def test_a_mirror_takes_nothing_of_another_length_than_its_listing_says(
+    tmp_path, announced, listed_bytes, is_token
+):
+    body = b"x" * announced if announced in (0, 17) else b""
+    etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+    with SmallStore(answer=_announcing(announced, listed_bytes, etag)) as store:
+        connection = dataclasses.replace(_connection(store), session_token="t" if is_token else None)
+        before = {item.key: item for item in list_remote(connection, "bkt", max_retries=0)}
+        obstore_client.build.cache_clear()
+        with FileCache(tmp_path / "cache") as cache:
+            (result,) = fetch_files(
+                connection, "bkt", cache, ["a.csv"], retry_policy=QUICK, timeout=1, listed=before
+            )
+        assert isinstance(result, DownloadError), result
+        assert "contradicts" in str(result) or "where 17 are expected" in str(result)
+    left = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert {path.parent.name for path in left} <= {"metadata"}
+
+
+def test_an_object_that_was_replaced_since_it_was_listed_is_fetched(tmp_path):
+    with SmallStore({"a.csv": b"before"}) as store:
+        before = {item.key: item for item in list_remote(_connection(store), "bkt", max_retries=0)}
+        store.objects["a.csv"] = b"longer than before"
+        obstore_client.build.cache_clear()
+        with FileCache(tmp_path / "cache") as cache:
+            (result,) = fetch_files(
+                _connection(store), "bkt", cache, ["a.csv"], retry_policy=QUICK, listed=before
+            )
+        assert result.path.read_bytes() == b"longer than before"
+
+
+def test_a_body_without_end_of_which_nobody_says_the_length_is_cut(get, monkeypatch, tmp_path):
+    monkeypatch.setattr(pace, "MOST_UNANNOUNCED_BYTES", 2**20)
+
+    def answer(request):
+        if request.path.strip("/") == "bkt":
+            return listing([])
+        headers = {"ETag": '"x-1"', "Last-Modified": LAST_MODIFIED, "Connection": "close"}
+        return Response(200, headers | {"Content-Length": None}, forever(b"x" * 65536))
+
+    with SmallStore(answer=answer) as store, pytest.raises(DownloadError, match="nothing says how long"):
+        get(store, "a.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+_FETCH = """
+import sys, pathlib
+from flatfiles_assets.download.cache import FileCache
+from flatfiles_assets.download.connection import S3Connection
+from flatfiles_assets.download.fetch import fetch_files
+url, folder, *keys = sys.argv[1:]
+with FileCache(folder) as cache:
+    connection = S3Connection(url, "k", "s")
+    for result in fetch_files(connection, "bkt", cache, keys, max_concurrent=1, max_retries=3):
+        assert not isinstance(result, Exception), result
+"""
+
+
+def test_the_next_process_knows_that_a_stores_etags_are_no_md5_until_one_is(tmp_path):
+    def fetch(*keys):
+        before = len(store.requests)
+        script = [sys.executable, "-c", _FETCH, store.url, str(tmp_path / "cache"), *keys]
+        subprocess.run(script, check=True, timeout=300)
+        asked = store.requests[before:]
+        return [request.path.rpartition("/")[2] for request in asked if request.method == "GET"]
+
+    with SmallStore(BODIES, etag=_other_digest) as store:
+        assert fetch("a.csv").count("a.csv") == 2
+        assert fetch("b.csv.gz").count("b.csv.gz") == 1
+        # Noted of this store alone.
+        with FileCache(tmp_path / "cache") as cache:
+            assert cache.ledger.has_other_etags(store.url, "bkt")
+            assert not cache.ledger.has_other_etags(store.url, "other")
+            assert not cache.ledger.has_other_etags("http://127.0.0.1:1", "bkt")
+        store.etag = lambda body: hashlib.md5(body, usedforsecurity=False).hexdigest()
+        assert fetch("c.bin").count("c.bin") == 1
+        with FileCache(tmp_path / "cache") as cache:
+            assert not cache.ledger.has_other_etags(store.url, "bkt")
+        store.etag = _other_digest
+        assert fetch("empty.csv").count("empty.csv") == 2
 
 
 def test_a_transfer_of_one_byte_now_and_then_ends(get, monkeypatch):
