@@ -9,17 +9,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import dagster as dg
 import stamina
+import urllib3
 from pydantic import SecretStr
 
 from flatfiles_assets.defs.range_requests import tagged_range
 from flatfiles_assets.defs.step_errors import shown_message
+from flatfiles_assets.download.connection import StoreOptions
+from flatfiles_assets.download.network import NetworkOptions
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
 from flatfiles_assets.escaping import from_markdown
 from flatfiles_assets.settings import load_settings
@@ -115,10 +116,16 @@ class WebhookTarget:
         timeout_seconds: Longest wait for each answer.
         attempts: Requests at most; a refusal (4xx other than 408 and 429) is not repeated.
         wait_seconds: Pause after the first failed request; it doubles, with jitter.
+        network: Proxy and certificates; None for what the environment and the system say.
     """
 
     def __init__(
-        self, url: SecretStr, timeout_seconds: float = 10, attempts: int = 4, wait_seconds: float = 1
+        self,
+        url: SecretStr,
+        timeout_seconds: float = 10,
+        attempts: int = 4,
+        wait_seconds: float = 1,
+        network: NetworkOptions | None = None,
     ) -> None:
         if not url.get_secret_value().startswith(("http://", "https://")):
             raise InvalidArgument(
@@ -128,12 +135,14 @@ class WebhookTarget:
         self._timeout_seconds = timeout_seconds
         self._attempts = attempts
         self._wait_seconds = wait_seconds
+        self._network = network or NetworkOptions()
 
     def send(self, report: FailureReport) -> None:
         """Post it.
 
         Raises:
             WebhookFailed: No attempt was answered with success.
+            InvalidArgument: The proxy is no URL, or the CA bundle holds no certificates.
         """
         body = json.dumps(report.as_json()).encode()
         try:
@@ -150,19 +159,27 @@ class WebhookTarget:
             raise self._failed(f"{error}, {self._attempts} times") from None
 
     def _post(self, body: bytes) -> None:
-        request = urllib.request.Request(  # noqa: S310  (http and https only, checked above)
-            self._url.get_secret_value(), body, {"Content-Type": "application/json"}
-        )
+        url = self._url.get_secret_value()
+        pool = self._network.pool(url)
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout_seconds):  # noqa: S310
-                return
-        except urllib.error.HTTPError as error:
-            if error.code < 500 and error.code not in (408, 429):
-                raise self._failed(f"the server refused it with {error.code}") from None
-            raise _Unavailable(f"the server answered {error.code}") from None
-        except (OSError, ValueError) as error:
+            with pool:
+                # Not redirected: the report is for this address alone.
+                status = pool.request(
+                    "POST",
+                    url,
+                    body=body,
+                    headers={"Content-Type": "application/json"},
+                    timeout=self._timeout_seconds,
+                    redirect=False,
+                    retries=False,
+                ).status
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             # The texts of these errors may hold the address.
             raise _Unavailable(f"no answer ({type(error).__name__})") from None
+        if status >= 500 or status in (408, 429):
+            raise _Unavailable(f"the server answered {status}")
+        if status >= 300:
+            raise self._failed(f"the server refused it with {status}")
 
     def _failed(self, why: str) -> WebhookFailed:
         return WebhookFailed(
@@ -175,8 +192,9 @@ class WebhookTarget:
 
 def configured_targets() -> list[FailureTarget]:
     """The log, and the webhook where the settings name one."""
-    url = load_settings().failure_webhook_url
-    return [LogTarget(), *([WebhookTarget(url)] if url and url.get_secret_value() else [])]
+    settings = load_settings()
+    url, network = settings.failure_webhook_url, StoreOptions.of_vendor(settings).network
+    return [LogTarget(), *([WebhookTarget(url, network=network)] if url and url.get_secret_value() else [])]
 
 
 def failure_report(instance: dg.DagsterInstance, run: dg.DagsterRun) -> FailureReport:

@@ -6,8 +6,10 @@ import contextlib
 import http.server
 import json
 import logging
+import ssl
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -21,9 +23,11 @@ from flatfiles_assets.defs.sensors.failures import (
     WebhookFailed,
     WebhookTarget,
     build_failure_sensor,
+    configured_targets,
     failure_report,
 )
 from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets_tests.certificates import certificate, pem, serving
 from flatfiles_assets_tests.daemons import free_port
 from flatfiles_assets_tests.platform import Platform
 
@@ -36,7 +40,7 @@ REPORT = FailureReport("0123456789", "stocks_daily", ("2024-01-02", "2024-01-03"
 class Receiver:
     """A webhook: it answers with the statuses it was told to, then with 200."""
 
-    def __init__(self, *statuses: int) -> None:
+    def __init__(self, *statuses: int, tls: ssl.SSLContext | None = None, location: str = "") -> None:
         self.statuses = list(statuses)
         self.messages: list[dict] = []
         receiver = self
@@ -46,13 +50,18 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.messages.append(json.loads(body))
                 self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
+                if location:
+                    self.send_header("Location", location)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = SecretStr(f"http://127.0.0.1:{self._server.server_port}{SECRET_PATH}")
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        scheme = "https" if tls else "http"
+        self.url = SecretStr(f"{scheme}://127.0.0.1:{self._server.server_port}{SECRET_PATH}")
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Receiver]:
@@ -148,6 +157,41 @@ def test_a_webhook_that_is_down_is_given_up_without_naming_its_address(caplog: p
         WebhookTarget(url, attempts=3, wait_seconds=0.01).send(REPORT)
     assert "T0PS3CRET" not in f"{caught.value!r}{caught.value}{caplog.text}"
     assert caught.value.__cause__ is None
+
+
+def test_a_webhook_behind_a_certificate_of_ones_own_is_reached_where_the_setting_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    key, found = certificate("chat")
+    (tmp_path / "bundle.pem").write_bytes(pem(found))
+    with Receiver(tls=serving(tmp_path, key, found)).running() as receiver:
+        with pytest.raises(WebhookFailed):
+            WebhookTarget(receiver.url, attempts=1, wait_seconds=0.01).send(REPORT)
+        monkeypatch.setenv("FLATFILES_CA_BUNDLE", str(tmp_path / "bundle.pem"))
+        monkeypatch.setenv("FLATFILES_FAILURE_WEBHOOK_URL", receiver.url.get_secret_value())
+        for target in configured_targets():
+            target.send(REPORT)
+    assert len(receiver.messages) == 1
+
+
+def test_a_webhook_is_asked_through_the_proxy_of_the_settings(monkeypatch: pytest.MonkeyPatch):
+    with Receiver().running() as proxy:
+        address = proxy.url.get_secret_value().removesuffix(SECRET_PATH)
+        monkeypatch.setenv("FLATFILES_PROXY_URL", address)
+        monkeypatch.setenv("FLATFILES_FAILURE_WEBHOOK_URL", f"http://chat.invalid{SECRET_PATH}")
+        for target in configured_targets():
+            target.send(REPORT)
+    assert len(proxy.messages) == 1
+
+
+def test_a_report_follows_no_redirect():
+    with (
+        Receiver().running() as other,
+        Receiver(307, location=other.url.get_secret_value()).running() as receiver,
+        pytest.raises(WebhookFailed, match="307"),
+    ):
+        WebhookTarget(receiver.url, wait_seconds=0.01).send(REPORT)
+    assert other.messages == []
 
 
 def test_only_web_addresses_are_taken():
