@@ -110,7 +110,7 @@ def test_every_door_reads_where_nothing_can_be_written(
         assert sorted(data_dir.rglob("*")) == before
     *found, seconds = found
     assert found == [{"present": 2}, rows, rows, 300_000, 2]
-    assert seconds < 60, "it retried"
+    assert seconds < PATIENCE_SECONDS, "it retried"
 
 
 def _entry(key: str) -> LedgerEntry:
@@ -139,7 +139,7 @@ def test_an_unwritable_ledger_is_read_at_once_and_refuses_changes(tmp_path: Path
             ledger.set_mtime("a", 5)
             with pytest.raises(LedgerFailed, match=r"readonly|unable to open"):
                 ledger.record(_entry("b"))
-        assert time.perf_counter() - started < 60
+        assert time.perf_counter() - started < PATIENCE_SECONDS
     with Ledger(path) as ledger:
         assert ledger.is_writable
 
