@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,9 @@ from flatfiles_assets.console import draws_bars, styled
 from flatfiles_assets.datasets import Dataset, get_dataset
 from flatfiles_assets.defs import progress
 from flatfiles_assets.defs.runs import RangeRun, by_outcome, run_ranges
+from flatfiles_assets.download.connection import S3Connection
+from flatfiles_assets.download.errors import DownloadError
+from flatfiles_assets.download.listing import list_remote
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse import inventory
@@ -48,6 +52,7 @@ def backfill(feed: str, start: dt.date, end: dt.date | None, everything: bool, r
     console = terminal(stderr=True)
     before = feed_inventory(dataset, settings, start, last)
     if not before:
+        _look_for_closed_days(console, dataset, settings, start, last)
         console.print(
             f"{feed}: there is no session from {start} to {last}. If the vendor has a file of such a day, "
             f"set FLATFILES_EXTRA_SESSIONS={dataset.calendar}:{start} (see docs/reference/settings.md)."
@@ -59,10 +64,38 @@ def backfill(feed: str, start: dt.date, end: dt.date | None, everything: bool, r
         return
     console.print(f"{feed}: {len(wanted)} of {len(before)} sessions from {start} to {last} to do.")
     runs = backfill_sessions(dataset, settings, wanted, reload=reload, console=console)
+    _look_for_closed_days(console, dataset, settings, start, last)
     after = feed_inventory(dataset, settings, start, last)
     _summarise(console, feed, after, runs)
     if inventory.incomplete(after) or not all(run.succeeded for run in runs):
         sys.exit(1)
+
+
+def _look_for_closed_days(
+    console: Console, dataset: Dataset, settings: Settings, start: dt.date, end: dt.date
+) -> None:
+    """Note files of days that the calendar calls closed, which nobody asked for; the status shows them."""
+    workspace = Workspace.from_settings(settings)
+    catalog, connection = workspace.catalog, S3Connection.of_vendor(settings)
+    closed: list[dt.date] = []
+    # The backfill itself is done: what cannot be listed now is found by a sensor, or another time.
+    with contextlib.suppress(DownloadError), workspace.flat_file_cache() as cache:
+        for year in range(start.year, end.year + 1):
+            prefix = f"{catalog.get_prefix(dataset.name)}{year:04}/"
+            listed = list_remote(
+                connection, settings.bucket, prefix, max_retries=1, timeout=settings.timeout_seconds
+            )
+            files = (item.key for item in listed if catalog.validate_key(item.key))
+            dated = {dt.date.fromisoformat(catalog.parse_key_metadata(key)["date"]): key for key in files}
+            keys = {day: key for day, key in dated.items() if start <= day <= end}
+            entries = cache.ledger.get_many(list(keys.values()))
+            closed += inventory.note_closed_days(dataset, cache.ledger, keys, entries)
+    if closed:
+        console.print(
+            f"{dataset.name}: the bucket has files of {len(closed)} day(s) that the calendar calls closed "
+            f"({closed[0]} to {closed[-1]}): `flatfiles status {dataset.name}` says how to load them.",
+            soft_wrap=True,
+        )
 
 
 def feed_inventory(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from rich.console import Console
 
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.cli.backfill import backfill_sessions, feed_inventory
-from flatfiles_assets.cli.demo_folder import fresh_folder, note_contents
+from flatfiles_assets.cli.demo_folder import fresh_folder, note_contents, own_settings
 from flatfiles_assets.cli.demo_output import print_rows
 from flatfiles_assets.cli.dev import check_address, dev_command, run_until_stopped
 from flatfiles_assets.cli.status import calendar_picture, reasons, summary_table
@@ -57,6 +56,7 @@ def demo(data_dir: Path | None, ui: bool, port: int, replace: bool) -> None:
     if ui:
         check_address("127.0.0.1", port)
     folder = fresh_folder(data_dir or load_settings().data_dir / "demo", replace=replace)
+    shown, folder = folder, folder.absolute()
     with _seeded_store(folder, console):
         settings = load_settings()
         _backfill_feeds(settings, console)
@@ -64,7 +64,7 @@ def demo(data_dir: Path | None, ui: bool, port: int, replace: bool) -> None:
         _show_what_was_refused(console)
         _use_the_data(settings, console)
         note_contents(folder)
-        _say_what_next(console, folder, time.perf_counter() - started)
+        _say_what_next(console, shown, time.perf_counter() - started)
         if ui:
             console.print(f"\nThe UI: http://127.0.0.1:{port} (Ctrl-C ends it and the store)")
             run_until_stopped(*dev_command("127.0.0.1", port))
@@ -94,22 +94,21 @@ def _seeded_store(folder: Path, console: Console) -> Iterator[None]:
             f"An S3 store on {store.endpoint_url}: {len(sizes)} files, {sum(sizes) / 2**20:.0f} MiB, "
             f"{planted} faults and oddities planted."
         )
-        os.environ.update(
-            {
-                "FLATFILES_ENDPOINT_URL": store.endpoint_url,
-                "FLATFILES_ACCESS_KEY_ID": store.access_key_id,
-                "FLATFILES_SECRET_ACCESS_KEY": store.secret_access_key,
-                "FLATFILES_BUCKET": BUCKET,
-                "MINIO_ENDPOINT_URL": store.endpoint_url,
-                "MINIO_ACCESS_KEY": store.access_key_id,
-                "MINIO_SECRET_KEY": store.secret_access_key,
-                "MINIO_BUCKET": MINIO_BUCKET,
-                "FLATFILES_DATA_DIR": str(folder),
-                # A home that the user has elsewhere is not for the demo's runs.
-                "DAGSTER_HOME": str(folder.absolute() / "dagster_home"),
-            }
-        )
-        yield
+        settings = {
+            "FLATFILES_ENDPOINT_URL": store.endpoint_url,
+            "FLATFILES_ACCESS_KEY_ID": store.access_key_id,
+            "FLATFILES_SECRET_ACCESS_KEY": store.secret_access_key,
+            "FLATFILES_BUCKET": BUCKET,
+            "MINIO_ENDPOINT_URL": store.endpoint_url,
+            "MINIO_ACCESS_KEY": store.access_key_id,
+            "MINIO_SECRET_KEY": store.secret_access_key,
+            "MINIO_BUCKET": MINIO_BUCKET,
+            "FLATFILES_DATA_DIR": str(folder.absolute()),
+            # A home that the user has elsewhere is not for the demo's runs.
+            "DAGSTER_HOME": str(folder.absolute() / "dagster_home"),
+        }
+        with own_settings(folder, settings):
+            yield
 
 
 def _backfill_feeds(settings: Settings, console: Console) -> None:

@@ -1,18 +1,25 @@
 """The folder of `flatfiles demo`: which one is the demo's own to remove, and which holds more.
 
-Here: what a demo leaves is written down when it ends; whatever is not so any more is somebody's. Not
-here: the demonstration (`demo.py`).
+Here: what a demo leaves is written down when it ends; whatever is not so any more is somebody's; and
+that nothing but the demo's own settings hold in it. Not here: the demonstration (`demo.py`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from flatfiles_assets.errors import InvalidArgument
+from pydantic import AliasChoices
 
+from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets.settings import Settings
+
+#: Settings of the machine rather than of a store or its data: they hold in a demo, too.
+_OF_THE_MACHINE = {"FLATFILES_ALLOWED_HOSTS", "FLATFILES_LOCK_TIMEOUT_SECONDS", "FLATFILES_TIMEOUT_SECONDS"}
 _MARKER = ".made-by-flatfiles-demo"
 #: What a demo makes, by the first part of its path; of one that did not end this is all that is known.
 _OWN = {"flatfiles_cache", "minio_cache", "warehouse", "reference", "integration_cache", "dagster_home"}
@@ -45,6 +52,30 @@ def fresh_folder(folder: Path, *, replace: bool = False) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _MARKER).touch()
     return folder
+
+
+@contextlib.contextmanager
+def own_settings(folder: Path, settings: Mapping[str, str]) -> Iterator[None]:
+    """Let no other setting hold: neither the user's variables nor a ``.env`` in the working directory.
+
+    What is for the user's stores (a proxy, a token, a prefix, further feeds) is wrong for the demo's.
+
+    Args:
+        folder: The demo's, which becomes the working directory meanwhile.
+        settings: Variables with their values; they stay set, for who goes on in the same process.
+    """
+    for field in Settings.model_fields.values():
+        if isinstance(field.validation_alias, AliasChoices):
+            for name in field.validation_alias.choices:
+                if name not in _OF_THE_MACHINE:
+                    os.environ.pop(str(name), None)
+    os.environ.update(settings)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def note_contents(folder: Path) -> None:

@@ -77,6 +77,10 @@ def _inventory(
         last = end or (known[1] if known else first)
         if first is None or last is None:
             return []
+        # Of days to come nothing can be missing.
+        last = min(last, dt.datetime.now(dt.timezone.utc).date())
+        if first > last:
+            return []
         return inventory.feed_inventory(
             dataset,
             workspace.catalog,

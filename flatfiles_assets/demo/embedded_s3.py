@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
+from flatfiles_assets.download.boto3_client import deaf_session
 from flatfiles_assets.errors import FlatFilesError
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def s3_client(endpoint_url: str, access_key_id: str, secret_access_key: str, **o
         proxies={},
         **options,
     )
-    return boto3.client(
+    # No profile of the user's has a say, nor one that is gone.
+    return boto3.Session(botocore_session=deaf_session()).client(
         "s3",
         endpoint_url=endpoint_url,
         aws_access_key_id=access_key_id,

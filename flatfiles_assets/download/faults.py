@@ -18,7 +18,7 @@ from botocore.parsers import ResponseParserError
 from obstore import exceptions as obstore_errors
 
 from flatfiles_assets.download.answers import StoreOwner, from_status, in_its_words, transfer_failed
-from flatfiles_assets.download.errors import DamagedTransfer, ObjectChanged, RequestRejected
+from flatfiles_assets.download.errors import DamagedTransfer, ObjectChanged, RequestRejected, TransferFailed
 from flatfiles_assets.download.obstore_client import NOWHERE
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
 
@@ -66,7 +66,7 @@ _API_ADDRESS = (
 
 
 class HeadersMissing(Exception):
-    """The store's answer lacks a header without which obstore reads no object."""
+    """The store's answer lacks a header without which obstore reads no object, or words it in its own way."""
 
 
 class RangesNotSupported(Exception):
@@ -286,16 +286,39 @@ def web_page(where: str) -> RequestRejected:
     )
 
 
-def raise_control_flow(error: Exception) -> None:
-    """Raise what is an answer rather than a failure: not modified, ranges not supported."""
-    if isinstance(error, obstore_errors.NotModifiedError):
+def no_object(where: str) -> TransferFailed:
+    """The error for an answer of success that holds a message in the place of an object."""
+    return transfer_failed(
+        where,
+        "the answer has no ETag, and holds a message or nothing in the place of an object",
+        "check the endpoint and whatever stands in front of it",
+    )
+
+
+def only_a_part(where: str, content_range: str) -> DamagedTransfer:
+    """The error for a part of an object that came where all of it was asked for."""
+    return damaged(where, f"{content_range or 'a part of it'} came where all of it was asked for")
+
+
+def raise_control_flow(error: Exception, *, may_be_unmodified: bool = False) -> None:
+    """Raise what is an answer rather than a failure: not modified, ranges not supported.
+
+    Args:
+        error: What the client raised.
+        may_be_unmodified: Whether that was asked at all.
+    """
+    if may_be_unmodified and isinstance(error, obstore_errors.NotModifiedError):
         raise NotModified from None
     if (
-        isinstance(error, ClientError)
+        may_be_unmodified
+        and isinstance(error, ClientError)
         and error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 304
     ):
         raise NotModified from None
     if isinstance(error, obstore_errors.BaseError) and "NotPartial" in str(error):
         raise RangesNotSupported from None
-    if isinstance(error, obstore_errors.BaseError) and "MissingContentLength" in str(error):
+    # A header that is missing, or written in another way than obstore takes it: boto3 takes more.
+    if isinstance(error, obstore_errors.BaseError) and re.search(
+        r"source: Header \{|MissingContentLength", str(error)
+    ):
         raise HeadersMissing from None

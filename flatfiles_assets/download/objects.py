@@ -12,13 +12,14 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import datetime as dt
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import obstore
 
 from flatfiles_assets.download.connection import S3Connection
-from flatfiles_assets.download.faults import RangesNotSupported, location, web_page
+from flatfiles_assets.download.faults import RangesNotSupported, location, no_object, only_a_part, web_page
 from flatfiles_assets.download.integrity import clean_etag
 from flatfiles_assets.download.listing import RemoteObject, describe_objects, listed_object, read_head
 from flatfiles_assets.download.pace import UNKNOWN_SIZE, read_in_pieces
@@ -154,6 +155,8 @@ class BlockingObjects:
         if "range" in wanted and response["ResponseMetadata"]["HTTPStatusCode"] != 206:
             response["Body"].close()
             raise RangesNotSupported
+        if "range" not in wanted:
+            check_whole(response, self._bucket, key)
         check_no_page(response.get("ContentType", ""), response.get("ETag"), self._bucket, key)
         return response
 
@@ -184,9 +187,31 @@ async def _stream_chunks(result: GetResult, least_bytes: int) -> AsyncIterator[b
 
 
 def check_no_page(content_type: str, etag: str | None, bucket: str, key: str) -> None:
-    """A log-in page or a console answers 200 to everything; objects have ETags."""
-    if etag is None and "html" in content_type.lower() and not key.lower().endswith((".html", ".htm")):
+    """A log-in page, a console or a gateway answers 200 to everything; objects have ETags."""
+    kind, name = content_type.lower(), key.lower()
+    if etag is not None:
+        return
+    if "html" in kind and not name.endswith((".html", ".htm")):
         raise web_page(location(bucket, key))
+    for message in ("xml", "json"):
+        if message in kind and f".{message}" not in name:
+            raise no_object(location(bucket, key))
+
+
+def check_whole(response: Any, bucket: str, key: str) -> None:
+    """A cache in front of a store may answer with the part of an object that it has.
+
+    Raises:
+        DamagedTransfer: It is not all of the object, which was asked for.
+        TransferFailed: There is no body at all.
+    """
+    status = response["ResponseMetadata"]["HTTPStatusCode"]
+    if status == 206 and not _is_whole(response.get("ContentRange", "")):
+        response["Body"].close()
+        raise only_a_part(location(bucket, key), response.get("ContentRange", ""))
+    if status in (204, 205):
+        response["Body"].close()
+        raise no_object(location(bucket, key))
 
 
 def _described(key: str, meta: ObjectMeta) -> RemoteObject:
@@ -195,3 +220,8 @@ def _described(key: str, meta: ObjectMeta) -> RemoteObject:
 
 def _in_utc(moment: dt.datetime) -> dt.datetime:
     return moment.astimezone(dt.timezone.utc)
+
+
+def _is_whole(content_range: str) -> bool:
+    match = re.fullmatch(r"bytes 0-(\d+)/(\d+)", content_range.strip())
+    return bool(match and int(match[1]) + 1 == int(match[2]))

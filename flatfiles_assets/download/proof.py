@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from flatfiles_assets.download.etags import Agreement, EtagNotes, etags_of
-from flatfiles_assets.download.faults import changed, damaged, incomplete, location
+from flatfiles_assets.download.faults import changed, damaged, incomplete, location, no_object
 from flatfiles_assets.download.integrity import Digest, is_md5
 from flatfiles_assets.download.listing import RemoteObject
 from flatfiles_assets.download.pace import UNKNOWN_SIZE
@@ -71,6 +71,8 @@ class Proof:
             if is_md5(remote.etag) and not self._etags.are_no_md5:
                 await self._compare_with_another(digest, remote, judge, where)
                 await self._keep_notes()
+            if remote.etag is None:
+                await self._confirm_by_listing(digest, remote, where)
             await self._confirm_size(digest, remote, judge, where)
         judge.gzip.judge(digest, etag=remote.etag, proven=proven, where=where)
         return dataclasses.replace(remote, size_bytes=digest.size_bytes)
@@ -89,9 +91,20 @@ class Proof:
         """Decide whether the bytes are damaged, or the ETag is no MD5 of them."""
         if await self._requests.in_thread(lambda: self._requests.etag_is_encrypted(remote.key)):
             return
-        if judge.agreement.is_second(remote.etag, digest) and self._etags.differed_twice():
-            return
+        if judge.agreement.is_second(remote.etag, digest):
+            # A part of the object, or a copy that a gateway compressed, would come twice alike, too.
+            await self._confirm_by_listing(digest, remote, where)
+            if self._etags.differed_twice():
+                return
         raise damaged(where, f"MD5 {digest.md5} where the ETag is {remote.etag}")
+
+    async def _confirm_by_listing(self, digest: Digest, remote: RemoteObject, where: str) -> None:
+        """Compare with the listing, where no ETag speaks for what arrived."""
+        listed = await self._requests.in_thread(lambda: self._requests.listed(remote.key))
+        if listed and listed.size_bytes != digest.size_bytes:
+            raise incomplete(where, listed.size_bytes, digest.size_bytes)
+        if listed is None and remote.etag is None and not digest.size_bytes:
+            raise no_object(where)
 
     async def _confirm_size(self, digest: Digest, remote: RemoteObject, judge: Judge, where: str) -> None:
         """Compare with HEAD, where no checksum can tell a short body with a rewritten length."""

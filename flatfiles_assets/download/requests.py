@@ -196,7 +196,7 @@ class BucketRequests:
         try:
             return await self._objects.get(key, options)
         except Exception as error:
-            raise_control_flow(error)
+            raise_control_flow(error, may_be_unmodified=bool(options and options.get("if_none_match")))
             raise
 
     async def _in_time(self, arriving: Awaitable[T], key: str, size_bytes: int) -> T:

@@ -28,12 +28,13 @@ from flatfiles_assets.download.faults import (
     damaged,
     incomplete,
     location,
+    no_object,
     translated,
 )
 from flatfiles_assets.download.gzip_stream import is_gzip
 from flatfiles_assets.download.integrity import Digest, Digester, clean_etag, is_gzip_name, is_md5
 from flatfiles_assets.download.listing import RemoteObject, list_with, listed_object, read_head
-from flatfiles_assets.download.objects import check_no_page
+from flatfiles_assets.download.objects import check_no_page, check_whole
 from flatfiles_assets.download.pace import LONG_BYTES, UNKNOWN_SIZE, read_in_pieces
 from flatfiles_assets.download.retries import Attempts, RetryPolicy, retry_sync
 from flatfiles_assets.download.statistics import DownloadCounter, DownloadStatistics
@@ -230,6 +231,8 @@ class SyncS3Downloader:
                 with self._translated(bucket, key):
                     request = {"Bucket": bucket, "Key": key, **reception.resume_request()}
                     response = client.get_object(**request)
+                    if "Range" not in request:
+                        check_whole(response, bucket, key)
                     check_no_page(response.get("ContentType", ""), response.get("ETag"), bucket, key)
                 if "ContentLength" not in dict(response):
                     response["ContentLength"] = self._announced_size(bucket, key)
@@ -254,6 +257,20 @@ class SyncS3Downloader:
         with gzip_blamed_on_the_bucket():
             retry_sync(attempt, self._policy, attempts)
 
+    def _confirm_by_listing(self, bucket: str, key: str, digest: Digest, etag: str | None) -> None:
+        """Compare with the listing, where no ETag speaks for what arrived."""
+        where, listed = location(bucket, key), self._listed(bucket, key)
+        if listed and listed.size_bytes != digest.size_bytes:
+            raise incomplete(where, listed.size_bytes, digest.size_bytes)
+        if listed is None and etag is None and not digest.size_bytes:
+            raise no_object(where)
+
+    def _listed(self, bucket: str, key: str) -> RemoteObject | None:
+        """An object as a listing of this moment has it; None where it has not, or cannot be had."""
+        with contextlib.suppress(DownloadError), self._translated(bucket, key):
+            return listed_object(self._client(bucket), bucket, key)
+        return None
+
     def _announced_size(self, bucket: str, key: str) -> int:
         """The length of an object as HEAD or the listing say it, where the answer does not."""
         with contextlib.suppress(FlatFilesError):
@@ -272,9 +289,7 @@ class SyncS3Downloader:
         announced = response["ContentLength"]
         if announced <= LONG_BYTES or response["ResponseMetadata"]["HTTPStatusCode"] == 206:
             return
-        listed = None
-        with contextlib.suppress(DownloadError), self._translated(bucket, key):
-            listed = listed_object(self._client(bucket), bucket, key)
+        listed = self._listed(bucket, key)
         if listed and listed.size_bytes != announced:
             response["Body"].close()
             raise contradicts_the_listing(location(bucket, key), listed.size_bytes, announced)
@@ -294,11 +309,14 @@ class SyncS3Downloader:
             expected = expected if head.size_bytes == UNKNOWN_SIZE else head.size_bytes
         if expected not in (digest.size_bytes, UNKNOWN_SIZE):
             raise incomplete(where, expected, digest.size_bytes)
+        agrees = not proven and agreement.is_second(etag, digest)
+        if etag is None or (agrees and compares):
+            self._confirm_by_listing(bucket, key, digest, etag)
         if proven:
             etags.matched()
-        elif compares and not (agreement.is_second(etag, digest) and etags.differed_twice()):
+        elif compares and not (agrees and etags.differed_twice()):
             raise damaged(where, f"MD5 {digest.md5} where the ETag is {etag}")
-        elif expected == UNKNOWN_SIZE and not compares and not agreement.is_second(etag, digest):
+        elif expected == UNKNOWN_SIZE and not compares and not agrees:
             raise damaged(where, "the store does not say how long the object is")
         judge.judge(digest, etag=etag, proven=proven, where=where)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import json
 import re
 import subprocess
@@ -212,3 +213,50 @@ def test_a_backfill_into_the_future_counts_only_days_that_were(platform: Platfor
     expected = len(sessions("XNYS", begun, today))
     assert f"{expected} of {expected} sessions from {begun} to {today} to do" in result.stderr
     assert len(result.stderr.splitlines()) < 20
+
+
+def test_a_status_into_the_future_counts_only_days_that_were(platform: Platform):
+    today = dt.datetime.now(dt.timezone.utc).date()
+    begun, later = str(today - dt.timedelta(days=9)), str(today + dt.timedelta(days=400))
+    result = _flatfiles("status", "stocks_daily", "--start", begun, "--end", later, "--json")
+    assert json.loads(result.stdout)["stocks_daily"]["expected"] == len(sessions("XNYS", begun, today))
+    soon = str(today + dt.timedelta(days=9))
+    result = _flatfiles("status", "stocks_daily", "--start", soon, "--end", later, "--json")
+    assert json.loads(result.stdout)["stocks_daily"]["expected"] == 0
+
+
+def test_a_file_of_a_closed_day_is_found_by_a_backfill_shown_and_loaded_as_the_status_says(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+):
+    closed = "2024-03-29"  # Good Friday
+    header = "ticker,volume,open,close,high,low,window_start,transactions"
+    body = f"{header}\nAAPL,10,1,2,3,1,1711684800000000000,5\n".encode()
+    platform.server.client().put_object(
+        Bucket=platform.bucket,
+        Key=f"us_stocks_sip/day_aggs_v1/2024/03/{closed}.csv.gz",
+        Body=gzip.compress(body, mtime=0),
+    )
+    platform.put("2024-03-28")
+    result = _flatfiles("backfill", "stocks_daily", "--start", "2024-03-28", "--end", closed)
+    assert result.exit_code == 0, result.output
+    assert "1 day(s) that the calendar calls closed" in result.stderr
+    shown = json.loads(_flatfiles("status", "stocks_daily", "--json").stdout)["stocks_daily"]
+    (found,) = shown["incomplete"]
+    assert found["session"] == closed
+    setting = re.search(r"FLATFILES_EXTRA_SESSIONS=(\S+)", found["detail"])
+    assert setting
+    monkeypatch.setenv("FLATFILES_EXTRA_SESSIONS", setting[1])
+    # In a process of its own: the calendar of one that runs stays as it was.
+    command = [sys.executable, "-m", "flatfiles_assets", "backfill", "stocks_daily"]
+    again = subprocess.run(
+        [*command, "--start", closed, "--end", closed],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert again.returncode == 0, again.stderr
+    assert platform.rows(f"SELECT ticker FROM market.stocks_daily WHERE trade_date = '{closed}'") == [
+        ("AAPL",)
+    ]
+    assert "failed" not in json.loads(_flatfiles("status", "--json").stdout)["stocks_daily"]["states"]

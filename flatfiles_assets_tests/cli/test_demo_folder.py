@@ -9,8 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from flatfiles_assets.cli import main
-from flatfiles_assets.cli.demo_folder import fresh_folder, note_contents
+from flatfiles_assets.cli.demo_folder import fresh_folder, note_contents, own_settings
+from flatfiles_assets.demo.embedded_s3 import s3_client
 from flatfiles_assets.errors import InvalidArgument
+from flatfiles_assets.settings import Settings, load_settings
 
 
 @pytest.fixture
@@ -74,3 +76,33 @@ def test_the_command_refuses_and_says_what_to_do(demo: Path):
     assert "notes.txt" in result.stderr
     assert "--replace" in result.stderr
     assert (demo / "notes.txt").read_text() == "mine"
+
+
+def test_no_setting_of_the_users_holds_in_a_demo(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(
+        "FLATFILES_SESSION_TOKEN=t\nMINIO_HISTORICAL_PREFIX=x/\nMINIO_REGION=eu-west-3\n"
+    )
+    for name, value in {
+        "FLATFILES_PROXY_URL": "http://127.0.0.1:9",
+        "POLYGON_S3_REGION": "eu-west-3",
+        "FLATFILES_EXTRA_FEEDS": "crypto_daily",
+        "FLATFILES_LOCK_TIMEOUT_SECONDS": "7",
+        "FLATFILES_DATA_DIR": str(tmp_path / "elsewhere"),
+        "MINIO_BUCKET": "elsewhere",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with own_settings(demo, {"FLATFILES_DATA_DIR": str(demo), "MINIO_BUCKET": "market-data"}):
+        found = load_settings()
+    assert found == Settings(
+        _env_file=None, data_dir=demo, minio_bucket="market-data", lock_timeout_seconds=7
+    )
+    assert Path.cwd() == tmp_path
+
+
+def test_the_demos_client_reads_no_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "config").write_text("this is [no config")
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "config"))
+    assert s3_client("http://127.0.0.1:1", "key", "secret").meta.region_name == "us-east-1"

@@ -10,6 +10,7 @@ import hashlib
 import subprocess
 import sys
 import time
+import zlib
 
 import pytest
 
@@ -369,3 +370,77 @@ def test_gzip_that_grows_beyond_all_measure_is_not_unpacked(tmp_path):
             d.download("bkt", "bomb.gz")
         # As it is, it is a file like any other.
         assert d.download("bkt", "bomb.gz", decompress=False).getvalue() == bomb
+
+
+_BODY = BODIES["a.csv"]
+_MD5 = f'"{hashlib.md5(_BODY, usedforsecurity=False).hexdigest()}"'
+
+
+def _answer(body=_BODY, status=200, **headers):
+    """What is answered of a.csv, whatever is asked of it; its listing stays right."""
+    given = {"ETag": _MD5, "Last-Modified": LAST_MODIFIED} | {
+        name.replace("_", "-"): value for name, value in headers.items()
+    }
+    return lambda request: Response(status, given, body) if request.path.endswith("/a.csv") else None
+
+
+def _mirrored(store, folder):
+    obstore_client.build.cache_clear()
+    with FileCache(folder / "mirror") as cache:
+        (result,) = fetch_files(_connection(store), "bkt", cache, ["a.csv"], retry_policy=QUICK, timeout=2)
+    return result
+
+
+_NOT_THE_OBJECT = {
+    "a part that nobody asked for": _answer(_BODY[:4], 206, Content_Range="bytes 0-3/8"),
+    "compressed on the way": _answer(gzip.compress(_BODY, mtime=0), Content_Encoding="gzip"),
+    "deflated on the way": _answer(zlib.compress(_BODY), Content_Encoding="deflate"),
+    "no content": _answer(b"", 204, ETag=None),
+    "nothing, and no ETag": _answer(b"", ETag=None),
+    "an error in an answer of success": _answer(
+        b"<?xml version='1.0'?><Error><Code>InternalError</Code></Error>", ETag=None, Content_Type="text/xml"
+    ),
+    "a gateway's message": _answer(b'{"message": "Forbidden"}', ETag=None, Content_Type="application/json"),
+    "a log-in page": _answer(b"<html>log in</html>", ETag=None, Content_Type="text/html; charset=utf-8"),
+    "not modified, though nobody asked": _answer(b"", 304),
+    "a length below zero": _answer(Content_Length="-5"),
+    "a length that is no number": _answer(Content_Length="many"),
+    "a length beyond all numbers": _answer(Content_Length="9" * 23),
+    "another object": _answer(b"c,d\n" * 2, ETag=None, Content_Length="9" * 5),
+    "early hints only": _answer(b"", 205, ETag=None),
+}
+
+
+@pytest.mark.parametrize("answer", _NOT_THE_OBJECT.values(), ids=_NOT_THE_OBJECT)
+def test_what_is_not_the_object_is_not_taken_for_it(get, tmp_path, answer):
+    with SmallStore({"a.csv": _BODY}, answer=answer) as store:
+        with pytest.raises(DownloadError):
+            get(store, "a.csv")
+        assert list(tmp_path.iterdir()) == []
+        result = _mirrored(store, tmp_path)
+        assert isinstance(result, DownloadError)
+        with FileCache(tmp_path / "mirror") as cache:
+            assert not cache.ledger.has_other_etags(store.url, "bkt"), "it says nothing of the store's ETags"
+
+
+_THE_OBJECT = {
+    "all of it as a range": _answer(status=206, Content_Range="bytes 0-7/8"),
+    "an ETag with a letter": _answer(ETag='"caf\xe9"'),
+    "an ETag without quotes": _answer(ETag=_MD5.strip('"')),
+    "a weak ETag": _answer(ETag=f"W/{_MD5}"),
+    "no ETag": _answer(ETag=None),
+    "a date of ISO 8601": _answer(Last_Modified="2024-01-01T00:00:00Z"),
+    "a date of RFC 850": _answer(Last_Modified="Monday, 01-Jan-24 00:00:00 GMT"),
+    "a date of C": _answer(Last_Modified="Mon Jan  1 00:00:00 2024"),
+    "an encoding that is none": _answer(Content_Encoding="identity"),
+    "an encoding of the upload": _answer(Content_Encoding="aws-chunked"),
+    "a name in the way of browsers": _answer(Content_Disposition="attachment; filename*=UTF-8''%E2%82%AC"),
+    "data of a kind": _answer(Content_Type="application/json"),
+}
+
+
+@pytest.mark.parametrize("answer", _THE_OBJECT.values(), ids=_THE_OBJECT)
+def test_an_object_is_taken_however_the_store_words_its_answer(get, tmp_path, answer):
+    with SmallStore({"a.csv": _BODY}, answer=answer) as store:
+        assert get(store, "a.csv") == _BODY
+        assert _mirrored(store, tmp_path).path.read_bytes() == _BODY

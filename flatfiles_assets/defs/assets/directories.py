@@ -4,7 +4,7 @@ What is in them is not documented, so every tabular file is unified by column na
 file is listed with the reason. Neither is partitioned; both are incremental.
 """
 
-from typing import Any
+from collections.abc import Iterable
 
 import dagster as dg
 
@@ -19,35 +19,58 @@ from flatfiles_assets.defs.keys import (
 )
 from flatfiles_assets.defs.resources import MinIOS3Resource, WarehouseResource
 from flatfiles_assets.defs.step_errors import door
+from flatfiles_assets.download.cache import VerifiedFile
 from flatfiles_assets.errors import CorruptFile
+from flatfiles_assets.escaping import markdown
 from flatfiles_assets.ingest.directories.directories import DirectoryTable, read_directory
 from flatfiles_assets.ingest.directories.options_table import read_options_directory
 from flatfiles_assets.warehouse.table import schema_from_arrow
 from flatfiles_assets.warehouse.workspace import Workspace
 
 EVERY_OBJECT_CHECK = "every_object_fetched"
+AS_FETCHED_CHECK = "files_as_fetched"
 _MOST_LISTED = 50
 _MOST_FILES_SHOWN = 500
 _MOST_NAMED = 5
 
 
-def check_mirror(minio_s3: MinIOS3Resource, directory: str) -> None:
-    """Refuse files that are not the bytes that were fetched, whatever their size and time say.
+def changed_files(minio_s3: MinIOS3Resource, directory: str) -> dict[str, VerifiedFile]:
+    """Files that are not the bytes that were fetched, whatever their size and time say.
+
+    They are marked, so that the next synchronisation fetches them again.
+
+    Returns:
+        By their paths below the directory on disk.
 
     Raises:
-        CorruptFile: Some are not; they are marked, and the next synchronisation fetches them again.
+        CorruptFile: No file is what was fetched.
     """
+    changed: dict[str, VerifiedFile] = {}
+    count = 0
     with minio_s3.cache() as cache:
-        damaged = [file for file in cache.verify(prefix=f"{directory}/") if file.status != "ok"]
-    if damaged:
-        named = "; ".join(f"{file.key}: {file.detail}" for file in damaged[:_MOST_NAMED])
-        more = f"; and {len(damaged) - _MOST_NAMED} more" if len(damaged) > _MOST_NAMED else ""
+        root = cache.root / directory
+        for file in cache.verify(prefix=f"{directory}/"):
+            count += 1
+            if file.status != "ok":
+                changed[cache.path(file.key).relative_to(root).as_posix()] = file
+    if changed and len(changed) == count:
         raise CorruptFile(
-            f"{len(damaged)} file(s) of the mirror are not what was fetched; the table was left as it is",
+            "no file of the mirror is what was fetched; the table was left as it is",
             where=f"{directory}/",
-            why=named + more,
-            next_step=f"materialise {raw_directory_key(directory).to_user_string()}: it fetches them again",
+            why=_named(changed.values()),
+            next_step=_fetch_again(directory),
         )
+    return changed
+
+
+def _named(files: Iterable[VerifiedFile]) -> str:
+    found = list(files)
+    more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    return "; ".join(f"{file.key}: {file.detail}" for file in found[:_MOST_NAMED]) + more
+
+
+def _fetch_again(directory: str) -> str:
+    return f"materialise {raw_directory_key(directory).to_user_string()}: it fetches them again"
 
 
 def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
@@ -107,13 +130,22 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
         owners=OWNERS,
         metadata={"dagster/table_name": f"market.{name}"},
         io_manager_key=WAREHOUSE_IO,
+        check_specs=[
+            dg.AssetCheckSpec(
+                AS_FETCHED_CHECK,
+                asset=key,
+                description="Every file of the mirror is what was fetched; rows of others are left out.",
+            )
+        ],
     )
     @door
-    def table(minio_s3: MinIOS3Resource, warehouse: WarehouseResource) -> dg.MaterializeResult[Any]:
-        check_mirror(minio_s3, directory)
+    def table(minio_s3: MinIOS3Resource, warehouse: WarehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # a check beside
+        changed = changed_files(minio_s3, directory)
         read = read_options_directory if directory == "options" else read_directory
         found = read(
-            minio_s3.downloader().cache_dir / directory, Workspace.from_settings().layout_overrides()
+            minio_s3.downloader().cache_dir / directory,
+            Workspace.from_settings().layout_overrides(),
+            refused={name: f"it is not what was fetched: {file.detail}" for name, file in changed.items()},
         )
         schema = schema_from_arrow(tuple(key.path), found.schema)
         with warehouse.open().writer(f"load {name}") as transaction:
@@ -131,7 +163,21 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
                 "not_tables": sum(bool(file.reason) for file in found.files),
                 "malformed_rows": sum(file.malformed_rows for file in found.files),
                 "files": dg.MetadataValue.md(describe_files(found)),
-            }
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=AS_FETCHED_CHECK,
+                    passed=not changed,
+                    severity=dg.AssetCheckSeverity.ERROR,
+                    metadata={"left_out": len(changed)},
+                    description=markdown(
+                        f"{len(changed):,} file(s) are not what was fetched and were left out: "
+                        f"{_named(changed.values())}; {_fetch_again(directory)}"
+                    )
+                    if changed
+                    else None,
+                )
+            ],
         )
 
     return [raw, table]

@@ -15,7 +15,7 @@ written.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -130,6 +130,7 @@ def read_directory(
     overrides: LayoutOverrides | None = None,
     *,
     block_bytes: int = DEFAULT_BLOCK_BYTES,
+    refused: Mapping[str, str] | None = None,
 ) -> DirectoryTable:
     """Reads every file below a directory once, for its kind and the types of its columns.
 
@@ -137,6 +138,7 @@ def read_directory(
         directory: Where the files are; links are not followed.
         overrides: Which files are to be ignored; patterns see their paths below the directory.
         block_bytes: Bytes of text that are looked at at once.
+        refused: Files that are not to be read, by their paths below the directory, and why.
 
     Raises:
         InvalidArgument: There is no such directory.
@@ -144,7 +146,7 @@ def read_directory(
     scratch = ScratchFolder()
     reports: list[TableFileReport] = []
     tables: dict[str, TableFile] = {}
-    for opened in open_directory(directory, overrides or LayoutOverrides(), scratch):
+    for opened in open_directory(directory, overrides or LayoutOverrides(), scratch, refused):
         report = (
             TableFileReport(opened.name, reason=opened.content.reason)
             if isinstance(opened.content, NotUnderstood)

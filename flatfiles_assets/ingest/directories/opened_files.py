@@ -7,7 +7,7 @@ is made of the tables (`directories`, `options_table`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from flatfiles_assets.errors import InvalidArgument
@@ -45,7 +45,10 @@ class OpenedFile:
 
 
 def open_directory(
-    directory: str | Path, overrides: LayoutOverrides, scratch: ScratchFolder
+    directory: str | Path,
+    overrides: LayoutOverrides,
+    scratch: ScratchFolder,
+    refused: Mapping[str, str] | None = None,
 ) -> Iterator[OpenedFile]:
     """Opens every file below a directory, in the order of their names.
 
@@ -53,6 +56,7 @@ def open_directory(
         directory: Where they are; links are not followed.
         overrides: Which files are to be ignored; patterns see their paths below the directory.
         scratch: Takes what is in archives and workbooks.
+        refused: Files that are not to be opened, by their paths below the directory, and why.
 
     Raises:
         InvalidArgument: There is no such directory.
@@ -62,6 +66,7 @@ def open_directory(
         raise InvalidArgument("there is no such directory", where=str(root), next_step="synchronise it first")
     unpacker = Unpacker(scratch.path)
     paths, unreadable = files_below(root)
+    unreadable |= refused or {}
     for name in sorted({*paths, *unreadable}):
         if ignored := overrides.why_ignored(name):
             yield OpenedFile(name, NotUnderstood(ignored, is_table=False))

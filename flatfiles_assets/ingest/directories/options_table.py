@@ -7,7 +7,7 @@ quotes, or cannot be settled, is listed with the reason. Not here: how one file 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -59,6 +59,7 @@ def read_options_directory(
     overrides: LayoutOverrides | None = None,
     *,
     block_bytes: int = DEFAULT_BLOCK_BYTES,
+    refused: Mapping[str, str] | None = None,
 ) -> DirectoryTable:
     """Reads every file of option quotes below a directory.
 
@@ -66,6 +67,7 @@ def read_options_directory(
         directory: Where the files are.
         overrides: What is stated about them; patterns see their paths below the directory.
         block_bytes: Bytes of text that are looked at at once.
+        refused: Files that are not to be read, by their paths below the directory, and why.
 
     Returns:
         A table that begins with `OPTIONS_SCHEMA`; then the files' other columns, unified by name, and
@@ -78,7 +80,7 @@ def read_options_directory(
     scratch = ScratchFolder()
     reports: list[TableFileReport] = []
     tables: dict[str, TableFile] = {}
-    for number, opened in enumerate(open_directory(directory, stated, scratch)):
+    for number, opened in enumerate(open_directory(directory, stated, scratch, refused)):
         target = scratch.path / f"quotes-{number}.parquet"
         report, table = _read(opened, _override(opened.name, stated), target, block_bytes)
         reports.append(report)

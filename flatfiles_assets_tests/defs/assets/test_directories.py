@@ -13,6 +13,7 @@ from flatfiles_assets.defs.keys import WAREHOUSE_IO
 from flatfiles_assets.defs.resources import MinIOS3Resource, WarehouseResource
 from flatfiles_assets.defs.step_errors import shown_message
 from flatfiles_assets.download.cache import FileCache
+from flatfiles_assets.escaping import from_markdown
 from flatfiles_assets.warehouse.workspace import Workspace
 from flatfiles_assets_tests.platform import Platform
 
@@ -51,8 +52,9 @@ def test_refused_objects_are_shown_and_the_table_is_built_from_the_rest(platform
     raw, table = (result.asset_materializations_for_node(name)[0] for name in
                   ("raw__financials", "market__financials"))  # fmt: skip
     assert raw.metadata["not_fetched"].value == 1
-    (check,) = result.get_asset_check_evaluations()
+    check, as_fetched = result.get_asset_check_evaluations()
     assert not check.passed
+    assert as_fetched.passed
     assert "financials//b.csv" in check.metadata["not_fetched"].value
     assert table.metadata["dagster/row_count"].value == 2
     assert platform.rows("SELECT ticker FROM market.financials ORDER BY ALL") == [("A",), ("C",)]
@@ -65,7 +67,9 @@ def test_a_directory_of_which_nothing_could_be_had_fails(platform: Platform, put
 
 
 @pytest.mark.parametrize("change", ["edited, size and time kept", "gone"])
-def test_a_file_that_is_not_what_was_fetched_is_not_loaded(platform: Platform, put, change: str):
+def test_a_file_that_is_not_what_was_fetched_is_left_out_by_name_and_the_others_are_loaded(
+    platform: Platform, put, change: str
+):
     put("samples/a.csv", ROW % b"A")
     put("samples/b.csv", ROW % b"B")
     assert materialise("samples").success
@@ -80,14 +84,31 @@ def test_a_file_that_is_not_what_was_fetched_is_not_loaded(platform: Platform, p
 
     result = materialise("samples", selection=market, raise_on_error=False)
 
+    assert result.success
+    (check,) = result.get_asset_check_evaluations()
+    assert not check.passed
+    message = from_markdown(check.description)
+    assert "samples/a.csv" in message
+    assert "raw/samples" in message
+    query = "SELECT ticker, eps FROM market.samples ORDER BY ALL"
+    assert platform.rows(query) == [("B", 1)]
+    assert materialise("samples").success, "the synchronisation fetches it again"
+    assert platform.rows(query) == [("A", 1), ("B", 1)]
+
+
+def test_where_no_file_is_what_was_fetched_the_table_is_left_as_it_is(platform: Platform, put):
+    put("samples/a.csv", ROW % b"A")
+    assert materialise("samples").success
+    (platform.data_dir / "minio_cache" / "samples" / "a.csv").write_bytes(ROW % b"Z")
+    market = [dg.AssetKey(["market", "samples"])]
+
+    result = materialise("samples", selection=market, raise_on_error=False)
+
     (failed,) = [event for event in result.all_events if event.is_step_failure]
     message = shown_message(failed.step_failure_data.error)
     assert "samples/a.csv" in message
     assert "raw/samples" in message
-    query = "SELECT ticker, eps FROM market.samples ORDER BY ALL"
-    assert platform.rows(query) == [("A", 1), ("B", 1)]
-    assert materialise("samples").success, "the synchronisation fetches it again"
-    assert platform.rows(query) == [("A", 1), ("B", 1)]
+    assert platform.rows("SELECT ticker FROM market.samples") == [("A",)]
 
 
 def test_files_beside_the_data_and_what_is_ignored_are_listed(platform: Platform, put, monkeypatch, tmp_path):
