@@ -15,7 +15,7 @@ says so; so does a row that is "published" before its period ends.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -52,6 +52,7 @@ class StatementReport:
         lag_days: After how many days from the period's end those count.
         published_by: The columns that the days of publication come from.
         restated_later: Rows whose values the vendor changed after their publication.
+        of_others: Rows under a ticker that another company bore when they were published.
     """
 
     rows: int
@@ -62,6 +63,7 @@ class StatementReport:
     lag_days: int
     published_by: tuple[str, ...]
     restated_later: int
+    of_others: int = 0
 
     def in_json(self) -> dict[str, Any]:
         """The report in terms of JSON."""
@@ -71,8 +73,17 @@ class StatementReport:
         }
 
 
+#: The companies that rows are about, from their tickers, days of publication and SEC numbers (""
+#: where there is none); null for a company that is not asked for.
+CompaniesOf = Callable[[pl.Series, pl.Series, pl.Series], pl.Series]
+
+
 def known_states(
-    table: pl.DataFrame, lag_days: int, name: str, timeframe: str | None = None
+    table: pl.DataFrame,
+    lag_days: int,
+    name: str,
+    timeframe: str | None = None,
+    companies_of: CompaniesOf | None = None,
 ) -> tuple[pl.DataFrame, StatementReport]:
     """What was known of each company, from which day on.
 
@@ -81,6 +92,8 @@ def known_states(
         lag_days: Days after a period's end from which a row without a day of publication counts.
         name: The table's name, for messages.
         timeframe: ``quarterly``, ``annual``, ``ttm`` or ``semiannual``: only statements of it.
+        companies_of: Whose statements they are, where a ticker may be of two companies: what one of
+            them filed says nothing of the other's latest period.
 
     Returns:
         A row for each day on which something of the latest known period became known, sorted by
@@ -94,16 +107,18 @@ def known_states(
     rows = table.with_row_index("_place")
     rows, columns = _with_period(rows, columns, name)
     rows, unparsed = _with_known(rows, columns, lag_days, name)
+    rows, of_others = _of_companies(rows, columns, companies_of)
     rows = rows.with_columns(_timeframe_of(columns).alias(FRAME))
     report = StatementReport(
         rows=table.height,
         placed=rows.height,
-        unparsed=table.height - rows.height,
+        unparsed=table.height - rows.height - of_others,
         examples=tuple(unparsed),
         lagged=int(rows.get_column(_LAGGED).sum()),
         lag_days=lag_days,
         published_by=columns.published,
         restated_later=_restated_later(rows, columns),
+        of_others=of_others,
     )
     if timeframe is not None:
         rows = rows.filter(pl.col(FRAME) == timeframe)
@@ -189,6 +204,20 @@ def _with_known(
         examples += [f"{columns.period_end} = {value!r}" for value in values[:5]]
         rows = rows.filter(~no_period)
     return rows.filter(pl.col(KNOWN).is_not_null()), examples
+
+
+def _of_companies(
+    rows: pl.DataFrame, columns: StatementColumns, companies_of: CompaniesOf | None
+) -> tuple[pl.DataFrame, int]:
+    """Rows whose symbol is the company's name, and how many are about others."""
+    if companies_of is None:
+        return rows, 0
+    cik = _find(rows, "cik")
+    number = pl.lit("") if cik is None else pl.col(cik).cast(pl.String).str.extract(r"^0*(\d+)(?:\.0)?$")
+    cases = rows.select(pl.col(columns.symbol).cast(pl.String), KNOWN, number.fill_null("").alias("_cik"))
+    companies = companies_of(*cases.get_columns())
+    placed = rows.with_columns(companies.alias(columns.symbol)).filter(companies.is_not_null())
+    return placed, rows.height - placed.height
 
 
 def _days(column: pl.Series) -> tuple[pl.Series, list[str], str]:

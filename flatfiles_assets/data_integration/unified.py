@@ -101,8 +101,8 @@ def join_financials(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataF
         f"SELECT * FROM {table} WHERE {quoted(symbol)} IN (SELECT unnest($tickers))",  # noqa: S608
         {"tickers": joining.columns.tickers},
     ).pl()
-    states, report = known_states(stored, terms.lag_days, table, terms.timeframe)
-    states = _by_security(joining, states, symbol)
+    companies_of = functools.partial(_companies_of, joining)
+    states, report = known_states(stored, terms.lag_days, table, terms.timeframe, companies_of)
     by_turns = mixes_timeframes(states, symbol)
     columns = [each for each in states.columns if each not in (FRAME, KNOWN)]
     taken = {each: f"{name}_{each}" for each in columns if each in rows.columns and each != symbol}
@@ -282,11 +282,9 @@ def _columns(reader: WarehouseReader, name: str, table: str) -> Sequence[str]:
         ) from error
 
 
-def _by_security(joining: Joining, states: pl.DataFrame, symbol: str) -> pl.DataFrame:
-    """States under the symbols of the prices: a ticker's statement is its security's of that day."""
-    known = states.get_column(KNOWN).to_arrow().cast(pa.date32())
-    tickers = states.get_column(symbol).cast(pl.String).to_arrow().cast(pa.string())
-    records = pa.table({"ticker": tickers, "day": known, "number": range(states.height)})
-    mine = joining.columns.by_column(records, "day")
-    kept: pl.DataFrame = states[mine.column("number").to_pylist()]
-    return kept.with_columns(pl.Series(symbol, mine.column("ticker").to_pylist(), pl.String))
+def _companies_of(joining: Joining, tickers: pl.Series, known: pl.Series, ciks: pl.Series) -> pl.Series:
+    """The symbols of the prices: a ticker's statement is its security's of the day of publication."""
+    columns = joining.columns
+    cases = list(zip(tickers.to_list(), known.to_list(), ciks.to_list(), strict=True))
+    found = {case: columns.label_of_record(*case) for case in dict.fromkeys(cases)}
+    return pl.Series([found[case] for case in cases], dtype=pl.String)

@@ -75,6 +75,17 @@ class PanelColumns:
         known = {case: self.securities.record_security(*case) for case in set(cases)}
         return self._labelled(records, [known[case] for case in cases])
 
+    def label_of_record(self, ticker: str, on: dt.date, cik: str = "") -> str | None:
+        """The label of the column that a record is about; None for a security that is no column.
+
+        Args:
+            ticker: Ticker that the record is filed under.
+            on: Its day.
+            cik: The SEC's number of the issuer without leading zeros; empty where the record has none.
+        """
+        key = self.securities.record_security(ticker, on, cik)
+        return None if key is None or key not in self.keys else self.labels[self.keys.index(key)]
+
     def by_security_id(self, records: pa.Table) -> pa.Table:
         """As `by_column`, of records that say their ``security_id``."""
         if "security_id" not in records.column_names:

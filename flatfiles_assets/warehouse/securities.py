@@ -109,12 +109,36 @@ class SecurityMap:
         """Security, first and last session of each meaning that a ticker had, by first session."""
         return tuple((security, first, last) for first, last, security in self._of_ticker.get(ticker, ()))
 
-    def record_security(self, ticker: str, on: dt.date) -> str | None:
+    def record_security(self, ticker: str, on: dt.date, cik: str = "") -> str | None:
         """The security that a record of that ticker and day is about.
 
         Vendors file records under a later ticker than the one of the day: where the ticker has no bar
-        on the day, it is the security that bears it next and traded on the day under another one.
+        on the day, it is the security that bears it next and traded on the day under another one. The
+        issuer's number counts more than the day where another bearer of the ticker has it.
+
+        Args:
+            ticker: Ticker that the record is filed under.
+            on: Its day.
+            cik: The SEC's number of the issuer without leading zeros; empty for none.
+
+        Returns:
+            Its id; None where the ticker never had a bar.
         """
+        found = self._record_security(ticker, on)
+        if not cik or found is None or self._ciks.get(found) == cik:
+            return found
+        # An issuer's number changes, too, as in a holding's reorganisation: only another bearer's counts.
+        meanings = (security for security, _, _ in self.securities_of_ticker(ticker))
+        return next((security for security in meanings if self._ciks.get(security) == cik), found)
+
+    @functools.cached_property
+    def _ciks(self) -> dict[str, str]:
+        pairs = zip(
+            self.table.column("security_id").to_pylist(), self.table.column("cik").to_pylist(), strict=True
+        )
+        return {security: cik.lstrip("0") for security, cik in pairs if cik}
+
+    def _record_security(self, ticker: str, on: dt.date) -> str | None:
         exact = self.resolve_exactly(ticker, on)
         if exact is not None:
             return exact

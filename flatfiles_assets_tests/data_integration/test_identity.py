@@ -138,6 +138,74 @@ def test_statements_and_splits_follow_the_security(door):
     assert rows["split_ratio"].dropna().to_dict() == {pd.Timestamp("2022-03-01"): 4.0}
 
 
+def with_statements(tmp_path: Path, *rows: dict) -> pd.DataFrame:
+    """Of the security META: prices beside statements, by session."""
+    warehouse = made(tmp_path)
+    statements = pa.Table.from_pylist(list(rows))
+    with warehouse.writer("test") as transaction:
+        transaction.replace_all(schema_from_arrow(("market", "financials"), statements.schema), statements)
+    door = DataIntegration(warehouse, load_settings(data_dir=tmp_path, api_key=None))
+    found = door.create_unified_dataset(["META"], *RANGE, ["prices", "financials"], ensure=False)
+    return found.set_index("session")
+
+
+def filed(ticker: str, filing_date: str, period_end: str, revenues: float, **more: str) -> dict:
+    return {"ticker": ticker, "filing_date": filing_date, "period_end": period_end} | {
+        "revenues": revenues,
+        **more,
+    }
+
+
+def test_what_another_bearer_of_the_ticker_filed_is_no_later_period(tmp_path):
+    """Which period is the latest is asked of one company, under all its tickers."""
+    rows = with_statements(
+        tmp_path,
+        filed("META", "2022-01-25", "2022-01-15", 1.0),  # the fund's, of a period that none has after it
+        filed("FB", "2021-10-26", "2021-09-30", 2.0),
+        filed("META", "2022-06-20", "2021-12-31", 3.0),
+    )
+    assert rows.loc["2022-06-17", "revenues"] == 2.0
+    assert rows.loc["2022-12-30", "revenues"] == 3.0
+    note = rows.attrs["metadata"]["joined"]["financials"]
+    assert (note["of_others"], note["placed"], note["unparsed"]) == (1, 2, 0)
+
+
+def test_a_correction_under_the_later_ticker_does_not_bring_an_old_period_back(tmp_path):
+    rows = with_statements(
+        tmp_path,
+        filed("FB", "2022-04-28", "2022-03-31", 2.0),
+        filed("META", "2022-06-20", "2021-12-31", 3.0),
+    )
+    assert rows.loc["2022-12-30", "revenues"] == 2.0
+
+
+@pytest.mark.parametrize("cik", ["1326801", "0001326801"])
+def test_the_issuers_number_counts_more_than_the_day(tmp_path, cik):
+    """The fund's last report comes when Facebook has the ticker already."""
+    warehouse = made(tmp_path)
+    statements = pa.Table.from_pylist(
+        [
+            filed("META", "2022-07-05", "2022-06-30", 5.0, cik="77"),
+            filed("META", "2022-07-06", "2022-03-31", 4.0, cik=cik),
+        ]
+    )
+    with warehouse.writer("test") as transaction:
+        for security, number in (("FB@2021-06-01", "0001326801"), ("META@2021-06-01", "77")):
+            transaction.execute(
+                "UPDATE reference.securities SET cik = ? WHERE security_id = ?", [number, security]
+            )
+        transaction.replace_all(schema_from_arrow(("market", "financials"), statements.schema), statements)
+    door = DataIntegration(warehouse, load_settings(data_dir=tmp_path, api_key=None))
+    rows = door.create_unified_dataset(["META"], *RANGE, ["prices", "financials"], ensure=False)
+    assert rows["revenues"].iloc[-1] == 4.0
+
+
+def test_a_number_that_no_bearer_has_says_nothing(tmp_path):
+    """Issuers get another one when they reorganise."""
+    rows = with_statements(tmp_path, filed("FB", "2021-10-26", "2021-09-30", 2.0, cik="99"))
+    assert rows["revenues"].iloc[-1] == 2.0
+
+
 @pytest.mark.parametrize("algorithm", list(ALGORITHMS))
 def test_the_whole_market_holds_each_security_once_under_the_ticker_of_its_session(warehouse, algorithm):
     days = sessions("2022-06-01", "2022-06-15")
