@@ -28,6 +28,8 @@ from flatfiles_assets.ingest.layouts.name_words import (
 
 _SEPARATORS = re.compile(r"([-_. ,()\[\]{}+~]+)")
 _SYMBOL = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9^=+$#!*~@&._/ -]{1,24}")
+# symbol=AAPL/year=2008/, as Hive and Spark write folders.
+_HIVE = re.compile(r"^[a-z_]{2,20}=(?=.)")
 _CLASS = re.compile(r"[A-Za-z]|(?:ws|wt|un|rt|ri|wi|pr?[a-z]|p)", re.IGNORECASE)
 
 
@@ -199,7 +201,8 @@ def _shared_characters(firsts: Sequence[str], lasts: Sequence[str]) -> tuple[str
 
 
 def _part(name: str, folder: int) -> str:
-    return stem_of(name) if folder == 0 else name.split("/")[-1 - folder]
+    part = stem_of(name) if folder == 0 else name.split("/")[-1 - folder]
+    return _HIVE.sub("", part)
 
 
 @functools.lru_cache(maxsize=16384)

@@ -18,8 +18,9 @@ from flatfiles_assets.ingest.layouts import column_aliases as meaning
 from flatfiles_assets.ingest.layouts import series_evidence
 from flatfiles_assets.ingest.layouts.layout import NotSettled, missing_columns
 from flatfiles_assets.ingest.layouts.number_columns import NumberColumns
+from flatfiles_assets.ingest.layouts.price_doubts import refuse_exchanged, refuse_if_flagged
 from flatfiles_assets.ingest.layouts.series_evidence import Floats
-from flatfiles_assets.ingest.layouts.volume_columns import settle_volume
+from flatfiles_assets.ingest.layouts.volume_columns import refuse_running_totals, settle_volume
 
 # One row in fifty may break a relation without refuting it.
 _TOLERANCE = 0.02
@@ -29,7 +30,6 @@ _CUSTOMARY, _AGAINST_CUSTOM = 2.0, 4.0
 # A high above one and a half times the low, in the median, is no high but a volume.
 _WIDEST_BAR = 1.5
 _MOST_COLUMNS_TO_TRY = 14
-_NO = frozenset({"false", "no", "n", "f", "none"})
 _WHOLE_BAR = (*meaning.PRICES, meaning.VOLUME)
 
 
@@ -50,8 +50,11 @@ class PriceColumns(NumberColumns):
         absent = missing_columns(self.found.meanings, meaning.PRICES)
         if absent:
             self._prove_prices(absent)
+        elif not without_volume:
+            refuse_exchanged(self)
         if not without_volume:
             settle_volume(self)
+            refuse_running_totals(self)
         self._settle_adjusted_close()
 
     # --- headings
@@ -101,22 +104,9 @@ class PriceColumns(NumberColumns):
             self._compare_with_raw_close(raw[meaning.CLOSE])
         adjusted = by_name["adjusted"].get(meaning.CLOSE)
         if adjusted is not None and adjusted not in self.numeric:
-            self._refuse_if_flagged(adjusted)
+            refuse_if_flagged(self, adjusted)
         elif adjusted is not None and meaning.ADJUSTED_CLOSE not in self.found.meanings:
             self.found.meanings[adjusted] = meaning.ADJUSTED_CLOSE
-
-    def _refuse_if_flagged(self, place: int) -> None:
-        """A column that says whether prices are adjusted: yes or no."""
-        name = self.found.named(place)
-        values = {cell.casefold() for cell in self.sample.filled(place)}
-        if values <= _NO:
-            self.found.evidence.append(f"{name} says that prices are as traded")
-            return
-        raise NotSettled(
-            f"{name} is {', '.join(map(repr, sorted(values)[:3]))}: its prices are adjusted, and stand "
-            "in no column as they were traded; to take them all the same, state `columns` in an override",
-            columns=self.entry({place: meaning.IGNORED}),
-        )
 
     def _compare_with_raw_close(self, raw: int) -> None:
         close = self.found.place(meaning.CLOSE)

@@ -96,6 +96,19 @@ def counts_rows(column: Floats, files: Ints) -> bool:
     return len(steps) > 1 and float(np.mean(steps == 1)) >= 0.98
 
 
+def is_running_total(series: Series, column: Floats) -> bool:
+    """Whether a column grows from row to row within each day and begins anew on the next."""
+    before, after = series.before_and_after(column, column)
+    new_day = series.new_day[series.follows]
+    known = np.isfinite(before) & np.isfinite(after)
+    within, across = known & ~new_day, known & new_day
+    if np.count_nonzero(within) < 10 * np.count_nonzero(across) or np.count_nonzero(across) < 3:
+        return False
+    grows = float(np.mean((after > before)[within])) >= 0.95
+    falls = float(np.mean((after < before / 3)[across])) >= 0.9
+    return grows and falls
+
+
 def is_turnover(candidate: Floats, shares: Floats, price: Floats) -> bool:
     """Whether a column is the money that another one's shares cost."""
     traded = (shares > 0) & (candidate > 0) & (price > 0)

@@ -36,6 +36,7 @@ _COMPANY = re.compile(
 _PERIOD = re.compile(r"[DIWMQY]|\d{1,5}|daily|intraday|weekly|monthly|[DHMW]\d{1,2}", re.IGNORECASE)
 
 
+_STATUS = frozenset({"ok", "no_data", "success", "error", "true", "false", "delayed"})
 # Headings that leave no doubt, so that a few strange symbols are faults of rows.
 _PLAIN_HEADINGS = frozenset(
     {"ticker", "symbol", "sym", "tickersymbol", "stocksymbol", "tradingsymbol", "tic"}
@@ -56,6 +57,8 @@ def find_symbol_column(found: TextColumns, sample: Sample, *, per_day: bool) -> 
     for place in headed(found, meaning.SYMBOL):
         is_company = meaning.heading_key(found.headings[place].text) in NAMES_OF_COMPANIES
         is_plain = meaning.heading_key(found.headings[place].text) in _PLAIN_HEADINGS
+        if not is_plain and _is_same_for_all(sample, place):
+            continue
         if are_symbols(sample.filled(place), strictly=is_company, fewest=0.0 if is_plain else MOST):
             found.meanings[place] = meaning.SYMBOL
             return
@@ -95,6 +98,18 @@ def find_symbol_column(found: TextColumns, sample: Sample, *, per_day: bool) -> 
             f"{sample.filled(place)[0]!r}); state in `columns` of an override whether it is",
             columns=columns_entry(found, place, meaning.SYMBOL),
         )
+
+
+def _is_same_for_all(sample: Sample, place: int) -> bool:
+    """Whether a column has one text, which says how a request went, or stands in files of several symbols."""
+    distinct = set(sample.filled(place))
+    if len(distinct) != 1:
+        return False
+    if distinct.pop().casefold() in _STATUS:
+        return True
+    rule = find_name_rule(sample.names) if len(sample.names) > 1 else None
+    named = {symbol_text(name, rule) for name in sample.names} if rule else set()
+    return len(named) > 1 and all(name and is_ticker_like(name) for name in named)
 
 
 def _refuse_two_symbols(found: TextColumns, sample: Sample, place: int) -> None:

@@ -44,6 +44,22 @@ def settle_volume(columns: NumberColumns) -> None:
     _prove_volume(columns, volume)
 
 
+def refuse_running_totals(columns: NumberColumns) -> None:
+    """Refuses a volume that counts from the beginning of each day.
+
+    Raises:
+        NotSettled: It does.
+    """
+    place = columns.found.place(meaning.VOLUME)
+    if place is not None and series_evidence.is_running_total(columns.series, columns.values(place)):
+        raise NotSettled(
+            f"{columns.found.named(place)} grows from bar to bar and begins anew each day: it is what was "
+            "traded since the open, and a day's sum of it means nothing; to go without a volume, state "
+            "`columns` in an override",
+            columns=columns.entry({place: meaning.IGNORED}),
+        )
+
+
 def _refuse_unreadable(columns: NumberColumns, named: int | None) -> None:
     """A column that its heading calls the volume, and whose cells are no numbers, is not no volume."""
     found = columns.found
@@ -138,6 +154,7 @@ def _other_sizes(columns: NumberColumns, named: int | None) -> list[int]:
         and (
             columns.found.headings[p].meaning is None
             or meaning.heading_key(columns.found.headings[p].text) in keys
+            or meaning.heading_key(columns.found.headings[p].text).startswith("vol")
         )
         and columns.traded(p)
         and float(np.nanmedian(columns.values(p))) > 20 * price

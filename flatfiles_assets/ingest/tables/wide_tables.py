@@ -23,7 +23,11 @@ from flatfiles_assets.ingest.layouts.text_files import Head, iter_text_blocks
 
 _BLOCK_BYTES = 2**20
 _MOST_HEADER_LINES = 4
-_JOINED = re.compile(r"^\(?['\"]?(.+?)['\"]?\s*(?:[_:|/ -]|,\s*)\s*['\"]?([^_:|/ ,'\"-]+)['\"]?\)?$")
+_JOINED = (
+    re.compile(r"^\(?['\"]?(.+?)['\"]?\s*(?:[_:|/ -]|,\s*)\s*['\"]?([^_:|/ ,'\"-]+)['\"]?\)?$"),
+    re.compile(r"^(.+)\.([^.]+)$"),
+    re.compile(r"^([^.]+)\.(.+)$"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +73,7 @@ def _two_levels(table: list[list[str]], separator: str) -> WideTable | None:
     count = next((i for i, cells in enumerate(table) if sum(map(is_number, cells)) >= min(4, width - 1)), 0)
     if not 2 <= count <= _MOST_HEADER_LINES or any(len(cells) != width for cells in table[:count]):
         return None
-    levels = [[cell.strip() for cell in cells] for cells in table[:count]]
+    levels = [_unmerged([cell.strip() for cell in cells]) for cells in table[:count]]
     for fields, symbols in ((levels[0], levels[1]), (levels[1], levels[0])):
         places = [
             place
@@ -92,14 +96,25 @@ def _two_levels(table: list[list[str]], separator: str) -> WideTable | None:
     return None
 
 
+def _unmerged(level: list[str]) -> list[str]:
+    """Headings with the cells filled that a spreadsheet merged with the one before them."""
+    found = list(level)
+    if level[0] and not re.search("[a-z]{3}", level[0]):
+        return found
+    if len({heading for heading in level[1:] if heading}) < 2:
+        return found
+    for place in range(2, len(found)):
+        found[place] = found[place] or found[place - 1]
+    return found
+
+
 def _index_name(name: str) -> str:
     return name if meaning.meaning_of(name) == meaning.DATE else "Date"
 
 
 def _is_symbol(text: str) -> bool:
-    return (
-        bool(text) and len(text) <= 16 and meaning.meaning_of(text) not in (*meaning.PRICES, meaning.VOLUME)
-    )
+    is_field = len(text) > 1 and meaning.meaning_of(text) in (*meaning.PRICES, meaning.VOLUME)
+    return bool(text) and len(text) <= 16 and not is_field
 
 
 @functools.lru_cache(maxsize=256)
@@ -121,14 +136,19 @@ def _joined(header: str, separator: str) -> WideTable | None:
 
 def _split_heading(heading: str) -> tuple[str, str] | None:
     """Symbol and field of a heading that has both."""
-    match = _JOINED.match(heading)
-    if match is None:
-        return None
     bar = {*meaning.PRICES, meaning.VOLUME, meaning.ADJUSTED_CLOSE}
-    for symbol, field in ((match[1], match[2]), (match[2], match[1])):
-        if meaning.meaning_of(field) in bar and is_ticker_like(symbol) and meaning.meaning_of(symbol) is None:
-            return symbol, field
+    for pattern in _JOINED:
+        if (match := pattern.match(heading)) is None:
+            continue
+        for symbol, field in ((match[1], match[2]), (match[2], match[1])):
+            if meaning.meaning_of(field) in bar and is_ticker_like(symbol) and not _is_field(symbol):
+                return symbol, field
     return None
+
+
+def _is_field(text: str) -> bool:
+    """Whether a text is what columns are called; C, O, T and V are companies."""
+    return len(text) > 1 and meaning.meaning_of(text) is not None
 
 
 def write_long_table(path: Path, head: Head, table: WideTable, target: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from flatfiles_assets.ingest.historical.reader import read_extracted_year
 from flatfiles_assets.ingest.layouts.overrides import load_overrides
 from flatfiles_assets_tests.ingest.layouts.look_alikes import LOOK_ALIKES, SYMBOLS, LookAlike
+from flatfiles_assets_tests.ingest.layouts.vendors import VENDORS
 
 _CASES = Path(__file__).with_name("cases") / "cases.tar.xz"
 # Nothing in these files can settle what they are, or what they lack stands in no file.
@@ -22,6 +23,7 @@ _REFUSED = frozenset(
         *("weekly_folder_only", "weekly_per_W"),
     )
 )
+_KINDS = {**LOOK_ALIKES, **VENDORS}
 _PRICES = ("open", "high", "low", "close", "volume")
 
 
@@ -58,9 +60,9 @@ def test_a_layout_as_people_keep_it_is_read_right_or_refused(cases: Path, name: 
             assert found == pytest.approx(wanted, rel=1e-9, nan_ok=True)
 
 
-@pytest.mark.parametrize("name", LOOK_ALIKES)
+@pytest.mark.parametrize("name", _KINDS)
 def test_a_look_alike_is_read_right_or_refused(tmp_path: Path, name: str):
-    kind = LOOK_ALIKES[name]
+    kind = _KINDS[name]
     _write(kind, tmp_path)
     with read_extracted_year(tmp_path, 2008) as year:
         bars = year.read().read_all().to_pylist()
@@ -97,9 +99,9 @@ def _write(kind: LookAlike, folder: Path) -> None:
         target.write_text(text, encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", [name for name, kind in LOOK_ALIKES.items() if kind.refused])
+@pytest.mark.parametrize("name", [name for name, kind in _KINDS.items() if kind.refused])
 def test_the_entry_that_a_refusal_prints_settles_it_when_it_is_pasted(tmp_path: Path, name: str):
-    _write(LOOK_ALIKES[name], tmp_path / "files")
+    _write(_KINDS[name], tmp_path / "files")
     with read_extracted_year(tmp_path / "files", 2008) as year:
         entries = sorted({file.override_entry for file in year.report.files if file.override_entry})
         first = {file.file: file.reason for file in year.report.files}
