@@ -24,7 +24,12 @@ _MOST_ROWS_SHOWN = 50
 @click.option("--csv", "as_csv", is_flag=True, help="Print every row as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print every row as JSON, one object per line.")
 @click.option("--allow-files", is_flag=True, help="Let the query read other files and export to them.")
-def sql(query: str, as_csv: bool, as_json: bool, allow_files: bool) -> None:
+@click.option(
+    "--as-of",
+    metavar="MOMENT",
+    help="As it was then: '2026-03-01 12:00' (UTC unless a zone is given), a state, or a run's id.",
+)
+def sql(query: str, as_csv: bool, as_json: bool, allow_files: bool, as_of: str | None) -> None:
     """Run QUERY on the warehouse, for example "SELECT count(*) FROM market.stocks_daily".
 
     It reads the warehouse and nothing else, unless --allow-files opens COPY … TO and other files.
@@ -32,7 +37,7 @@ def sql(query: str, as_csv: bool, as_json: bool, allow_files: bool) -> None:
     show_every_character()
     # In the C locale Python takes UTF-8 in an argument for bytes that are no text.
     query = os.fsencode(query).decode("utf-8", "replace")
-    with open_warehouse(allow_files=allow_files) as warehouse:
+    with open_warehouse(allow_files=allow_files, as_of=as_of) as warehouse:
         result = warehouse.sql(query)
         if as_csv:
             _print_csv(result.arrow())

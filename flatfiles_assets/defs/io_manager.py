@@ -94,7 +94,7 @@ class WarehouseIOManager(Settled, DuckDBIOManager):
             warehouse_path=self.database, lock_timeout_seconds=self.lock_timeout_seconds
         ).warehouse
 
-    def create_io_manager(self, context: dg.InitResourceContext) -> DbIOManager:  # noqa: ARG002
+    def create_io_manager(self, context: dg.InitResourceContext) -> DbIOManager:
         """The manager of one run.
 
         Raises:
@@ -105,7 +105,7 @@ class WarehouseIOManager(Settled, DuckDBIOManager):
                 "schema and connection_config are not options of the warehouse",
                 next_step="leave them out: an asset's key names its table",
             )
-        warehouse = self.warehouse()
+        warehouse = self.warehouse().in_run(context.run.run_id if context.run else None)
         return _PartitionIOManager(
             db_client=_WarehouseClient(warehouse),
             database=str(warehouse.path),

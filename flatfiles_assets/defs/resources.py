@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from dagster import ConfigurableResource
+from dagster import ConfigurableResource, InitResourceContext
 from dagster_aws.s3 import S3Resource
-from pydantic import Field, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr
 
 from flatfiles_assets.defs.launch import Settled
 from flatfiles_assets.download.cache import FetchedFile, FileCache
@@ -203,12 +203,17 @@ class WarehouseResource(Settled, ConfigurableResource[Any]):
     lock_timeout_seconds: float | None = Field(
         default=None, description="Longest wait for the file; None for the settings' figure."
     )
+    _run_id: str | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: InitResourceContext) -> None:
+        """Learn which run writes: the warehouse tells later what that run left."""
+        self._run_id = context.run.run_id if context.run else None
 
     def open(self) -> Warehouse:
         """The warehouse; nothing is locked until a transaction or a query asks for it."""
         return Workspace.from_settings(
             warehouse_path=self.database, lock_timeout_seconds=self.lock_timeout_seconds
-        ).warehouse
+        ).warehouse.in_run(self._run_id)
 
 
 def extra_columns() -> ExtraColumns:

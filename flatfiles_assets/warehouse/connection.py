@@ -16,9 +16,10 @@ import duckdb
 
 from flatfiles_assets.settings import DEFAULT_LOCK_TIMEOUT_SECONDS
 from flatfiles_assets.warehouse.database import attached
-from flatfiles_assets.warehouse.errors import WarehouseError
+from flatfiles_assets.warehouse.errors import ReadOnlyViolation, WarehouseError
 from flatfiles_assets.warehouse.locking import FileQueue
 from flatfiles_assets.warehouse.new_file import sweep
+from flatfiles_assets.warehouse.past import AsOf, parse_as_of
 from flatfiles_assets.warehouse.reading import WarehouseReader
 from flatfiles_assets.warehouse.transaction import WriteTransaction
 
@@ -32,16 +33,23 @@ class Warehouse:
     Args:
         path: The DuckDB file; made, with its folder, by the first writer.
         lock_timeout_seconds: How long a reader or writer waits for its turn at most.
+        as_of: Readers see it as it was then, and there are no writers; None for the present.
+        run_id: The run in whose name is written, for those who ask what a run has left.
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         lock_timeout_seconds: float = DEFAULT_LOCK_TIMEOUT_SECONDS,
+        *,
+        as_of: AsOf | None = None,
+        run_id: str | None = None,
     ) -> None:
         # Resolved, so that every way of naming the file leads to the same queue.
         self.path = Path(path).expanduser().resolve()
         self.lock_timeout_seconds = lock_timeout_seconds
+        self.as_of = None if as_of is None else parse_as_of(as_of)
+        self.run_id = run_id
         self._queue = FileQueue(self.path.with_name(f"{self.path.name}.queue"), self.path)
 
     def __repr__(self) -> str:
@@ -49,7 +57,23 @@ class Warehouse:
 
     def waiting(self, lock_timeout_seconds: float) -> Warehouse:
         """The same warehouse for somebody who waits for a turn that long at most."""
-        return Warehouse(self.path, lock_timeout_seconds)
+        return Warehouse(self.path, lock_timeout_seconds, as_of=self.as_of, run_id=self.run_id)
+
+    def at(self, as_of: AsOf | None) -> Warehouse:
+        """The same warehouse as it was then; None for the present.
+
+        Args:
+            as_of: A moment, UTC unless it says its zone; a state's number; or the id of a run, for what
+                that run left.
+
+        Raises:
+            InvalidArgument: It names no moment.
+        """
+        return Warehouse(self.path, self.lock_timeout_seconds, as_of=as_of, run_id=self.run_id)
+
+    def in_run(self, run_id: str | None) -> Warehouse:
+        """The same warehouse for somebody who writes in the name of a run."""
+        return Warehouse(self.path, self.lock_timeout_seconds, as_of=self.as_of, run_id=run_id)
 
     @contextlib.contextmanager
     def writer(self, purpose: str, timeout: float | None = None) -> Iterator[WriteTransaction]:
@@ -66,6 +90,8 @@ class Warehouse:
             WarehouseBusy: The wait was longer than that; the message names who holds the file.
             WarehouseError: The file cannot be opened, or the commit failed.
         """
+        if self.as_of is not None:
+            raise ReadOnlyViolation("nobody writes into the past", where=f"{self.path} as of {self.as_of}")
         limit_seconds = self.lock_timeout_seconds if timeout is None else timeout
         deadline = time.monotonic() + limit_seconds
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,9 +108,11 @@ class Warehouse:
                     with contextlib.suppress(duckdb.Error):
                         connection.rollback()
                     raise
-                self._finish(transaction, connection)
+                self._finish(transaction, connection, purpose)
 
-    def _finish(self, transaction: WriteTransaction, connection: duckdb.DuckDBPyConnection) -> None:
+    def _finish(
+        self, transaction: WriteTransaction, connection: duckdb.DuckDBPyConnection, purpose: str
+    ) -> None:
         if transaction.failed:
             connection.rollback()
             raise WarehouseError(
@@ -94,6 +122,7 @@ class Warehouse:
                 next_step="let the error end the transaction",
             )
         try:
+            transaction.conclude(purpose, self.run_id)
             connection.commit()
         except duckdb.Error as error:
             raise WarehouseError(
@@ -108,4 +137,6 @@ class Warehouse:
             allow_files: Whether queries may read other files and export to them.
         """
         limit_seconds = self.lock_timeout_seconds if timeout is None else timeout
-        return WarehouseReader(self.path, self._queue, limit_seconds, allow_files=allow_files)
+        return WarehouseReader(
+            self.path, self._queue, limit_seconds, allow_files=allow_files, as_of=self.as_of
+        )

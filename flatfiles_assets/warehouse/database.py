@@ -34,10 +34,12 @@ from flatfiles_assets.warehouse.new_file import (
     is_there,
     make_warehouse,
 )
+from flatfiles_assets.warehouse.past import PRESENT, AsOf, find_state, show_state
 from flatfiles_assets.warehouse.read_only import FILES_NEXT_STEP, confine
 from flatfiles_assets.warehouse.table import CATALOG, MARKET
 from flatfiles_assets.warehouse.versions import (
     BOOKKEEPING,
+    HISTORY_PREFIX,
     check_versions,
     record_versions,
     refuse_older,
@@ -68,6 +70,7 @@ def attached(
     timeout_seconds: float,
     allow_files: bool = False,
     settled: bool = True,
+    as_of: AsOf | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the file as its default catalog, closed at the end whatever happens.
 
@@ -80,8 +83,10 @@ def attached(
         timeout_seconds: How long to wait for it at most.
         allow_files: Whether queries of a reader may read and write other files.
         settled: Whether a reader's settings cannot be changed.
+        as_of: What a reader is shown is the warehouse as it was then; None for the present.
 
     Raises:
+        MomentUnknown: What it held then is not known.
         WarehouseMissing: There is no file, and it is to be read.
         WarehouseBusy: Somebody else held the file up to the limit.
         WarehouseDamaged: The file's contents are not what DuckDB wrote.
@@ -99,6 +104,8 @@ def attached(
         # Or the same query would have other days on a machine in another zone.
         connection.execute("SET TimeZone = 'UTC'")
         _attach(connection, path, read_only=read_only, timeout_seconds=timeout_seconds)
+        if as_of is not None:
+            _attach_past(connection, path, as_of, timeout_seconds)
         if read_only:
             confine(connection, allow_files=allow_files, lock=settled)
         yield connection
@@ -107,6 +114,8 @@ def attached(
         with contextlib.suppress(duckdb.Error):
             connection.execute("USE memory")
             connection.execute(f"DETACH {CATALOG}")
+        with contextlib.suppress(duckdb.Error):
+            connection.execute(f"DETACH {PRESENT}")
         connection.close()
 
 
@@ -156,15 +165,33 @@ def few_buffers(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         connection.execute(f"SET memory_limit = {literal(usual)}")
 
 
+def _attach_past(
+    connection: duckdb.DuckDBPyConnection, path: Path, as_of: AsOf, timeout_seconds: float
+) -> None:
+    """Put views of a past state under the warehouse's name, before the attached file."""
+    state = find_state(connection, as_of, path)
+    connection.execute("USE memory")
+    connection.execute(f"DETACH {CATALOG}")
+    _attach(connection, path, read_only=True, timeout_seconds=timeout_seconds, name=PRESENT)
+    connection.execute(f"ATTACH ':memory:' AS {CATALOG}")
+    show_state(connection, state)
+    connection.execute(f"USE {CATALOG}.{quoted(MARKET)}")
+
+
 def _attach(
-    connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool, timeout_seconds: float
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    *,
+    read_only: bool,
+    timeout_seconds: float,
+    name: str = CATALOG,
 ) -> None:
     options = "READ_ONLY" if read_only else f"STORAGE_VERSION '{STORAGE_VERSION}'"
     deadline = time.monotonic() + timeout_seconds
     pause_seconds = _SHORTEST_PAUSE_SECONDS
     while True:
         try:
-            connection.execute(f"ATTACH {literal(str(path))} AS {CATALOG} ({options})")
+            connection.execute(f"ATTACH {literal(str(path))} AS {name} ({options})")
         except duckdb.Error as error:
             if _DAMAGE.search(str(error)):
                 raise damaged(path, first_line(error)) from error
@@ -178,7 +205,8 @@ def _attach(
             if time.monotonic() >= deadline:
                 raise busy(path, f"waited {timeout_seconds:g} s; {_holder(error)}") from error
         else:
-            _make_ready(connection, path, read_only=read_only)
+            if name == CATALOG:
+                _make_ready(connection, path, read_only=read_only)
             return
         time.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311
         pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
@@ -189,8 +217,10 @@ def _make_ready(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only:
     try:
         check_versions(connection, path)
         if not read_only:
+            connection.begin()
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quoted(MARKET)}")
             record_versions(connection)
+            connection.commit()
         try:
             connection.execute(f"USE {CATALOG}.{quoted(MARKET)}")
         except duckdb.CatalogException:
@@ -248,8 +278,8 @@ def table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
             "SELECT schema_name || '.' || name FROM ("
             "SELECT database_name, schema_name, table_name AS name FROM duckdb_tables() UNION ALL "
             "SELECT database_name, schema_name, view_name FROM duckdb_views() WHERE NOT internal"
-            ") WHERE database_name = ? AND schema_name <> ? ORDER BY 1",
-            [CATALOG, BOOKKEEPING],
+            ") WHERE database_name = ? AND schema_name <> ? AND NOT starts_with(schema_name, ?) ORDER BY 1",
+            [CATALOG, BOOKKEEPING, HISTORY_PREFIX],
         ).fetchall()
         return [name for (name,) in rows]
     return []

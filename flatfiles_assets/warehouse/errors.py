@@ -41,6 +41,10 @@ class TableNotFound(WarehouseError):
     """There is no such table; the message lists those there are, the most similar first."""
 
 
+class MomentUnknown(WarehouseError):
+    """What the warehouse held then is not known: before it remembers anything, or not yet been."""
+
+
 class PartitionNotFound(WarehouseError):
     """A partition was asked for that was never loaded; the message says what loads it."""
 

@@ -101,20 +101,13 @@ def _give_ids(transaction: WriteTransaction) -> int:
         return 0
     # Brings a table of earlier days up to the columns of today.
     transaction.create(DAILY_PRICES)
-    differing = (
-        f"FROM ({SECURITY_OF_BAR}) s WHERE s.ticker = bars.ticker"
-        " AND bars.trade_date BETWEEN s.first_session AND s.last_session"
-        " AND bars.security_id IS DISTINCT FROM s.security_id"
+    return transaction.update(
+        DAILY_PRICES,
+        ["security_id"],
+        f"({SECURITY_OF_BAR}) new WHERE new.ticker = bars.ticker"
+        " AND bars.trade_date BETWEEN new.first_session AND new.last_session"
+        " AND bars.security_id IS DISTINCT FROM new.security_id",
     )
-    (count,) = transaction.query(
-        f"SELECT count(*) FROM {DAILY_PRICES.stored_name} bars, ({SECURITY_OF_BAR}) s"
-        f" {differing[differing.index('WHERE') :]}"
-    ).fetchone() or (0,)
-    if count:
-        transaction.execute(
-            f"UPDATE {DAILY_PRICES.stored_name} AS bars SET security_id = s.security_id {differing}"
-        )
-    return int(count)
 
 
 def snapshot_dates(evidence: BarEvidence) -> list[dt.date]:

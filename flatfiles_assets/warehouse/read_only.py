@@ -27,6 +27,8 @@ _JUDGED_BY_DUCKDB = frozenset(
         "ANALYZE", "VACUUM",
     }
 )  # fmt: skip
+# Of a past there is only a view, in memory, which DuckDB would let be changed to no effect.
+_CHANGES = frozenset({"CREATE", "DROP", "ALTER", "INSERT", "UPDATE", "DELETE", "MERGE_INTO", "VACUUM"})
 _WITH_FILES = _JUDGED_BY_DUCKDB | {"COPY", "EXPORT"}
 # Extensions are fetched from the network, and are code.
 _NO_EXTENSIONS = ("autoinstall_known_extensions", "autoload_known_extensions")
@@ -60,7 +62,12 @@ def confine(connection: duckdb.DuckDBPyConnection, *, allow_files: bool, lock: b
 
 
 def check_statements(
-    connection: duckdb.DuckDBPyConnection, query: str, path: Path, *, allow_files: bool
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    path: Path,
+    *,
+    allow_files: bool,
+    changes_nothing: bool = False,
 ) -> None:
     """Refuse statements that would reach beyond the warehouse, or write over it.
 
@@ -71,6 +78,8 @@ def check_statements(
     """
     allowed = _WITH_FILES if allow_files else _JUDGED_BY_DUCKDB
     for kind, text in _kinds(connection, query):
+        if changes_nothing and kind in _CHANGES:
+            raise ReadOnlyViolation("the past can only be read", where=kind.replace("_", " "))
         if kind not in allowed:
             raise ReadOnlyViolation(
                 "this session only reads the warehouse",

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import pandas as pd
@@ -23,11 +23,13 @@ from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.escaping import quoted
 from flatfiles_assets.unexpected import door
 from flatfiles_assets.warehouse.database import attached, explained, few_buffers, table_names, table_not_found
-from flatfiles_assets.warehouse.errors import QueryFailed
+from flatfiles_assets.warehouse.errors import QueryFailed, TableNotFound
 from flatfiles_assets.warehouse.locking import FileQueue
+from flatfiles_assets.warehouse.past import AsOf
 from flatfiles_assets.warehouse.read_only import check_statements
 from flatfiles_assets.warehouse.table import TableSchema, schema_from_arrow, stored_name
 from flatfiles_assets.warehouse.tables import TABLES
+from flatfiles_assets.warehouse.versions import STATES
 
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 
@@ -92,15 +94,23 @@ class WarehouseReader:
         queue: The queue before it.
         timeout_seconds: How long a call waits at most while the file is being written.
         allow_files: Whether queries may read and write other files.
+        as_of: What it shows is the warehouse as it was then; None for the present.
     """
 
     def __init__(
-        self, path: Path, queue: FileQueue, timeout_seconds: float, *, allow_files: bool = False
+        self,
+        path: Path,
+        queue: FileQueue,
+        timeout_seconds: float,
+        *,
+        allow_files: bool = False,
+        as_of: AsOf | None = None,
     ) -> None:
         self._path = path
         self._queue = queue
         self._timeout_seconds = timeout_seconds
         self._allow_files = allow_files
+        self._as_of = as_of
 
     def __enter__(self) -> WarehouseReader:
         return self
@@ -145,12 +155,19 @@ class WarehouseReader:
                 timeout_seconds=self._timeout_seconds,
                 allow_files=self._allow_files,
                 settled=settled,
+                as_of=self._as_of,
             ) as connection,
         ):
             yield connection
 
     def _run(self, connection: duckdb.DuckDBPyConnection, query: str, params: Parameters) -> QueryResult:
-        check_statements(connection, query, self._path, allow_files=self._allow_files)
+        check_statements(
+            connection,
+            query,
+            self._path,
+            allow_files=self._allow_files,
+            changes_nothing=self._as_of is not None,
+        )
         return run_query(connection, query, params)
 
     @door
@@ -172,7 +189,12 @@ class WarehouseReader:
         # `scan` changes a setting, and back.
         with self._connected("some queries", settled=False) as connection:
             yield _HeldSession(
-                self._path, self._queue, self._timeout_seconds, connection, allow_files=self._allow_files
+                self._path,
+                self._queue,
+                self._timeout_seconds,
+                connection,
+                allow_files=self._allow_files,
+                as_of=self._as_of,
             )
 
     @door
@@ -215,6 +237,13 @@ class WarehouseReader:
         with self._connected("listing the tables") as connection:
             return table_names(connection)
 
+    def state(self) -> int | None:
+        """The number of the state that is shown; None for a file that remembers nothing yet."""
+        try:
+            return cast("tuple[int]", self.sql(f"SELECT max(state) FROM {STATES}").fetchone())[0]
+        except TableNotFound:
+            return None
+
     @door
     def schema(self, name: str) -> TableSchema:
         """What a table is: columns as stored, with types; partitions and order where registered.
@@ -246,8 +275,9 @@ class _HeldSession(WarehouseReader):
         connection: duckdb.DuckDBPyConnection,
         *,
         allow_files: bool,
+        as_of: AsOf | None,
     ) -> None:
-        super().__init__(path, queue, timeout_seconds, allow_files=allow_files)
+        super().__init__(path, queue, timeout_seconds, allow_files=allow_files, as_of=as_of)
         self._connection = connection
 
     @contextmanager

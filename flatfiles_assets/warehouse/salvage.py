@@ -20,7 +20,14 @@ from flatfiles_assets.warehouse.locking import FileQueue
 from flatfiles_assets.warehouse.new_file import is_there, put_in_place
 from flatfiles_assets.warehouse.table import CATALOG, MARKET, storage_schema, stored_name
 from flatfiles_assets.warehouse.tables import TABLES
-from flatfiles_assets.warehouse.versions import BOOKKEEPING, OLD_NAME, record_versions
+from flatfiles_assets.warehouse.versions import (
+    BOOKKEEPING,
+    HISTORY_PREFIX,
+    OLD_NAME,
+    STATES,
+    begin_history,
+    record_versions,
+)
 
 _OLD = "old"
 
@@ -54,8 +61,9 @@ def salvage(old_path: Path, fresh: Warehouse) -> Salvaged:
             connection.execute(f"ATTACH {literal(str(source))} AS {_OLD} (READ_ONLY)")
             tables = connection.execute(
                 "SELECT schema_name, table_name FROM duckdb_tables() "
-                "WHERE database_name = ? AND schema_name <> ? ORDER BY ALL",
-                [_OLD, BOOKKEEPING],
+                "WHERE database_name = ? AND schema_name <> ? AND NOT starts_with(schema_name, ?) "
+                "ORDER BY ALL",
+                [_OLD, BOOKKEEPING, HISTORY_PREFIX],
             ).fetchall()
         except duckdb.Error as error:
             kept.problems.append(f"the old warehouse, {source}, cannot be read at all: {first_line(error)}")
@@ -71,8 +79,18 @@ def salvage(old_path: Path, fresh: Warehouse) -> Salvaged:
             if rows:
                 kept.rows[name] = rows
         record_versions(connection)
+        _go_on_counting(connection)
         connection.execute(f"DETACH {CATALOG}")
     return kept
+
+
+def _go_on_counting(connection: duckdb.DuckDBPyConnection) -> None:
+    """Begin the fresh warehouse's history where the old one's ends, so that no number names two states."""
+    try:
+        old = connection.execute(f"SELECT max(state) FROM {_OLD}.{STATES.partition('.')[2]}").fetchone()
+    except duckdb.Error:
+        old = None  # It remembers nothing, or that cannot be read.
+    begin_history(connection, 1 + (old[0] or 0 if old else 0))
 
 
 def take_the_place(fresh: Warehouse, warehouse: Warehouse) -> list[Path]:

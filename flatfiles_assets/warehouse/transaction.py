@@ -18,6 +18,7 @@ from flatfiles_assets.errors import UnexpectedColumns
 from flatfiles_assets.escaping import quoted
 from flatfiles_assets.warehouse.database import explained
 from flatfiles_assets.warehouse.errors import RowsOutsidePartition, TableMismatch, WarehouseError
+from flatfiles_assets.warehouse.history import History
 from flatfiles_assets.warehouse.incoming import Incoming, Scope, TabularData, as_scope
 from flatfiles_assets.warehouse.reading import QueryResult, run_query
 from flatfiles_assets.warehouse.table import (
@@ -38,6 +39,7 @@ class WriteTransaction:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        self._history = History(self._run)
         self.failed = False
 
     def replace(
@@ -73,8 +75,8 @@ class WriteTransaction:
             scope = as_scope(table, where)
             incoming = Incoming.of(data, table, scope)
             self.create(table)
-            self._delete(table, scope)
-            self._insert(table, incoming, presorted=presorted)
+            with self._replacing(table, scope):
+                self._insert(table, incoming, presorted=presorted)
             return {value: incoming.counts[value] for value in scope[_partition_of(table)]}
 
     def replace_all(self, table: TableSchema, data: TabularData, *, presorted: bool = False) -> int:
@@ -86,9 +88,49 @@ class WriteTransaction:
         with self._doomed_by_errors():
             incoming = Incoming.of(data, table, {})
             self.create(table)
-            self._run(f"DELETE FROM {table.stored_name}")
-            self._insert(table, incoming, presorted=presorted)
+            with self._replacing(table, {}):
+                self._insert(table, incoming, presorted=presorted)
             return incoming.row_count
+
+    def replace_table(self, table: TableSchema, data: TabularData) -> int:
+        """Replace a table by these rows, whatever columns it had before.
+
+        Returns:
+            Rows now stored.
+        """
+        with self._doomed_by_errors():
+            stored = self._stored_types(table.key)
+            wanted = {column.name: sql_type(column.table_type) for column in table.columns}
+            if stored and list(stored.items()) != list(wanted.items()):
+                self._history.drop(table.key)
+            return self.replace_all(table, data)
+
+    def update(self, table: TableSchema, changed: Sequence[str], source: str) -> int:
+        """Change columns of rows in place.
+
+        Args:
+            table: The table.
+            changed: The columns that change.
+            source: Which rows, and to what: what follows ``FROM`` in a query in which ``bars`` is the
+                table and ``new`` has the values under the columns' names.
+
+        Returns:
+            How many rows changed.
+        """
+        with self._doomed_by_errors():
+            values = ", ".join(f"new.{quoted(name)} AS {quoted(f'new_{name}')}" for name in changed)
+            staged = quoted(f"changed_{table.key[-1]}")
+            bars = f"{table.stored_name} AS bars"
+            self._run(
+                f"CREATE OR REPLACE TEMP TABLE {staged} AS SELECT bars.*, {values} FROM {bars}, {source}"
+            )
+            ((count,),) = self._run(f"SELECT count(*) FROM {staged}")
+            if count:
+                self._history.keep_changes(table, f"SELECT * FROM {staged}", changed)
+                sets = ", ".join(f"{quoted(name)} = new.{quoted(name)}" for name in changed)
+                self._run(f"UPDATE {bars} SET {sets} FROM {source}")
+            self._run(f"DROP TABLE {staged}")
+            return int(count)
 
     def replace_from_query(
         self,
@@ -126,8 +168,8 @@ class WriteTransaction:
             self._run(f"CREATE OR REPLACE TEMP TABLE {staged} AS {query}", parameters)
             self._check_columns(table, [name for name, *_ in self._run(f"DESCRIBE {staged}")])
             counts = self._staged_counts(table, staged, scope)
-            self._delete(table, scope)
-            self._run(f"INSERT INTO {table.stored_name} BY NAME SELECT * FROM {staged}{_order_by(table)}")
+            with self._replacing(table, scope):
+                self._run(f"INSERT INTO {table.stored_name} BY NAME SELECT * FROM {staged}{_order_by(table)}")
             self._run(f"DROP TABLE {staged}")
             return {value: counts.get(value, 0) for value in scope[_partition_of(table)]}
 
@@ -140,13 +182,10 @@ class WriteTransaction:
     ) -> dict[dt.date, int]:
         found = run_query(self._connection, f"SELECT * FROM ({query}) LIMIT 0", parameters).columns
         self._check_columns(table, found)
-        self._delete(table, scope)
-        inserted = self._run(f"INSERT INTO {table.stored_name} BY NAME {query}", parameters)[0][0]
+        with self._replacing(table, scope):
+            inserted = self._run(f"INSERT INTO {table.stored_name} BY NAME {query}", parameters)[0][0]
         partition = _partition_of(table)
-        conditions = " AND ".join(
-            f"{quoted(name)} IN ({', '.join('?' for _ in values)})" for name, values in scope.items()
-        )
-        values = [value for column_values in scope.values() for value in column_values]
+        conditions, values = _condition(scope)
         stored = (
             f"SELECT {quoted(partition)}, count(*) FROM {table.stored_name} WHERE {conditions} GROUP BY 1"
         )
@@ -187,6 +226,7 @@ class WriteTransaction:
             if not stored:
                 for statement in table.ddl:
                     self._run(statement)
+                self._history.note_columns(table)
                 return
             for column in table.columns:
                 wanted = sql_type(column.table_type)
@@ -201,6 +241,8 @@ class WriteTransaction:
                         next_step=f"drop it (DROP TABLE {table.sql_name}) and load it again from the cache, "
                         "or ALTER the column",
                     )
+            if any(column.name not in stored for column in table.columns):
+                self._history.note_columns(table)
 
     def stored_table(self, key: TableKey, partition_column: str | None = None) -> TableSchema | None:
         """The schema of a table as it is stored, for tables that no registry knows; None if there is none."""
@@ -217,14 +259,19 @@ class WriteTransaction:
         )
         return dict(rows)
 
-    def _delete(self, table: TableSchema, scope: Scope) -> None:
-        # Written out, the values of one partition become a filter on the row groups' minima and
-        # maxima, so deleting nothing costs nothing; a list as one parameter does not, in DuckDB 1.5.
-        conditions = [
-            f"{quoted(name)} IN ({', '.join('?' for _ in values)})" for name, values in scope.items()
-        ]
-        values = [value for column_values in scope.values() for value in column_values]
-        self._run(f"DELETE FROM {table.stored_name} WHERE {' AND '.join(conditions)}", values)
+    @contextmanager
+    def _replacing(self, table: TableSchema, scope: Scope) -> Iterator[None]:
+        """Take away what is there, and remember it, around putting in what replaces it."""
+        condition, values = _condition(scope)
+        replaced = self._history.before(table, condition, values)
+        if replaced.there:
+            self._run(f"DELETE FROM {table.stored_name} WHERE {condition}", values)
+        yield
+        replaced.finish()
+
+    def conclude(self, purpose: str, run_id: str | None) -> None:
+        """Give what was changed its number, as the last thing before the commit."""
+        self._history.conclude(purpose, run_id)
 
     def _insert(self, table: TableSchema, incoming: Incoming, *, presorted: bool) -> None:
         is_ordered = presorted or incoming.is_ordered(table.row_order)
@@ -286,6 +333,14 @@ def _partition_of(table: TableSchema) -> str:
     if table.partition_column is None:
         raise AssertionError("as_scope lets no table without partitions through")
     return table.partition_column
+
+
+def _condition(scope: Scope) -> tuple[str, list[Any]]:
+    # Written out, the values of one partition become a filter on the row groups' minima and
+    # maxima, so finding nothing costs nothing; a list as one parameter does not, in DuckDB 1.5.
+    conditions = [f"{quoted(name)} IN ({', '.join('?' for _ in values)})" for name, values in scope.items()]
+    values = [value for column_values in scope.values() for value in column_values]
+    return " AND ".join(conditions) or "true", values
 
 
 def _order_by(table: TableSchema) -> str:

@@ -17,13 +17,14 @@ from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.ledger_file import read_only_uri
 from flatfiles_assets.download.s3_catalog import S3Catalog
+from flatfiles_assets.escaping import quoted
 from flatfiles_assets.ingest.archives.member_names import MANIFEST_NAME
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import TableNotFound, WarehouseError, WarehouseMissing
 from flatfiles_assets.warehouse.evidence import session_figures
 from flatfiles_assets.warehouse.inventory import loaded_sessions
 from flatfiles_assets.warehouse.reading import WarehouseReader
-from flatfiles_assets.warehouse.table import stored_name
+from flatfiles_assets.warehouse.table import CATALOG
 from flatfiles_assets.warehouse.tables import get_table
 
 REBUILD = "`flatfiles rebuild` makes it anew from the files on disk, without the network"
@@ -52,10 +53,13 @@ def verify_warehouse(warehouse: Warehouse, datasets: Iterable[Dataset]) -> Itera
     """
     try:
         with warehouse.reader().held() as reader:
-            for name in reader.tables():
-                prefix, _, table = name.partition(".")
+            every = "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ? ORDER BY ALL"
+            for schema, table in reader.sql(every, [CATALOG]).fetchall():
+                name = f"{schema}.{table}"
                 try:
-                    reader.sql(f"SELECT bit_xor(hash(t)) FROM {stored_name((prefix, table))} AS t")
+                    reader.sql(
+                        f"SELECT bit_xor(hash(t)) FROM {'.'.join(map(quoted, (CATALOG, schema, table)))} AS t"
+                    )
                 except WarehouseError as error:
                     yield Finding(name, error.why or error.what, error.next_step or REBUILD)
             for dataset in datasets:

@@ -12,35 +12,82 @@ from pathlib import Path
 import duckdb
 
 from flatfiles_assets import __version__
+from flatfiles_assets.escaping import quoted
 from flatfiles_assets.warehouse.errors import WarehouseTooNew, WarehouseTooOld
 from flatfiles_assets.warehouse.table import CATALOG
 
 #: How the file is laid out. 1: tables of ``market`` in the schema ``main``, in DuckDB's newest format;
 #: such a file has no table of versions. 2: a schema of its own for each prefix, in DuckDB 1.5's format.
 FORMAT_VERSION = 2
-#: What the registered tables mean. Columns that are merely added need no other number.
-SCHEMA_VERSION = 1
+#: What the registered tables mean, and what is remembered of them. Columns that are merely added need no
+#: other number. 1: nothing is remembered. 2: every change is, from the day of the migration on.
+SCHEMA_VERSION = 2
 
 #: The schema of what the file says of itself; not a place for assets.
 BOOKKEEPING = "flatfiles"
 _TABLE = f"{CATALOG}.{BOOKKEEPING}.versions"
+#: Before the name of a schema: where the history of its tables is.
+HISTORY_PREFIX = "history_"
+STATES = f"{CATALOG}.{BOOKKEEPING}.states"
+TABLES_OVER_TIME = f"{CATALOG}.{BOOKKEEPING}.tables"
+LOADS = f"{CATALOG}.{BOOKKEEPING}.loads"
+
+_HISTORY_DDL = (
+    f"CREATE TABLE IF NOT EXISTS {STATES} "
+    "(state BIGINT NOT NULL, since TIMESTAMP WITH TIME ZONE NOT NULL, purpose VARCHAR, run_id VARCHAR)",
+    f"COMMENT ON TABLE {STATES} IS 'Each transaction that changed something, from the first one known on'",
+    f"CREATE TABLE IF NOT EXISTS {TABLES_OVER_TIME} (state BIGINT NOT NULL, schema_name VARCHAR NOT NULL, "
+    "table_name VARCHAR NOT NULL, column_names VARCHAR[], column_types VARCHAR[], slice_columns VARCHAR[], "
+    "history VARCHAR)",
+    f"COMMENT ON TABLE {TABLES_OVER_TIME} IS 'Which columns a table has from a state on; none: it is gone'",
+    f"CREATE TABLE IF NOT EXISTS {LOADS} (history VARCHAR NOT NULL, state BIGINT NOT NULL, slice VARCHAR)",
+    f"COMMENT ON TABLE {LOADS} IS 'In which state a partition came to where there was none'",
+)
 #: The name of files of format 1, in the folder of today's.
 OLD_NAME = "market.duckdb"
 
 
 def record_versions(connection: duckdb.DuckDBPyConnection) -> None:
-    """Write down, in the attached file, that this package made or changed it."""
+    """Write down, in the attached file, that this package made or changed it.
+
+    In a file in which nothing is remembered yet, history begins with what is there.
+    """
+    stored = recorded_versions(connection)
+    wanted = {"format": str(FORMAT_VERSION), "schema": str(SCHEMA_VERSION), "package": __version__}
+    if stored == wanted:
+        return
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{BOOKKEEPING}")
     connection.execute(
         f"CREATE TABLE IF NOT EXISTS {_TABLE} "
         "(part VARCHAR NOT NULL, version VARCHAR NOT NULL, since TIMESTAMP WITH TIME ZONE NOT NULL)"
     )
-    stored = recorded_versions(connection)
-    wanted = {"format": str(FORMAT_VERSION), "schema": str(SCHEMA_VERSION), "package": __version__}
+    for statement in _HISTORY_DDL:
+        connection.execute(statement)
+    if not connection.execute(f"SELECT 1 FROM {STATES} LIMIT 1").fetchall():
+        begin_history(connection, 1)
     for part, version in wanted.items():
         if stored.get(part) != version:
             connection.execute(f"DELETE FROM {_TABLE} WHERE part = ?", [part])
             connection.execute(f"INSERT INTO {_TABLE} VALUES (?, ?, now())", [part, version])
+
+
+def begin_history(connection: duckdb.DuckDBPyConnection, state: int) -> None:
+    """Let history begin with the tables as they are now; what was remembered before is forgotten."""
+    for (schema,) in connection.execute(
+        "SELECT schema_name FROM duckdb_schemas() WHERE database_name = ? AND starts_with(schema_name, ?)",
+        [CATALOG, HISTORY_PREFIX],
+    ).fetchall():
+        connection.execute(f"DROP SCHEMA {CATALOG}.{quoted(schema)} CASCADE")
+    for table in (STATES, TABLES_OVER_TIME, LOADS):
+        connection.execute(f"DELETE FROM {table}")
+    connection.execute(f"INSERT INTO {STATES} VALUES (?, now(), 'history begins', NULL)", [state])
+    connection.execute(
+        f"INSERT INTO {TABLES_OVER_TIME} SELECT ?, schema_name, table_name, "
+        "list(column_name ORDER BY column_index), list(data_type ORDER BY column_index), NULL, table_name "
+        "FROM duckdb_columns() WHERE database_name = ? AND schema_name <> ? "
+        "AND NOT starts_with(schema_name, ?) GROUP BY schema_name, table_name ORDER BY ALL",
+        [state, CATALOG, BOOKKEEPING, HISTORY_PREFIX],
+    )
 
 
 def recorded_versions(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:

@@ -17,6 +17,7 @@ from flatfiles_assets.ingest.layouts.sidecars import patterns_from_setting
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.unexpected import door
 from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.past import AsOf
 from flatfiles_assets.warehouse.reading import WarehouseReader
 
 
@@ -86,7 +87,11 @@ class Workspace:
 
 @door
 def open_warehouse(
-    path: str | os.PathLike[str] | None = None, *, timeout: float | None = None, allow_files: bool = False
+    path: str | os.PathLike[str] | None = None,
+    *,
+    timeout: float | None = None,
+    allow_files: bool = False,
+    as_of: AsOf | None = None,
 ) -> WarehouseReader:
     """A read-only view of the warehouse, with ``with`` or without.
 
@@ -95,8 +100,14 @@ def open_warehouse(
         timeout: Seconds to wait at most while the file is being written; None for the settings'.
         allow_files: Whether queries may read other files and export to them (``COPY … TO``); without it
             they reach nothing but the warehouse.
+        as_of: Show every table as it was then: a moment (``"2026-03-01 12:00"``, UTC unless it says its
+            zone, or a datetime), the number of a state, or the id of a run, for what that run left.
+
+    Raises:
+        InvalidArgument: `as_of` names no moment.
 
     Example:
         >>> open_warehouse().sql("SELECT * FROM market.stocks_daily WHERE ticker = ?", ["AAPL"]).df()
     """
-    return Workspace.from_settings(warehouse_path=path).warehouse.reader(timeout, allow_files=allow_files)
+    warehouse = Workspace.from_settings(warehouse_path=path).warehouse.at(as_of)
+    return warehouse.reader(timeout, allow_files=allow_files)

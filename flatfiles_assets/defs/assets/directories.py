@@ -150,8 +150,7 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
         schema = schema_from_arrow(tuple(key.path), found.schema)
         with warehouse.open().writer(f"load {name}") as transaction:
             # What columns there are is up to the files, so yesterday's table may have had others.
-            transaction.execute(f"DROP TABLE IF EXISTS {schema.stored_name}")
-            rows = transaction.replace_all(schema, found.read())
+            rows = transaction.replace_table(schema, found.read())
         found.close()
         return dg.MaterializeResult(
             metadata={
