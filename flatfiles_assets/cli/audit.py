@@ -69,11 +69,11 @@ def show_cases(
 
 
 def _told(warehouse: WarehouseReader, cases: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Text, Table]]:
-    with warehouse.held() as session:
+    with warehouse.held() as held:
         for case in cases:
             text = Text(printable(case["verdict"]), style=f"bold {_COLORS.get(case['verdict'], 'cyan')}")
             text.append(f"  {printable(sentence(case))}", style="not bold default")
-            yield text, _bars_table(case, bars_around(session, case))
+            yield text, _bars_table(case, bars_around(held, case))
 
 
 def _bars_table(case: Mapping[str, Any], bars: Sequence[tuple[Any, ...]]) -> Table:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from flatfiles_assets.cli.backfill import backfill_sessions, feed_inventory
 from flatfiles_assets.cli.demo_folder import fresh_folder, note_contents, own_settings
 from flatfiles_assets.cli.demo_output import print_rows
 from flatfiles_assets.cli.dev import check_address, dev_command, run_until_stopped
+from flatfiles_assets.cli.own_command import own_command
 from flatfiles_assets.cli.status import calendar_picture, reasons, summary_table
 from flatfiles_assets.console import console as terminal
 from flatfiles_assets.datasets import get_dataset
@@ -181,15 +183,16 @@ def _use_the_data(settings: Settings, console: Console) -> None:
 
 def _say_what_next(console: Console, folder: Path, seconds: float) -> None:
     console.rule(f"Done in {seconds:.0f} s")
+    command = own_command()
     present = "SELECT ticker, close, volume FROM market.stocks_daily WHERE trade_date = '2024-03-28' LIMIT 5"
     console.print(
         "Look around:\n"
-        f"  export FLATFILES_DATA_DIR={folder}\n"
-        "  .venv/bin/flatfiles status stocks_daily\n"
-        f'  .venv/bin/flatfiles sql "{present}"\n'
-        "  .venv/bin/flatfiles demo --ui      # the same in Dagster's UI, with the store kept running\n"
+        f"  export FLATFILES_DATA_DIR={shlex.quote(str(folder))}\n"
+        f"  {command} status stocks_daily\n"
+        f'  {command} sql "{present}"\n'
+        f"  {command} demo --ui      # the same in Dagster's UI, with the store kept running\n"
         "Your own data: put FLATFILES_ACCESS_KEY_ID and FLATFILES_SECRET_ACCESS_KEY into .env, then\n"
-        f"  .venv/bin/flatfiles backfill stocks_daily --start {_a_month_ago()}",
+        f"  {command} backfill stocks_daily --start {_a_month_ago()}",
         soft_wrap=True,
     )
 

@@ -111,7 +111,7 @@ class InputReader:
     def __init__(self, settings: Settings, warehouse: Warehouse) -> None:
         self._settings = settings
         self._warehouse = warehouse
-        self._session = warehouse.reader()
+        self._reader = warehouse.reader()
 
     def can_improve(self, missing: Sequence[dt.date], adjustment: str, request: DataRequest) -> bool:
         """Whether asking the vendor could add to what is there."""
@@ -144,7 +144,7 @@ class InputReader:
         # What was asked for by name, and is missing, is an error, which reading it says.
         if not ((ensure and self._bring_reference()) or request.adjust is not None):
             wanted = "none"
-        actions = _read_actions(self._session, request, stored.prices, wanted)
+        actions = _read_actions(self._reader, request, stored.prices, wanted)
         return Input(request, stored.prices, actions, wanted)
 
     def bars(self, request: DataRequest) -> PricePanel:
@@ -154,18 +154,18 @@ class InputReader:
             NoData: There is no warehouse yet.
         """
         try:
-            with self._session.held() as session:
-                return _read_prices(session, request).panel
+            with self._reader.held() as held:
+                return _read_prices(held, request).panel
         except WarehouseMissing as error:
             raise nothing_found(request, error) from error
 
     def _stored(self, request: DataRequest) -> _Stored:
         try:
-            with self._session.held() as session:
-                prices = _read_prices(session, request)
+            with self._reader.held() as held:
+                prices = _read_prices(held, request)
                 try:
                     wanted: Adjustment = request.adjust or "splits"
-                    return _Stored(prices, _read_actions(session, request, prices, wanted))
+                    return _Stored(prices, _read_actions(held, request, prices, wanted))
                 except ReferenceMissing:
                     return _Stored(prices, None)
         except WarehouseMissing as error:
@@ -216,7 +216,7 @@ class InputReader:
     def _known(self, symbols: Sequence[str]) -> set[str]:
         known: set[str] = set()
         for source in self._sources():
-            rows = self._session.sql(
+            rows = self._reader.sql(
                 f"SELECT DISTINCT ticker FROM {source} WHERE list_contains($symbols, ticker)",  # noqa: S608
                 {"symbols": list(symbols)},
             )
@@ -225,7 +225,7 @@ class InputReader:
 
     def _sources(self) -> list[str]:
         try:
-            tables = set(self._session.tables())
+            tables = set(self._reader.tables())
         except WarehouseMissing:
             return []
         return [source for source in PRICE_SOURCES if source in tables]
@@ -262,7 +262,7 @@ class InputReader:
         if not sessions:
             raise InvalidArgument("there is no exchange session", next_step="choose a longer range")
         try:
-            rows = read_universe(self._session, sessions)
+            rows = read_universe(self._reader, sessions)
         except WarehouseMissing as error:
             raise _no_universe(sessions) from error
         if not rows.num_rows:
@@ -273,7 +273,7 @@ class InputReader:
         """Symbols with at least one bar from start to end, both included, sorted."""
         found: set[str] = set()
         for source in self._sources():
-            rows = self._session.sql(
+            rows = self._reader.sql(
                 f"SELECT DISTINCT ticker FROM {source} WHERE trade_date BETWEEN $first AND $last",  # noqa: S608
                 {"first": start, "last": end},
             )

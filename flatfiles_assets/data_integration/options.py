@@ -1,6 +1,6 @@
 """The keyword arguments of `DataIntegration`'s methods besides the form of the frame, for type checkers.
 
-Here: what the overloads on ``as_`` share. Not here: what the arguments mean (`integration.py`).
+Here: what the overloads on ``as_`` share. Not here: what the arguments mean (the modules of the requests).
 """
 
 from __future__ import annotations

@@ -165,8 +165,8 @@ def join_dividends(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataFr
     """Rows with ``dividend``, USD a share in the result's terms, on the first bars from the ex-dates on."""
     _reference(joining.reader, name)
     days, columns = _days(joining), joining.columns
-    with joining.reader.held() as session:
-        records = ActionRecords(session, columns.securities, set(columns.tickers), joining.as_of)
+    with joining.reader.held() as held:
+        records = ActionRecords(held, columns.securities, set(columns.tickers), joining.as_of)
         dividends, _ = records.dividends(days[0], days[-1])
     dividends = columns.by_security_id(dividends)
     events = share_terms.dividend_events(dividends, joining.prices)

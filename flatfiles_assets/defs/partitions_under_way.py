@@ -1,7 +1,8 @@
 """Which partitions of a feed runs are already about, and which they have recorded, as the instance knows it.
 
 Here: how a tick avoids requesting what another tick, the UI or the command line has under way, and how
-it finds what a killed run has loaded without a record. Not here: what there is to request (`changes.py`).
+it finds what a killed run has loaded without a record. Not here: what there is to request
+(`download/remote_changes.py`).
 """
 
 from __future__ import annotations

@@ -165,16 +165,16 @@ def archive_terms(
         last: Last session, included. Sessions outside are looked at as evidence.
         tickers: Only these; None for all.
     """
-    with reader.held() as session:
-        if not {UNIFIED, FLAT_FILES, HISTORICAL} <= set(session.tables()):
+    with reader.held() as held:
+        if not {UNIFIED, FLAT_FILES, HISTORICAL} <= set(held.tables()):
             return ArchiveTerms()
-        if not _has_archive(session, first, last):
+        if not _has_archive(held, first, last):
             return ArchiveTerms()
-        stretches = [each for each in _stretches(session) if each.first <= last and each.last >= first]
+        stretches = [each for each in _stretches(held) if each.first <= last and each.last >= first]
         wanted = None if tickers is None else sorted(tickers)
-        ratios = _ratios(session, stretches, wanted)
+        ratios = _ratios(held, stretches, wanted)
         changing = {ticker for ticker, of_sides in ratios.items() if any(_differs(*s) for s in of_sides)}
-        splits = _splits(session, changing, stretches) if changing else {}
+        splits = _splits(held, changing, stretches) if changing else {}
     spans = [
         span
         for ticker, of_sides in sorted(ratios.items())

@@ -44,8 +44,8 @@ def update_audit(warehouse: Warehouse, overrides: pa.Table) -> pa.Table:
     """
     with warehouse.writer("take the user's overrides") as transaction:
         transaction.replace_all(OVERRIDES, overrides)
-    with warehouse.reader().held() as session:
-        rows = judge_everything(session)
+    with warehouse.reader().held() as held:
+        rows = judge_everything(held)
     with warehouse.writer("audit the corporate actions") as transaction:
         transaction.replace_all(ACTION_AUDIT, rows)
     return rows

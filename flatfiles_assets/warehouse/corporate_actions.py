@@ -68,10 +68,6 @@ class CorporateActions:
             return dataclasses.replace(panel, adjustment=adjust)
         return adjust_panel(panel, self.splits, self.dividends, adjust, anchor=anchor)
 
-    def sentences(self, most: int = 5) -> list[str]:
-        """What was not applied as recorded, a sentence each; at most so many."""
-        return [sentence(row) for row in self.not_as_recorded.slice(0, most).to_pylist()]
-
 
 def read_corporate_actions(
     reader: WarehouseReader,
@@ -99,14 +95,14 @@ def read_corporate_actions(
     if adjust == "none" or not len(sessions):
         return CorporateActions(splits, dividends)
     first, last = sessions[0], min(sessions[-1], until or sessions[-1])
-    with reader.held() as session:
-        tables = set(session.tables())
+    with reader.held() as held:
+        tables = set(held.tables())
         for table in (SPLITS, *((DIVIDENDS,) if adjust == "total_return" else ())):
             if table.sql_name not in tables:
                 raise _missing(table.key[-1])
         if securities is None:
-            securities = securities_of(session, symbols, first - BARS_BEFORE, last + BARS_AFTER)
-        records = ActionRecords(session, securities, None if symbols is None else set(symbols), until)
+            securities = securities_of(held, symbols, first - BARS_BEFORE, last + BARS_AFTER)
+        records = ActionRecords(held, securities, None if symbols is None else set(symbols), until)
         rows = records.splits(first, last)
         splits = _applied_splits(rows)
         if adjust == "total_return":

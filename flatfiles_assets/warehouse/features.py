@@ -74,17 +74,17 @@ def _update_part(
 ) -> Iterator[SessionFeatures]:
     started = time.perf_counter()
     table = get_table(algorithm_table_key(algorithm.name))
-    session = warehouse.reader()
+    reader = warehouse.reader()
     days, _ = sessions_with_lookback(wanted[0], wanted[-1], algorithm.lookback_sessions)
-    read = read_market(session, days)
-    actions = actions_of(session, adjust, days, read.columns)
+    read = read_market(reader, days)
+    actions = actions_of(reader, adjust, days, read.columns)
     panel = actions.adjust(read.panel, adjust, anchor="first")
     without_prices = {day for day in wanted if day in set(read.missing_sessions)}
     computed = [day for day in wanted if day not in without_prices]
     by_session: dict[dt.date, pa.Table] = {}
     if computed:
         if universe is not None:
-            panel = _with_members(panel, session, universe, computed, read.columns)
+            panel = _with_members(panel, reader, universe, computed, read.columns)
         rows = algorithm.compute(
             panel, first_session=computed[0], last_session=computed[-1], parameters=parameters
         )

@@ -80,8 +80,8 @@ def update_securities(
         What was made, the scan it was made from, and the number of bars whose id changed.
     """
     try:
-        with warehouse.reader().held() as session:
-            made, evidence = make_securities(session, read_records(session, user))
+        with warehouse.reader().held() as held:
+            made, evidence = make_securities(held, read_records(held, user))
     except WarehouseMissing:
         evidence = BarScan((), session_days()).finish()
         made = build_securities(evidence, IdentityRecords.none())

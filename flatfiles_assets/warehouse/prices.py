@@ -220,9 +220,9 @@ def read_market(
     reader: WarehouseReader, sessions: Sequence[dt.date], columns: Sequence[str] = ("close", "volume")
 ) -> PanelWithSource:
     """As `read_panel`, of whatever has a bar: a column per security, or per ticker where none are known."""
-    with reader.held() as session:
-        bars = read_bars(session, sessions, None, columns)
-        securities = stored_securities(session)
+    with reader.held() as held:
+        bars = read_bars(held, sessions, None, columns)
+        securities = stored_securities(held)
     if securities is None:
         panel = PricePanel.from_arrow(bars.table, sessions)
         return _with_source(panel, bars, PanelColumns.by_ticker(panel.symbols, whole_market=True))

@@ -173,12 +173,12 @@ class WarehouseReader:
     @door
     def scan(self, query: str, params: Parameters = None) -> QueryResult:
         """As `sql`: faster for a query that reads much and neither sorts nor groups it, or else slower."""
-        with self.held() as session:
-            return session.scan(query, params)
+        with self.held() as held:
+            return held.scan(query, params)
 
     @contextmanager
     def held(self) -> Iterator[WarehouseReader]:
-        """A session that opens the file once for several calls, and so sees one state of it.
+        """A reader that opens the file once for several calls, and so sees one state of it.
 
         Writers wait meanwhile: only read inside.
 
@@ -265,7 +265,7 @@ class WarehouseReader:
 
 
 class _HeldSession(WarehouseReader):
-    """A session on a connection that is open already."""
+    """A reader on a connection that is open already."""
 
     def __init__(
         self,

@@ -79,10 +79,10 @@ def compute_universe(reader: WarehouseReader, sessions: Sequence[dt.date]) -> Co
         sessions: Ascending, of about a year at most.
     """
     days, _ = sessions_with_lookback(sessions[0], sessions[-1], universe.LOOKBACK_SESSIONS)
-    with reader.held() as session:
-        read = read_market(session, days)
-        listed = _first_sessions(session, read)
-        types = _types(session)
+    with reader.held() as held:
+        read = read_market(held, days)
+        listed = _first_sessions(held, read)
+        types = _types(held)
     missing = frozenset(read.missing_sessions)
     wanted = [day for day in sessions if day not in missing]
     rows = UNIVERSE.arrow_schema.empty_table()

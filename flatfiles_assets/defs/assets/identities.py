@@ -146,10 +146,10 @@ def _wanted_snapshots(store: Warehouse) -> tuple[list[dt.date], set[dt.date]]:
 
 def _stored_dates(store: Warehouse) -> set[dt.date]:
     try:
-        with store.reader().held() as session:
-            if TICKERS.sql_name not in session.tables():
+        with store.reader().held() as held:
+            if TICKERS.sql_name not in held.tables():
                 return set()
-            rows = session.sql(f"SELECT DISTINCT snapshot_date FROM {TICKERS.sql_name}")  # noqa: S608
+            rows = held.sql(f"SELECT DISTINCT snapshot_date FROM {TICKERS.sql_name}")  # noqa: S608
     except WarehouseMissing:
         return set()
     return {day for (day,) in rows.fetchall()}
@@ -271,9 +271,9 @@ def _answers(
 def _event_candidates(store: Warehouse, most: int) -> tuple[pa.Table, list[str]]:
     empty = TICKER_EVENTS.arrow_schema.empty_table()
     try:
-        with store.reader().held() as session:
-            stored = _table(session, TICKER_EVENTS)
-            made, evidence = make_securities(session, read_records(session))
+        with store.reader().held() as held:
+            stored = _table(held, TICKER_EVENTS)
+            made, evidence = make_securities(held, read_records(held))
     except WarehouseMissing:
         return empty, []
     if not len(evidence.loaded):
@@ -284,10 +284,10 @@ def _event_candidates(store: Warehouse, most: int) -> tuple[pa.Table, list[str]]
     return stored, event_candidates(made, known, first, most)
 
 
-def _table(session: WarehouseReader, table: TableSchema) -> pa.Table:
-    if table.sql_name not in session.tables():
+def _table(reader: WarehouseReader, table: TableSchema) -> pa.Table:
+    if table.sql_name not in reader.tables():
         return table.arrow_schema.empty_table()
-    return session.sql(f"SELECT * FROM {table.sql_name}").to_arrow()  # noqa: S608
+    return reader.sql(f"SELECT * FROM {table.sql_name}").to_arrow()  # noqa: S608
 
 
 @dg.asset(

@@ -53,7 +53,7 @@ class Facts:
         self, dataset: Dataset, reader: WarehouseReader, sessions: Sequence[dt.date], now: dt.datetime
     ) -> None:
         self.dataset = dataset
-        self.session = reader
+        self.reader = reader
         self.now = now
         self._wanted = frozenset(sessions)
 
@@ -65,7 +65,7 @@ class Facts:
     @functools.cached_property
     def loaded(self) -> dict[dt.date, inventory.LoadedSession]:
         """Every session of the feed that was ever loaded."""
-        return inventory.loaded_sessions(self.session, self.dataset.name)
+        return inventory.loaded_sessions(self.reader, self.dataset.name)
 
     @property
     def sessions(self) -> list[dt.date]:
@@ -77,12 +77,12 @@ class Facts:
         """What is stored of them."""
         stored = set(self.table.column_names)
         key = [name for name in self.dataset.unique_key or () if name in stored]
-        return evidence.session_figures(self.session, self.table, key, self.sessions)
+        return evidence.session_figures(self.reader, self.table, key, self.sessions)
 
     @functools.cached_property
     def stored_types(self) -> dict[str, str]:
         """The table's columns as stored."""
-        return evidence.stored_types(self.session, self.table)
+        return evidence.stored_types(self.reader, self.table)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,15 +138,15 @@ def _judge_agreement(facts: Facts) -> Verdict:
         raise AssertionError(facts.dataset.name)
     day_feed, minute_feed = pair
     other = minute_feed if facts.dataset == day_feed else day_feed
-    in_both = inventory.loaded_sessions(facts.session, other.name).keys() & set(facts.sessions)
+    in_both = inventory.loaded_sessions(facts.reader, other.name).keys() & set(facts.sessions)
     days, minutes = (get_table(("market", feed.name)) for feed in pair)
     return verdicts.judge_agreement(
-        price_evidence.agreement(facts.session, days, minutes, sorted(in_both)[-_MOST_COMPARED:])
+        price_evidence.agreement(facts.reader, days, minutes, sorted(in_both)[-_MOST_COMPARED:])
     )
 
 
 def _judge_splits(facts: Facts) -> Verdict:
-    found = price_evidence.unexplained_splits(facts.session, facts.table, facts.sessions)
+    found = price_evidence.unexplained_splits(facts.reader, facts.table, facts.sessions)
     return verdicts.judge_splits(facts.sessions, found)
 
 
@@ -312,9 +312,9 @@ def run_feed_checks(
         if check.name in selected
     }
     sessions = {*keys, *(day for days in in_view.values() for day in days)} - accepted
-    session = warehouse.reader()
+    reader = warehouse.reader()
     # Opened once for all checks, unless nothing was ever loaded, which each of them can say.
-    with session.held() if warehouse.path.exists() else contextlib.nullcontext(session) as one_state:
+    with reader.held() if warehouse.path.exists() else contextlib.nullcontext(reader) as one_state:
         facts = Facts(dataset, one_state, sorted(sessions), now)
         judged = {check.name: check.judge(facts) for check in MARKET_CHECKS if check.name in selected}
     for name, verdict in judged.items():

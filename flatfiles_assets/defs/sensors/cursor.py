@@ -1,8 +1,9 @@
 """What a sync sensor remembers from tick to tick, and how often it looks; pure.
 
 Here: the cursor, its text form, and the rhythm of polls and sweeps. Not here: what a listing means
-(`changes.py`). The cursor is a few dozen bytes whatever the bucket holds: which files there are is
-the ledger's knowledge. Times in it only ever delay work, and a clock that was set back ends the delay.
+(`download/remote_changes.py`). The cursor is a few dozen bytes whatever the bucket holds: which files
+there are is the ledger's knowledge. Times in it only ever delay work, and a clock that was set back
+ends the delay.
 """
 
 from __future__ import annotations

@@ -24,7 +24,6 @@ from flatfiles_assets.ingest.layouts.layout import NotUnderstood
 _LARGEST_EXPANDED_BYTES = 2**30
 _CHUNK_BYTES = 2**20
 _LARGEST_EXACT = 2.0**53
-_OPEN_DOCUMENT = b"application/vnd.oasis.opendocument.spreadsheet"
 
 
 def are_names_of_workbook(names: Sequence[str]) -> bool:
