@@ -39,6 +39,9 @@ DAILY_PRICES_KEY = dg.AssetKey(["market", "daily_prices"])
 PRICE_RECONCILIATION_KEY = dg.AssetKey(["market", "price_reconciliation"])
 QUARANTINE_KEY = dg.AssetKey(["market", "quarantine"])
 
+#: Metadata of ``reference/securities``: ranges of sessions in which a series is another one since then.
+CHANGED_SERIES = "sessions_with_other_series"
+
 
 def raw_key(dataset: Dataset) -> dg.AssetKey:
     """Key of the asset that is the feed's files."""

@@ -7,6 +7,7 @@ here: telling securities apart (`algorithms/securities.py`), reading them (`secu
 # ruff: noqa: S608  (names are constants of this module, values are parameters)
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
@@ -71,13 +72,27 @@ def read_records(reader: WarehouseReader, user: Sequence[UserRename] = ()) -> Id
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class ChangedBars:
+    """Bars of ``market.daily_prices`` that have another security now.
+
+    Attributes:
+        count: How many.
+        sessions: Sessions in which a series is another one by it, ascending. Where a bar only gets the
+            id of a security that bore one ticker, which no other bore, its series stays as it was.
+    """
+
+    count: int = 0
+    sessions: tuple[dt.date, ...] = ()
+
+
 def update_securities(
     warehouse: Warehouse, user: Sequence[UserRename] = ()
-) -> tuple[Securities, BarEvidence, int]:
+) -> tuple[Securities, BarEvidence, ChangedBars]:
     """Make the tables of securities anew, and the ids of bars that have another security now.
 
     Returns:
-        What was made, the scan it was made from, and the number of bars whose id changed.
+        What was made, the scan it was made from, and the bars whose id changed.
     """
     try:
         with warehouse.reader().held() as held:
@@ -95,18 +110,29 @@ def update_securities(
     return made, evidence, changed
 
 
-def _give_ids(transaction: WriteTransaction) -> int:
-    """Have every bar of ``market.daily_prices`` say which security it is of; how many changed."""
+def _give_ids(transaction: WriteTransaction) -> ChangedBars:
+    """Have every bar of ``market.daily_prices`` say which security it is of."""
     if transaction.stored_table(DAILY_PRICES.key) is None:
-        return 0
+        return ChangedBars()
     # Brings a table of earlier days up to the columns of today.
     transaction.create(DAILY_PRICES)
-    return transaction.update(
-        DAILY_PRICES,
-        ["security_id"],
-        f"({SECURITY_OF_BAR}) new WHERE new.ticker = bars.ticker"
-        " AND bars.trade_date BETWEEN new.first_session AND new.last_session"
-        " AND bars.security_id IS DISTINCT FROM new.security_id",
+    differing = (
+        "new.ticker = bars.ticker AND bars.trade_date BETWEEN new.first_session AND new.last_session"
+        " AND bars.security_id IS DISTINCT FROM new.security_id"
+    )
+    named_once = f"SELECT security_id FROM {SECURITIES.sql_name} GROUP BY 1 HAVING count(*) = 1"
+    of_one = f"SELECT any_value(security_id) FROM {SECURITIES.sql_name} GROUP BY ticker HAVING count(*) = 1"
+    is_another = f"bars.security_id IS NOT NULL OR new.security_id NOT IN ({named_once} INTERSECT {of_one})"
+    by_session = transaction.query(
+        f"SELECT bars.trade_date, count(*), bool_or({is_another})"
+        f" FROM {DAILY_PRICES.stored_name} bars, ({SECURITY_OF_BAR}) new WHERE {differing}"
+        " GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    if by_session:
+        transaction.update(DAILY_PRICES, ["security_id"], f"({SECURITY_OF_BAR}) new WHERE {differing}")
+    return ChangedBars(
+        sum(count for _, count, _ in by_session),
+        tuple(day for day, _, another in by_session if another),
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.datasets import selected_datasets
 from flatfiles_assets.definitions import build_assets
+from flatfiles_assets.defs.keys import CHANGED_SERIES, reference_key
 from flatfiles_assets.defs.sensors.automation import build_automation_sensor
 from flatfiles_assets_tests.defs.platform_operator import WEEK, Operator
 from flatfiles_assets_tests.platform import Platform
@@ -283,6 +284,31 @@ def test_a_changed_price_concerns_the_features_that_look_back_at_it(operator: Op
     assert found == dict.fromkeys(ALGORITHMS, (later[0], later[2]))
     assert [r.run_key for r in again.run_requests] == [r.run_key for r in first.run_requests]
     operator.cursors["lookback_sync"] = first.cursor
+    assert not operator.evaluate_named("lookback_sync").run_requests
+
+
+def test_securities_that_turn_out_to_be_others_concern_their_sessions_and_what_looks_back(operator: Operator):
+    """Only features that exist, and each making of the securities once."""
+    later = [str(day) for day in sessions("XNYS", WEEK[1], "2026-06-30")]
+    for key in ALGORITHMS:
+        for partition in (WEEK[0], *later[:3], later[-1]):
+            operator.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
+    assert not operator.evaluate_named("lookback_sync").run_requests
+    for ranges in ([], [[later[0], later[1]]]):
+        made = dg.AssetMaterialization(reference_key("securities"), metadata={CHANGED_SERIES: ranges})
+        operator.instance.report_runless_asset_event(made)
+
+    result = operator.evaluate_named("lookback_sync")
+
+    found = {
+        request.asset_selection[0]: (
+            request.tags["dagster/asset_partition_range_start"],
+            request.tags["dagster/asset_partition_range_end"],
+        )
+        for request in result.run_requests
+    }
+    assert found == dict.fromkeys(ALGORITHMS, (later[0], later[2]))
+    operator.cursors["lookback_sync"] = result.cursor
     assert not operator.evaluate_named("lookback_sync").run_requests
 
 

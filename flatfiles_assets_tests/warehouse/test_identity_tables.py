@@ -64,7 +64,19 @@ def test_unified_bars_know_their_security_once_there_is_a_table(warehouse: Wareh
     assert ids(warehouse) == expected
     unify(warehouse, days)
     assert ids(warehouse) == expected, "a session that is unified anew keeps its ids"
-    assert update_securities(warehouse, CONFIRMED)[2] == 0, "and nothing is left to change"
+    assert update_securities(warehouse, CONFIRMED)[2].count == 0, "and nothing is left to change"
+
+
+def test_a_confirmed_rename_makes_other_series_of_the_sessions_under_the_new_name(warehouse: Warehouse):
+    """A first id of a ticker that was always one security's makes none."""
+    other = history("KO", "2021-12-01", "2022-12-30", 60.0)
+    store(warehouse, FACEBOOK, RENAMED, other)
+    unify(warehouse, sessions("2021-12-01", "2022-12-30"))
+    first = update_securities(warehouse)[2]
+    assert (first.count, first.sessions) == (sum(len(each.days) for each in (FACEBOOK, RENAMED, other)), ())
+
+    changed = update_securities(warehouse, CONFIRMED)[2]
+    assert (changed.count, list(changed.sessions)) == (len(RENAMED.days), list(RENAMED.days))
 
 
 def test_a_session_after_the_table_was_made_belongs_to_whom_the_ticker_belonged_last(warehouse: Warehouse):

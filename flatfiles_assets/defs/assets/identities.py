@@ -6,7 +6,7 @@ the vendor does not give is never taken as an end of anything, and never wipes w
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from flatfiles_assets.algorithms.securities import UserRename
+from flatfiles_assets.defs.assets.daily_prices import daily_prices_partitions
 from flatfiles_assets.defs.assets.reference_source import ReferenceSource, log_rejected
 from flatfiles_assets.defs.assets.table_metadata import column_schema
 from flatfiles_assets.defs.keys import (
+    CHANGED_SERIES,
     DAILY_PRICES_KEY,
     DUCKDB_WRITER_POOL,
     OWNERS,
@@ -26,6 +28,7 @@ from flatfiles_assets.defs.keys import (
     WAREHOUSE_IO,
     reference_key,
 )
+from flatfiles_assets.defs.partitions import key_ranges
 from flatfiles_assets.defs.resources import WarehouseResource
 from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.download.errors import NotEntitled
@@ -53,6 +56,8 @@ from flatfiles_assets.warehouse.tables import (
 )
 
 _MOST_SHOWN = 30
+# What is computed from prices is computed a range at a time: few sessions between cost less than a run.
+_BRIDGE_SESSIONS = 5
 
 
 class TickersConfig(dg.Config):
@@ -333,7 +338,8 @@ def securities(context: dg.AssetExecutionContext, warehouse: WarehouseResource) 
         "securities": len(pc.unique(ids)),
         "tickers": len(pc.unique(made.table.column("ticker"))),
         "sessions": len(evidence.loaded),
-        "bars_with_another_security": changed,
+        "bars_with_another_security": changed.count,
+        CHANGED_SERIES: dg.MetadataValue.json([list(each) for each in _ranges(changed.sessions)]),
         "suspected_renames": made.suspected.num_rows,
         "records_not_applied": made.unapplied.num_rows,
     }
@@ -344,6 +350,14 @@ def securities(context: dg.AssetExecutionContext, warehouse: WarehouseResource) 
         if rows.num_rows:
             metadata[name] = shown(table, rows)
     return dg.MaterializeResult(metadata=metadata)
+
+
+def _ranges(sessions: Sequence[dt.date]) -> list[Sequence[str]]:
+    """Sessions as ranges, first and last of each, with few others between."""
+    partitions = daily_prices_partitions()
+    longest = len(partitions.get_partition_keys())
+    keys = [day.isoformat() for day in sessions]
+    return key_ranges(partitions, keys, longest=longest, bridge=_BRIDGE_SESSIONS)
 
 
 def shown(table: TableSchema, rows: pa.Table) -> dg.TableMetadataValue:
