@@ -26,7 +26,8 @@ from flatfiles_assets.ingest.directories.opened_files import OpenedFile, Scratch
 from flatfiles_assets.ingest.layouts.layout import NotUnderstood
 from flatfiles_assets.ingest.layouts.overrides import LayoutOverrides
 from flatfiles_assets.ingest.options.headings import LAST_TRADES, columns_for, first_of
-from flatfiles_assets.ingest.options.layouts import FileEvidence, OptionLayout, find_layout
+from flatfiles_assets.ingest.options.layouts import find_layout
+from flatfiles_assets.ingest.options.option_layout import FileEvidence, OptionLayout
 from flatfiles_assets.ingest.options.overrides import OptionsOverride
 from flatfiles_assets.ingest.options.rows import as_text, convert_block
 from flatfiles_assets.ingest.tables.table_files import MalformedRows, TableFile, column_names, iter_tables
@@ -49,6 +50,7 @@ OPTIONS_SCHEMA = pa.schema(
 )
 """What every options table begins with: USD a share; days as written; volatility as a share of one."""
 
+_MOST_UNDERLYINGS = 20_001
 _SAMPLE_ROWS = 5000
 # More than one row in twenty that is no quote: the layout is in doubt, not the rows.
 _MOST_REFUSED = 0.05
@@ -145,6 +147,10 @@ def _evidence(name: str, file: TableFile, block_bytes: int) -> FileEvidence:
         for column in wanted:
             values = as_text(block.get_column(column)).drop_nulls().unique(maintain_order=True)
             distinct.setdefault(column, {}).update(dict.fromkeys(values.to_list()))
+        for column in columns_for("underlying", block.columns):
+            if column not in wanted and len(distinct.setdefault(column, {})) < _MOST_UNDERLYINGS:
+                values = as_text(block.get_column(column)).drop_nulls().unique(maintain_order=True)
+                distinct[column].update(dict.fromkeys(values.to_list()))
         if sum(frame.height for frame in sample) < _SAMPLE_ROWS:
             head = block.head(_SAMPLE_ROWS)
             sample.append(head.select(as_text(head.get_column(c)).alias(c) for c in head.columns))

@@ -6,17 +6,18 @@ Not here: reading the rows (`rows`).
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import polars as pl
+import numpy.typing as npt
 
+from flatfiles_assets.ingest.historical.symbol_marks import map_symbols
 from flatfiles_assets.ingest.layouts.date_columns import DateColumn, read_date_column, shown
-from flatfiles_assets.ingest.layouts.date_formats import candidate_formats, parse_stamp
 from flatfiles_assets.ingest.layouts.layout import NotUnderstood
+from flatfiles_assets.ingest.layouts.number_formats import settle_decimal
 from flatfiles_assets.ingest.option_tickers import parse_option_ticker
+from flatfiles_assets.ingest.options.doubts import is_of_the_underlying, why_doubted
 from flatfiles_assets.ingest.options.headings import (
     LAST_TRADES,
     MEANINGS,
@@ -27,65 +28,15 @@ from flatfiles_assets.ingest.options.headings import (
     sides_of,
 )
 from flatfiles_assets.ingest.options.names import days_in_name, symbol_in_name, type_in_name
+from flatfiles_assets.ingest.options.option_layout import FileEvidence, OptionLayout
 from flatfiles_assets.ingest.options.overrides import OptionsOverride
+from flatfiles_assets.ingest.options.values import by_fridays, day_of, is_number, number, share
 
 _MOST_UNLIKE = 0.02
 _FEWEST_STRIKES = 5
+_CELLS = 4000
+_MOST_UNDERLYINGS = 20_000
 _TYPES = {"c": "C", "call": "C", "calls": "C", "p": "P", "put": "P", "puts": "P"}
-
-
-@dataclasses.dataclass(frozen=True)
-class FileEvidence:
-    """What was seen of a file.
-
-    Attributes:
-        name: Its path below the directory.
-        columns: Names of its columns, in snake case.
-        distinct: By column, its distinct values as text; of columns that could be dates, types and strikes.
-        sample: Its first rows, as text.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    distinct: Mapping[str, Sequence[str]]
-    sample: pl.DataFrame
-
-
-@dataclasses.dataclass(frozen=True)
-class OptionLayout:
-    """How to read one file.
-
-    Attributes:
-        columns: The file's columns by meaning (`headings.MEANINGS`), those of one side included.
-        sides: For rows of a call and a put: both columns, by what both are.
-        underlying: Of every row, where no column says it.
-        quote_date: Of every row, where no column says it.
-        days: The day of each text of a column of dates, by meaning.
-        strike_scale: What a strike is multiplied with.
-        volatility_scale: What an implied volatility is multiplied with.
-        evidence: What settled the questions that had more than one answer.
-    """
-
-    columns: Mapping[str, str]
-    sides: Mapping[str, tuple[str, str]]
-    underlying: str | None
-    quote_date: dt.date | None
-    days: Mapping[str, Mapping[str, dt.date]]
-    strike_scale: float
-    volatility_scale: float
-    evidence: tuple[str, ...]
-
-    def describe(self) -> str:
-        """The layout in words, for the report."""
-        named = [f"{meaning} ({column})" for meaning, column in self.columns.items()]
-        parts = [", ".join(named)]
-        if self.sides:
-            parts.append("a call and a put in each row")
-        if self.underlying:
-            parts.append(f"underlying {self.underlying}")
-        if self.quote_date:
-            parts.append(f"quoted on {self.quote_date}")
-        return "; ".join((*parts, *self.evidence))
 
 
 def find_layout(seen: FileEvidence, stated: OptionsOverride | None = None) -> OptionLayout | NotUnderstood:
@@ -118,6 +69,7 @@ class _Finder:
         self._names = [*(c for c in seen.columns if c not in of_sides), *self._sides]
         self._found: dict[str, str] = {}
         self._evidence: list[str] = []
+        self._decimal = "."
 
     def layout(self) -> OptionLayout:
         for heading, meaning in self._stated.columns.items():
@@ -132,6 +84,9 @@ class _Finder:
         days, quote_date = self._find_days()
         for quote in QUOTES:
             self._find_named(quote, needed=False)
+        self._decimal = self._find_decimal()
+        self._drop_quotes_of_the_underlying()
+        self._doubt_prices()
         if not set(QUOTES) & set(self._found):
             raise _Unsettled("it has no bid, ask, last price, volume, open interest or implied volatility")
         return OptionLayout(
@@ -142,6 +97,8 @@ class _Finder:
             days,
             self._strike_scale(),
             self._volatility_scale(),
+            self._decimal,
+            self._tickers(),
             tuple(self._evidence),
         )
 
@@ -168,7 +125,7 @@ class _Finder:
             values = self._values(column)[:2000]
             if (
                 values
-                and _share(values, lambda text: parse_option_ticker(text) is not None) >= 1 - _MOST_UNLIKE
+                and share(values, lambda text: parse_option_ticker(text) is not None) >= 1 - _MOST_UNLIKE
             ):
                 self._found.setdefault("contract", column)
                 return
@@ -198,7 +155,7 @@ class _Finder:
         taken = set(self._found.values())
         for column in columns_for("underlying", self._names):
             values = self._values(column)[:2000]
-            if column not in taken and values and not _share(values, _is_number) > 0:
+            if column not in taken and values and share(values, is_number) <= _MOST_UNLIKE:
                 self._found["underlying"] = column
                 return None
         if "contract" in self._found:
@@ -235,9 +192,10 @@ class _Finder:
         found = read_date_column(texts)
         if found.ambiguity and like is not None and len(like.formats) == 1:
             # A vendor writes both dates in one way.
-            days = {text: _day(text, like.formats[0]) for text in texts}
-            found = DateColumn({text: day for text, day in days.items() if day}, formats=like.formats)
-        if found.ambiguity and (settled := _by_fridays(texts)):
+            days = {text: day_of(text, like.formats[0]) for text in texts}
+            if all(days.values()):
+                found = DateColumn({text: day for text, day in days.items() if day}, formats=like.formats)
+        if found.ambiguity and (settled := by_fridays(texts)):
             found = settled
         if found.ambiguity:
             raise _Unsettled(f"the dates of {column}: {found.ambiguity}")
@@ -266,13 +224,82 @@ class _Finder:
             ' an override: options = { quote_date = "2024-01-12" }'
         )
 
+    def _number(self, text: str | None) -> float | None:
+        return number(text, self._decimal)
+
+    def _find_decimal(self) -> str:
+        """The mark that prices, strikes and volatilities prove."""
+        wanted = ("strike", "bid", "ask", "last", "implied_volatility")
+        cells = [
+            text
+            for meaning in wanted
+            if meaning in self._found
+            for text in self._values(self._found[meaning])
+        ]
+        plain = (text.strip().lstrip("$").rstrip("% ") for text in cells[:_CELLS])
+        decimal = settle_decimal(plain)
+        if decimal is None:
+            raise _Unsettled(
+                f"its numbers, such as {shown(cells[:3])}, can be read with a decimal comma or a thousands "
+                "comma"
+            )
+        if decimal == ",":
+            self._evidence.append("numbers with a decimal comma")
+        return decimal
+
+    def _drop_quotes_of_the_underlying(self) -> None:
+        """A close or a volume that is the same in all contracts of a day is the stock's."""
+        if self._sides or not {"underlying", "quote_date"} <= set(self._found):
+            return
+        keys = [self._found["underlying"], self._found["quote_date"]]
+        for quote in QUOTES:
+            column = self._found.get(quote)
+            if column is None or column in self._stated.columns:
+                continue
+            if is_of_the_underlying(self._seen.sample, keys, column, self._number):
+                del self._found[quote]
+                self._evidence.append(
+                    f"{column} is the same for all contracts of a day: the underlying's {quote}"
+                )
+
+    def _doubt_prices(self) -> None:
+        if self._sides:
+            return
+        prices = {name: self._column(name) for name in ("bid", "ask", "last", "strike")}
+        if doubt := why_doubted(prices, self._kinds()):
+            raise _Unsettled(doubt)
+
+    def _column(self, meaning: str) -> npt.NDArray[np.float64] | None:
+        if meaning not in self._found:
+            return None
+        scale = self._strike_scale() if meaning == "strike" else 1.0
+        numbers = [self._number(text) for text in self._seen.sample.get_column(self._found[meaning])]
+        return np.array([np.nan if n is None else n * scale for n in numbers])
+
+    def _kinds(self) -> npt.NDArray[np.str_] | None:
+        column = self._found.get("option_type")
+        if column is None:
+            return None
+        texts = self._seen.sample.get_column(column)
+        return np.array([_TYPES.get(text.strip().lower(), "") if text else "" for text in texts])
+
+    def _tickers(self) -> dict[str, str]:
+        """Underlyings without the marks and the case that all of them share."""
+        column = self._found.get("underlying")
+        names = {name.strip().lstrip("^$") for name in self._distinct(column)} if column else set()
+        if not names or len(names) > _MOST_UNDERLYINGS:
+            return {}
+        found = map_symbols(names)
+        self._evidence += [f"underlyings: {note}" for note in found.notes]
+        return {name: ticker for name, ticker in found.tickers.items() if name != ticker}
+
     def _strike_scale(self) -> float:
         if self._stated.strike_scale:
             return self._stated.strike_scale
         if "strike" not in self._found:
             return 1.0
         column = self._found["strike"]
-        strikes = np.array([n for text in self._distinct(column) if (n := _number(text)) is not None])
+        strikes = np.array([n for text in self._distinct(column) if (n := self._number(text)) is not None])
         if not len(strikes):
             raise _Unsettled(f"{column} holds no numbers: {shown(self._distinct(column))}")
         for ratio in (self._ratio_to_contracts(column), self._ratio_to_underlying(column)):
@@ -314,7 +341,7 @@ class _Finder:
             number / parsed.strike
             for strike, contract in pairs
             if strike and contract
-            if (number := _number(strike)) is not None
+            if (number := self._number(strike)) is not None
             if (parsed := parse_option_ticker(contract))
         ]
         return float(np.median(ratios)) if ratios else None
@@ -325,7 +352,7 @@ class _Finder:
             return None
         sample = self._seen.sample
         pairs = zip(sample.get_column(column), sample.get_column(price), strict=True)
-        ratios = [s / p for a, b in pairs if (s := _number(a)) and (p := _number(b)) and p > 0]
+        ratios = [s / p for a, b in pairs if (s := self._number(a)) and (p := self._number(b)) and p > 0]
         return float(np.median(ratios)) if ratios else None
 
     def _is_of_thousandths(self) -> bool:
@@ -339,44 +366,9 @@ class _Finder:
         values = self._values(column)
         if any(text.strip().endswith("%") for text in values):
             return 0.01
-        numbers = [n for text in values if (n := _number(text)) is not None and n > 0]
+        numbers = [n for text in values if (n := self._number(text)) is not None and n > 0]
         # Half of a chain above 300 % a year is a chain in per cent.
         if numbers and float(np.median(numbers)) > 3:
             self._evidence.append("implied volatilities in per cent")
             return 0.01
         return 1.0
-
-
-def _share(values: Sequence[str], test: object) -> float:
-    return sum(bool(test(value)) for value in values) / len(values)  # type: ignore[operator]
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text.strip().lstrip("$").rstrip("%").replace(",", "")) if text else None
-    except ValueError:
-        return None
-
-
-def _is_number(text: str) -> bool:
-    return _number(text) is not None
-
-
-def _day(text: str, date_format: str) -> dt.date | None:
-    stamp = parse_stamp(text, date_format)
-    return dt.date(1970, 1, 1) + dt.timedelta(days=stamp.day) if stamp else None
-
-
-def _by_fridays(texts: Sequence[str]) -> DateColumn | None:
-    """The reading under which options expire at the week's end, where the others scatter."""
-    best: list[tuple[float, str]] = []
-    candidates = {candidate for text in texts for candidate in candidate_formats(text)}
-    for candidate in sorted(candidates):
-        days = [day for text in texts if (day := _day(text, candidate))]
-        if len(days) == len(texts):
-            best.append((sum(day.weekday() in (3, 4, 5) for day in days) / len(days), candidate))
-    best.sort(reverse=True)
-    if len(texts) < _FEWEST_STRIKES or not best or best[0][0] < 0.9 or (len(best) > 1 and best[1][0] > 0.7):
-        return None
-    chosen = best[0][1]
-    return DateColumn({text: day for text in texts if (day := _day(text, chosen))}, formats=(chosen,))

@@ -11,7 +11,7 @@ import polars as pl
 from flatfiles_assets.ingest.layouts.date_columns import is_given
 from flatfiles_assets.ingest.option_tickers import option_columns, underlying_of_root
 from flatfiles_assets.ingest.options.headings import QUOTES, plain
-from flatfiles_assets.ingest.options.layouts import OptionLayout
+from flatfiles_assets.ingest.options.option_layout import OptionLayout
 
 #: The typed columns, in order; what else a file has follows as it was written.
 TYPED = {
@@ -117,7 +117,7 @@ def _typed(
     unreadable: dict[str, pl.Series] = {}
     for meaning in ("strike", *QUOTES):
         if meaning in texts:
-            own[meaning], unreadable[meaning] = _numbers(texts[meaning])
+            own[meaning], unreadable[meaning] = _numbers(texts[meaning], layout.decimal)
     if "strike" in own:
         own["strike"] = (own["strike"] * layout.strike_scale).round(6)
     else:
@@ -161,16 +161,21 @@ def _underlying(texts: dict[str, pl.Series], layout: OptionLayout, of_contract: 
         return of_contract.get_column("underlying")
     symbols = texts["underlying"].str.strip_chars_start("^$")
     symbols = pl.select(pl.when(symbols != "").then(symbols)).to_series()
+    if layout.tickers:
+        symbols = symbols.replace(layout.tickers)
     if "root" in plain(layout.columns["underlying"]):
         roots = {root: underlying_of_root(root) for root in symbols.drop_nulls().unique().to_list()}
         return symbols.replace_strict(roots, default=None, return_dtype=pl.String)
     return symbols
 
 
-def _numbers(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
+def _numbers(texts: pl.Series, decimal: str) -> tuple[pl.Series, pl.Series]:
     """Numbers, and where something stands that is none."""
+    plain = texts
+    if decimal == ",":
+        plain = texts.str.replace_all(".", "", literal=True).str.replace_all(",", ".", literal=True)
     cleaned = (
-        texts.str.strip_chars_start("$").str.strip_chars_end("% ").str.replace_all(",", "", literal=True)
+        plain.str.strip_chars_start("$").str.strip_chars_end("% ").str.replace_all(",", "", literal=True)
     )
     numbers = cleaned.cast(pl.Float64, strict=False)
     numbers = pl.select(pl.when(numbers.is_finite()).then(numbers)).to_series()
