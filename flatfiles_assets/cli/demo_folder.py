@@ -17,6 +17,7 @@ from pydantic import AliasChoices
 
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import Settings
+from flatfiles_assets.whole_files import write_json
 
 #: Settings of the machine rather than of a store or its data: they hold in a demo, too.
 _OF_THE_MACHINE = {"FLATFILES_ALLOWED_HOSTS", "FLATFILES_LOCK_TIMEOUT_SECONDS", "FLATFILES_TIMEOUT_SECONDS"}
@@ -80,8 +81,7 @@ def own_settings(folder: Path, settings: Mapping[str, str]) -> Iterator[None]:
 
 def note_contents(folder: Path) -> None:
     """Write down what there is: all of it is the demo's."""
-    text = json.dumps({"files": dict(_files(folder))}, indent=1)
-    (folder / _MARKER).write_text(text, encoding="utf-8")
+    write_json(folder / _MARKER, {"files": dict(_files(folder))})
 
 
 def _foreign(folder: Path) -> str | None:

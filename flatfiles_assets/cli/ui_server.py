@@ -7,7 +7,6 @@ Here: what runs beside what, and that all of it ends together. Not here: which r
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -35,6 +34,7 @@ from flatfiles_assets.defs.dagster_internals.ui import (
 )
 from flatfiles_assets.defs.instance.daemon_lock import only_one
 from flatfiles_assets.settings import load_settings
+from flatfiles_assets.whole_files import write_json
 
 _MODULE, _LOCATION = "flatfiles_assets.definitions", "flatfiles_assets"
 _GRACE_SECONDS = 20
@@ -85,9 +85,7 @@ def _shared_code(instance: dg.DagsterInstance) -> Iterator[Path]:
     ):
         workspace = Path(folder) / "workspace.yaml"
         # JSON is YAML.
-        workspace.write_text(
-            json.dumps({"load_from": list(servers.get_code_server_specs())}), encoding="utf-8"
-        )
+        write_json(workspace, {"load_from": list(servers.get_code_server_specs())})
         yield workspace
 
 

@@ -32,6 +32,7 @@ import pyarrow as pa
 from isal import isal_zlib
 
 from flatfiles_assets import algorithms, warehouse
+from flatfiles_assets.whole_files import write_json
 
 _log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class ResultCache:
             sums = {name: _write(staging / f"{name}.arrow", table) for name, table in tables.items()}
             manifest: dict[str, Any] = {"tables": sums, "metadata": dict(metadata)}
             manifest["hash"] = hashed(json.loads(json.dumps(manifest)))
-            (staging / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+            write_json(staging / _MANIFEST, manifest)
             parent.mkdir(exist_ok=True)
             # Of two processes with the same result one comes second; a damaged one makes room.
             shutil.rmtree(parent / input_hash, ignore_errors=True)
@@ -147,12 +148,8 @@ class ResultCache:
     def note(self, request: str, input_hash: str, warehouse_state: str) -> None:
         """Note which input a request has at a state of the warehouse."""
         path = self.directory / request / _STATE
-        temporary = path.with_name(f".{uuid.uuid4().hex}")
         with contextlib.suppress(OSError):
-            temporary.write_text(
-                json.dumps({"input": input_hash, "warehouse": warehouse_state}), encoding="utf-8"
-            )
-            temporary.replace(path)
+            write_json(path, {"input": input_hash, "warehouse": warehouse_state})
 
     def damaged(self) -> list[str]:
         """The entries whose bytes are not those that were stored; they are never used."""

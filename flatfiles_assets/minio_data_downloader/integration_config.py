@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
@@ -24,6 +23,7 @@ from flatfiles_assets.ingest.layouts.sidecars import sidecar_pattern
 from flatfiles_assets.minio_data_downloader.bucket_contents import HISTORICAL_FOLDER, year_folder_key
 from flatfiles_assets.minio_data_downloader.file_summary import FileSummary, summarise_file
 from flatfiles_assets.minio_data_downloader.progress import Work
+from flatfiles_assets.whole_files import write_json
 
 
 class Part(TypedDict):
@@ -211,7 +211,4 @@ class _Remembered:
 
     def save(self) -> None:
         """Keep what is still of use."""
-        text = json.dumps({"version": __version__, "contents": self._now}, indent=1)
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self._path)
+        write_json(self._path, {"version": __version__, "contents": self._now})

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import hashlib
 import json
 import os
 import secrets
@@ -34,6 +33,7 @@ from flatfiles_assets.warehouse.locking import FileQueue
 from flatfiles_assets.warehouse.new_file import is_there
 from flatfiles_assets.warehouse.verification import Finding, verify_sqlite, verify_warehouse
 from flatfiles_assets.warehouse.versions import FORMAT_VERSION
+from flatfiles_assets.whole_files import sha256_of, write_json
 
 CONTENTS = "backup.json"
 _UNFINISHED = ".unfinished"
@@ -241,7 +241,7 @@ def _write_contents(folder: Path, taken_at: dt.datetime) -> Backup:
         "format": FORMAT_VERSION,
         "files": {path.relative_to(folder).as_posix(): _sha256(path) for path in files},
     }
-    (folder / CONTENTS).write_text(json.dumps(contents, indent=1), encoding="utf-8")
+    write_json(folder / CONTENTS, contents)
     return Backup(folder, len(files), sum(path.stat().st_size for path in files), taken_at)
 
 
@@ -292,11 +292,8 @@ def _is_sqlite(path: Path) -> bool:
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while data := file.read(2**20):
-            digest.update(data)
-    return digest.hexdigest()
+        return sha256_of(file)[0]
 
 
 def _damaged(path: Path, why: str) -> FlatFilesError:

@@ -25,12 +25,11 @@ from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.escaping import literal
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.database import must_be_there
-from flatfiles_assets.warehouse.errors import WarehouseError
 from flatfiles_assets.warehouse.evidence import session_figures
 from flatfiles_assets.warehouse.inventory import loaded_sessions
 from flatfiles_assets.warehouse.loading import current_sessions
 from flatfiles_assets.warehouse.locking import FileQueue
-from flatfiles_assets.warehouse.new_file import STORAGE_VERSION, put_in_place, remove_database
+from flatfiles_assets.warehouse.new_file import STORAGE_VERSION, made_beside
 from flatfiles_assets.warehouse.tables import get_table
 
 
@@ -151,25 +150,21 @@ def compact(warehouse: Warehouse) -> tuple[int, int]:
     fresh = path.with_name(f"{path.name}.compacted")
     with queue.turn("write", "compacting", warehouse.lock_timeout_seconds):
         size_before = path.stat().st_size
-        try:
-            remove_database(fresh)
-            with duckdb.connect() as connection:
-                connection.execute(f"ATTACH {literal(str(path))} AS old")
-                # Rows of the log that a killed writer left are in the file before it is copied.
-                connection.execute("CHECKPOINT old")
-                options = f"STORAGE_VERSION '{STORAGE_VERSION}'"
-                connection.execute(f"ATTACH {literal(str(fresh))} AS fresh ({options})")
-                connection.execute("COPY FROM DATABASE old TO fresh")
-                connection.execute("DETACH fresh")
-                connection.execute("DETACH old")
-            put_in_place(fresh, path)
-        except duckdb.Error as error:
-            raise WarehouseError(
+        with (
+            made_beside(
+                path,
+                fresh,
                 "the warehouse could not be compacted; it is as it was",
-                where=str(path),
-                why=str(error),
-                next_step="make room on the disk, close what else has the file open, and try again",
-            ) from error
-        finally:
-            remove_database(fresh)
+                "make room on the disk, close what else has the file open, and try again",
+            ),
+            duckdb.connect() as connection,
+        ):
+            connection.execute(f"ATTACH {literal(str(path))} AS old")
+            # Rows of the log that a killed writer left are in the file before it is copied.
+            connection.execute("CHECKPOINT old")
+            options = f"STORAGE_VERSION '{STORAGE_VERSION}'"
+            connection.execute(f"ATTACH {literal(str(fresh))} AS fresh ({options})")
+            connection.execute("COPY FROM DATABASE old TO fresh")
+            connection.execute("DETACH fresh")
+            connection.execute("DETACH old")
         return size_before, path.stat().st_size

@@ -185,6 +185,7 @@ class _Ticket:
             purpose=purpose,
             since=dt.datetime.now(dt.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC"),
         )
+        # Of no use once its process is dead: not worth the flush of `write_json` at every turn.
         self._holder_path.write_text(json.dumps(dataclasses.asdict(holder)), encoding="utf-8")
 
     @property

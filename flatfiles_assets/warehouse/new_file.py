@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -57,22 +58,42 @@ def make_warehouse(path: Path) -> None:
         WarehouseError: DuckDB could not make it.
     """
     unfinished = unfinished_name(path)
+    with (
+        made_beside(
+            path,
+            unfinished,
+            "the warehouse cannot be made",
+            "check the folder's permissions and the free space",
+        ),
+        duckdb.connect() as connection,
+    ):
+        connection.execute(
+            f"ATTACH {literal(str(unfinished))} AS {CATALOG} (STORAGE_VERSION '{STORAGE_VERSION}')"
+        )
+        connection.execute(f"CREATE SCHEMA {CATALOG}.{quoted(MARKET)}")
+        record_versions(connection)
+        connection.execute(f"DETACH {CATALOG}")
+
+
+@contextlib.contextmanager
+def made_beside(path: Path, unfinished: Path, failure: str, next_step: str) -> Iterator[None]:
+    """Inside, a file of DuckDB's is made under another name; at the end it takes the warehouse's.
+
+    Args:
+        path: The warehouse, which stays as it is until then.
+        unfinished: The other name, in the same folder; whatever is there is removed first and last.
+        failure: What to say of an error of DuckDB's.
+        next_step: What to do about it.
+
+    Raises:
+        WarehouseError: DuckDB could not make the file.
+    """
     try:
-        with duckdb.connect() as connection:
-            connection.execute(
-                f"ATTACH {literal(str(unfinished))} AS {CATALOG} (STORAGE_VERSION '{STORAGE_VERSION}')"
-            )
-            connection.execute(f"CREATE SCHEMA {CATALOG}.{quoted(MARKET)}")
-            record_versions(connection)
-            connection.execute(f"DETACH {CATALOG}")
+        remove_database(unfinished)
+        yield
         put_in_place(unfinished, path)
     except duckdb.Error as error:
-        raise WarehouseError(
-            "the warehouse cannot be made",
-            where=str(path),
-            why=str(error),
-            next_step="check the folder's permissions and the free space",
-        ) from error
+        raise WarehouseError(failure, where=str(path), why=str(error), next_step=next_step) from error
     finally:
         remove_database(unfinished)
 

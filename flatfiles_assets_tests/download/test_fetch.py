@@ -32,6 +32,8 @@ from flatfiles_assets_tests.download.stores import QUICK, SECRET, csv_gz, noise
 from flatfiles_assets_tests.fault_proxy import FaultProxy
 from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 IN_RANGES = TransferLimits(
     stream_above_bytes=1000,
     ranges_above_bytes=10_000,

@@ -16,6 +16,8 @@ from flatfiles_assets.errors import FlatFilesError, InvalidArgument
 from flatfiles_assets_tests.certificates import certificate, pem, serving
 from flatfiles_assets_tests.download.small_store import Response, SmallStore, refusal
 
+pytestmark = pytest.mark.slow
+
 KEYS = {"access_key_id": "OUR-KEY-ID", "secret_access_key": "our-secret"}
 OBJECTS = {"a.csv": b"a,b\n1,2\n"}
 ONCE = RetryPolicy(max_retries=0)

@@ -33,6 +33,8 @@ from flatfiles_assets_tests.download.small_store import (
 )
 from flatfiles_assets_tests.download.stores import QUICK
 
+pytestmark = pytest.mark.slow
+
 KEYS = {"access_key_id": "OUR-KEY-ID", "secret_access_key": "our-secret"}
 BODIES = {
     "a.csv": b"a,b\n1,2\n",

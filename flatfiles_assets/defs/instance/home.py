@@ -24,6 +24,7 @@ from flatfiles_assets.defs.instance.event_log import DEFAULT_EVENT_BATCH_SIZE, E
 from flatfiles_assets.defs.instance.liveness import fail_dead_runs
 from flatfiles_assets.defs.keys import DUCKDB_WRITER_POOL
 from flatfiles_assets.errors import FlatFilesError
+from flatfiles_assets.whole_files import write_text
 
 """The pool of every step that writes to the warehouse."""
 
@@ -57,9 +58,7 @@ def prepare_home(path: str | os.PathLike[str]) -> Path:
     if current is None and (home / "history").exists():
         return home
     if current != wanted and (current is None or _is_unedited(current)):
-        temporary_path = home / f".dagster.yaml.{os.getpid()}"
-        temporary_path.write_text(wanted, encoding="utf-8")
-        temporary_path.replace(config_path)
+        write_text(config_path, wanted)
     return home
 
 

@@ -28,6 +28,7 @@ from flatfiles_assets.ingest.archives.folder_swap import replace_folder, restore
 from flatfiles_assets.ingest.archives.member_names import MANIFEST_NAME, MemberNames, UnsafeArchive
 from flatfiles_assets.ingest.archives.members import read_ordinary
 from flatfiles_assets.ingest.archives.zip_directory import ArchiveLimits, Expansion, is_folder, read_directory
+from flatfiles_assets.whole_files import sha256_of
 
 __all__ = [
     "MANIFEST_NAME",
@@ -336,12 +337,9 @@ class _damage_reported:  # noqa: N801  # reads as a statement
 
 def _hash(file: BinaryIO) -> tuple[str, int]:
     """Hexadecimal SHA-256 and length of an open file, which is rewound."""
-    digest, size_bytes = hashlib.sha256(), 0
-    while chunk := file.read(_CHUNK_BYTES):
-        digest.update(chunk)
-        size_bytes += len(chunk)
+    found = sha256_of(file)
     file.seek(0)
-    return digest.hexdigest(), size_bytes
+    return found
 
 
 def _size_of(path: Path) -> int | None:
