@@ -1,9 +1,9 @@
 """The registry: everything by which one feed differs from another, as data.
 
-Here: one `Dataset` per feed, with its keys, columns, calendar and limits. Not here: code that
-acts on a feed; adding a feed is adding an entry to `DATASETS`.
+Here: one `Dataset` per feed, with its keys, columns, calendar and limits. Not here: the columns
+themselves (`columns.py`), and code that acts on a feed; adding a feed is adding an entry to `DATASETS`.
 
-Sizes, first days and columns are the vendor's published figures as of November 2026.
+Sizes and first days are the vendor's published figures as of November 2026.
 """
 
 from __future__ import annotations
@@ -15,130 +15,13 @@ from typing import Literal
 
 import pyarrow as pa
 
+from flatfiles_assets import columns
+from flatfiles_assets.columns import TRADE_DATE, Column
 from flatfiles_assets.errors import InvalidArgument
 
 CalendarName = Literal["XNYS", "weekdays", "forex", "24/7"]
 
-#: What a value is counted in. A split or dividend changes the terms of prices, and values follow:
-#: ``free`` ones (returns, ratios, ranks, text) are the same in any terms; ``price`` is USD per share and
-#: ``volume`` a number of shares of the row's symbol; of a pair, ``price_y`` is USD per share of y and
-#: ``shares_x_per_y`` shares of x for one of y.
-Terms = Literal["free", "price", "volume", "price_y", "shares_x_per_y"]
-
 NEW_YORK = "America/New_York"
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """One column of a file and of its table, under the same name.
-
-    Attributes:
-        name: Name in the file's header and in the table.
-        type: Type in which the file's text is parsed.
-        description: One line for the UI and the documentation, with the unit.
-        stored: False for a column that is only checked, and not kept in the table.
-        stored_type: Type in the table, where it differs from `type`.
-        optional: True where the vendor leaves the value out of rows that are otherwise good.
-        terms: What its values are counted in.
-    """
-
-    name: str
-    type: pa.DataType
-    description: str
-    stored: bool = True
-    stored_type: pa.DataType | None = None
-    optional: bool = False
-    terms: Terms = "free"
-
-    @property
-    def table_type(self) -> pa.DataType:
-        """Type of the column in the table."""
-        return self.stored_type or self.type
-
-
-TRADE_DATE = Column("trade_date", pa.date32(), "Session, from the file's key (exchange date)")
-
-_TICKER = Column("ticker", pa.string(), "Symbol as published, case-sensitive")
-_OPEN = Column("open", pa.float64(), "First price of the bar, USD, unadjusted", terms="price")
-_HIGH = Column("high", pa.float64(), "Highest price of the bar, USD, unadjusted", terms="price")
-_LOW = Column("low", pa.float64(), "Lowest price of the bar, USD, unadjusted", terms="price")
-_CLOSE = Column("close", pa.float64(), "Last price of the bar, USD, unadjusted", terms="price")
-_VOLUME = Column(
-    "volume",
-    pa.float64(),
-    "Traded volume, shares or contracts; fractional since 2026-02-23",
-    terms="volume",
-)
-_TRANSACTIONS = Column("transactions", pa.int64(), "Number of trades in the bar")
-_DAY_START = Column("window_start", pa.int64(), "Start of the bar, nanoseconds since 1970 UTC", stored=False)
-_MINUTE_START = Column(
-    "window_start", pa.int64(), "Start of the bar, UTC", stored_type=pa.timestamp("us", tz="UTC")
-)
-_PRICES = (_OPEN, _CLOSE, _HIGH, _LOW)
-
-
-def _text(name: str, description: str) -> Column:
-    return Column(name, pa.string(), description)
-
-
-def _integer(name: str, description: str, *, optional: bool = False) -> Column:
-    return Column(name, pa.int64(), description, optional=optional)
-
-
-def _number(name: str, description: str, *, optional: bool = False) -> Column:
-    return Column(name, pa.float64(), description, optional=optional)
-
-
-_DAY_BAR = (_TICKER, _VOLUME, *_PRICES, _DAY_START, _TRANSACTIONS)
-_MINUTE_BAR = (_TICKER, _VOLUME, *_PRICES, _MINUTE_START, _TRANSACTIONS)
-_INDEX_DAY_BAR = (_TICKER, *_PRICES, _DAY_START)
-_INDEX_MINUTE_BAR = (_TICKER, *_PRICES, _MINUTE_START)
-
-_SIP = _integer("sip_timestamp", "Received by the SIP, nanoseconds since 1970 UTC")
-_PARTICIPANT = _integer(
-    "participant_timestamp", "Made at the exchange, nanoseconds since 1970 UTC", optional=True
-)
-_CONDITIONS = _text("conditions", "Condition codes, comma-separated")
-_STOCK_TRADE = (
-    _TICKER,
-    _CONDITIONS,
-    _integer("correction", "Correction indicator", optional=True),
-    _integer("exchange", "Exchange code", optional=True),
-    _text("id", "Trade id"),
-    _PARTICIPANT,
-    _number("price", "Trade price, USD"),
-    _integer("sequence_number", "Sequence number within the ticker and day", optional=True),
-    _SIP,
-    _number("size", "Shares traded"),
-    _integer("tape", "Tape", optional=True),
-    _integer("trf_id", "Trade reporting facility code", optional=True),
-    _integer("trf_timestamp", "Received by the facility, nanoseconds since 1970 UTC", optional=True),
-)
-_STOCK_QUOTE = (
-    _TICKER,
-    _integer("ask_exchange", "Ask exchange code", optional=True),
-    _number("ask_price", "Ask price, USD", optional=True),
-    _number("ask_size", "Ask size", optional=True),
-    _integer("bid_exchange", "Bid exchange code", optional=True),
-    _number("bid_price", "Bid price, USD", optional=True),
-    _number("bid_size", "Bid size", optional=True),
-    _CONDITIONS,
-    _text("indicators", "Indicator codes, comma-separated"),
-    _PARTICIPANT,
-    _integer("sequence_number", "Sequence number within the ticker and day", optional=True),
-    _SIP,
-    _integer("tape", "Tape", optional=True),
-    _integer("trf_timestamp", "Received by the facility, nanoseconds since 1970 UTC", optional=True),
-)
-_OPTION_TRADE = (
-    _TICKER,
-    _CONDITIONS,
-    _integer("correction", "Correction indicator", optional=True),
-    _integer("exchange", "Exchange code", optional=True),
-    _number("price", "Trade price, USD"),
-    _SIP,
-    _integer("size", "Contracts traded"),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,7 +102,7 @@ _ALL = (
         "us_stocks_sip",
         "day_aggs_v1",
         "US stocks, one bar per ticker and day",
-        _DAY_BAR,
+        columns.DAY_BAR,
         dt.date(2003, 9, 10),
         _ONE_YEAR,
     ),
@@ -228,7 +111,7 @@ _ALL = (
         "us_stocks_sip",
         "minute_aggs_v1",
         "US stocks, one bar per ticker and minute, 04:00-20:00 New York",
-        _MINUTE_BAR,
+        columns.MINUTE_BAR,
         dt.date(2003, 9, 10),
         _ONE_MONTH,
     ),
@@ -237,7 +120,7 @@ _ALL = (
         "us_stocks_sip",
         "trades_v1",
         "US stocks, every trade",
-        _STOCK_TRADE,
+        columns.STOCK_TRADE,
         dt.date(2003, 9, 10),
         1,
         timestamp="sip_timestamp",
@@ -249,7 +132,7 @@ _ALL = (
         "us_stocks_sip",
         "quotes_v1",
         "US stocks, every best bid and offer",
-        _STOCK_QUOTE,
+        columns.STOCK_QUOTE,
         dt.date(2003, 9, 10),
         1,
         timestamp="sip_timestamp",
@@ -261,7 +144,7 @@ _ALL = (
         _OPTIONS_PREFIX,
         "day_aggs_v1",
         "US options, one bar per contract and day",
-        _DAY_BAR,
+        columns.DAY_BAR,
         dt.date(2014, 6, 2),
         _ONE_YEAR,
         prefix_aliases=_OPTIONS_ALIASES,
@@ -271,7 +154,7 @@ _ALL = (
         _OPTIONS_PREFIX,
         "minute_aggs_v1",
         "US options, one bar per contract and minute",
-        _MINUTE_BAR,
+        columns.MINUTE_BAR,
         dt.date(2014, 6, 2),
         _ONE_MONTH,
         prefix_aliases=_OPTIONS_ALIASES,
@@ -281,7 +164,7 @@ _ALL = (
         _OPTIONS_PREFIX,
         "trades_v1",
         "US options, every trade",
-        _OPTION_TRADE,
+        columns.OPTION_TRADE,
         dt.date(2014, 6, 2),
         5,
         prefix_aliases=_OPTIONS_ALIASES,
@@ -294,7 +177,7 @@ _ALL = (
         "us_indices",
         "day_aggs_v1",
         "US indices, one bar per index and day",
-        _INDEX_DAY_BAR,
+        columns.INDEX_DAY_BAR,
         dt.date(2023, 2, 14),
         _ONE_YEAR,
         calendar="weekdays",
@@ -305,7 +188,7 @@ _ALL = (
         "us_indices",
         "minute_aggs_v1",
         "US indices, one bar per index and minute",
-        _INDEX_MINUTE_BAR,
+        columns.INDEX_MINUTE_BAR,
         dt.date(2023, 2, 14),
         _ONE_MONTH,
         calendar="weekdays",
@@ -316,7 +199,7 @@ _ALL = (
         "global_crypto",
         "day_aggs_v1",
         "Crypto pairs, one bar per pair and UTC day",
-        _DAY_BAR,
+        columns.DAY_BAR,
         dt.date(2013, 11, 4),
         _ONE_YEAR,
         calendar="24/7",
@@ -328,7 +211,7 @@ _ALL = (
         "global_crypto",
         "minute_aggs_v1",
         "Crypto pairs, one bar per pair and minute",
-        _MINUTE_BAR,
+        columns.MINUTE_BAR,
         dt.date(2013, 11, 4),
         _ONE_MONTH,
         calendar="24/7",
@@ -340,7 +223,7 @@ _ALL = (
         "global_forex",
         "day_aggs_v1",
         "Currency pairs, one bar per pair and UTC day",
-        _DAY_BAR,
+        columns.DAY_BAR,
         dt.date(2009, 9, 25),
         _ONE_YEAR,
         calendar="forex",
@@ -352,7 +235,7 @@ _ALL = (
         "global_forex",
         "minute_aggs_v1",
         "Currency pairs, one bar per pair and minute",
-        _MINUTE_BAR,
+        columns.MINUTE_BAR,
         dt.date(2009, 9, 25),
         _ONE_MONTH,
         calendar="forex",

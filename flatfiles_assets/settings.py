@@ -1,13 +1,13 @@
 """Every setting, from the environment or a `.env` file, read when asked for and never at import.
 
 Here: names, defaults, aliases and the paths derived from them. Secrets are `SecretStr` and appear
-in no representation.
+in no representation. Not here: which of several sources holds (`settings_sources.py`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from flatfiles_assets.errors import InvalidArgument, MissingCredentials
 from flatfiles_assets.escaping import keep_secret
+from flatfiles_assets.settings_sources import Variables, forget_empty
 
 #: Longest wait for the warehouse where nothing else is said.
 DEFAULT_LOCK_TIMEOUT_SECONDS = 300.0
@@ -175,14 +176,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, environment, `.env`; empty values count as not given, keys come in pairs."""
         sources = [found for found in (env_settings, dotenv_settings) if isinstance(found, EnvSettingsSource)]
-        _forget_empty(sources)
-        _keep_pairs(sources)
-        leaks = {
-            secret: f"{name} comes from .env, and {key} from the environment"
-            for secret, places in _GOES_TO.items()
-            if (found := _leak(secret, places, env_settings, dotenv_settings, init_settings))
-            for name, key in [found]
-        }
+        variables = Variables(settings_cls.model_fields)
+        forget_empty(sources)
+        variables.keep_pairs(sources)
+        leaks = variables.leaks(env_settings, dotenv_settings, init_settings)
         noted = InitSettingsSource(settings_cls, {"leaks": leaks})
         return init_settings, noted, env_settings, dotenv_settings, file_secret_settings
 
@@ -288,78 +285,6 @@ class Settings(BaseSettings):
         """
         self._refuse_leak("minio_access_key")
         return _require(self.minio_access_key, self.minio_secret_key, "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")
-
-
-# Fields of a key and of its secret.
-_KEY_PAIRS = (("access_key_id", "secret_access_key"), ("minio_access_key", "minio_secret_key"))
-# Of each secret: what decides who gets to see it.
-_GOES_TO = {
-    "access_key_id": ("endpoint_url", "proxy_url", "ca_bundle"),
-    "minio_access_key": ("minio_endpoint_url", "minio_proxy_url", "minio_ca_bundle"),
-    "api_key": ("api_url",),
-}
-_NOT_A_VALUE = " \t\r\n\"'"
-
-
-def _forget_empty(sources: Sequence[EnvSettingsSource]) -> None:
-    """Templates make empty variables (``${X:-}``), and some tools keep a file's quotes in the value."""
-    for source in sources:
-        source.env_vars = {
-            name: value for name, value in source.env_vars.items() if value and value.strip(_NOT_A_VALUE)
-        }
-
-
-def _keep_pairs(sources: Sequence[EnvSettingsSource]) -> None:
-    """Where one family of names has a key and its secret, no half of another family is mixed in."""
-    given = {name for source in sources for name in source.env_vars}
-    for pair in _KEY_PAIRS:
-        names = [_names(field) for field in pair]
-        families = [{_family(name) for name in some if name in given} for some in names]
-        complete = [
-            family for family in dict.fromkeys(map(_family, names[0])) if all(family in f for f in families)
-        ]
-        if complete:
-            others = {name for some in names for name in some if _family(name) != complete[0]}
-            for source in sources:
-                source.env_vars = {name: v for name, v in source.env_vars.items() if name not in others}
-
-
-def _leak(
-    secret: str,
-    places: Sequence[str],
-    environment: PydanticBaseSettingsSource,
-    dotenv: PydanticBaseSettingsSource,
-    arguments: PydanticBaseSettingsSource,
-) -> tuple[str, str] | None:
-    """The variables of a place from ``.env`` and of a secret from the environment, if that is so."""
-    said = {name.lower() for name in arguments()}
-    if not isinstance(environment, EnvSettingsSource) or said & {secret, *_names(secret)}:
-        return None
-    key = _in_force(secret, environment, dotenv)
-    if key is None or key not in environment.env_vars:
-        return None
-    for place in places:
-        name = _in_force(place, environment, dotenv)
-        by_argument = bool(said & {place, *_names(place)})
-        if name is not None and name not in environment.env_vars and not by_argument:
-            return name.upper(), key.upper()
-    return None
-
-
-def _in_force(field: str, environment: EnvSettingsSource, dotenv: PydanticBaseSettingsSource) -> str | None:
-    """The variable that a field's value comes from: the first of its names that is set anywhere."""
-    in_file = dotenv.env_vars if isinstance(dotenv, EnvSettingsSource) else {}
-    return next((name for name in _names(field) if name in environment.env_vars or name in in_file), None)
-
-
-def _names(field: str) -> list[str]:
-    alias = Settings.model_fields[field].validation_alias
-    return [str(name).lower() for name in alias.choices] if isinstance(alias, AliasChoices) else [field]
-
-
-def _family(name: str) -> str:
-    """Whose account a variable is about: ``flatfiles``, ``polygon``, ``massive``, ``minio`` or its root."""
-    return "minio_root" if name.startswith("minio_root_") else name.partition("_")[0]
 
 
 def _require(

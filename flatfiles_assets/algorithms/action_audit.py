@@ -31,7 +31,7 @@ from flatfiles_assets.algorithms.action_view import (
     reduced_ratio,
 )
 from flatfiles_assets.algorithms.panel import MAX_GAP_SESSIONS
-from flatfiles_assets.datasets import Column
+from flatfiles_assets.columns import Column
 
 Verdict = Literal[
     "confirmed",

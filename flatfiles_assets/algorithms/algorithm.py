@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from flatfiles_assets.algorithms.panel import PricePanel
 from flatfiles_assets.algorithms.requested_prices import FACTOR_COLUMNS, RequestedPrices
-from flatfiles_assets.datasets import Column, Terms
+from flatfiles_assets.columns import Column, Terms
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from flatfiles_assets.datasets import Column, Terms
+from flatfiles_assets.columns import Column, Terms
 
 TICKER = Column("ticker", pa.string(), "Symbol as published, case-sensitive")
 SECURITY_ID = Column(

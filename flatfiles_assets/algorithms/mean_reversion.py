@@ -53,7 +53,7 @@ from flatfiles_assets.algorithms.rolling import (
     rolling_regression_slope,
     rolling_sum,
 )
-from flatfiles_assets.datasets import TRADE_DATE, Column
+from flatfiles_assets.columns import TRADE_DATE, Column
 from flatfiles_assets.errors import InvalidArgument
 
 BAND_SESSIONS = 20

@@ -48,7 +48,7 @@ from flatfiles_assets.algorithms.panel import (
 )
 from flatfiles_assets.algorithms.requested_prices import RequestedPrices
 from flatfiles_assets.algorithms.rolling import rolling_moments, rolling_sum
-from flatfiles_assets.datasets import TRADE_DATE, Column
+from flatfiles_assets.columns import TRADE_DATE, Column
 
 SESSIONS_PER_YEAR = 252
 RETURN_SESSIONS = (1, 5, 21, 63, 126, 252)

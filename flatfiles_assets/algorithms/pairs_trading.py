@@ -43,7 +43,7 @@ from flatfiles_assets.algorithms.panel import (
     price_level,
 )
 from flatfiles_assets.algorithms.rolling import rolling_sum
-from flatfiles_assets.datasets import TRADE_DATE, Column
+from flatfiles_assets.columns import TRADE_DATE, Column
 from flatfiles_assets.errors import InvalidArgument
 
 WINDOW_SESSIONS = 252

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from flatfiles_assets.algorithms.panel_identity import PanelIdentity
-from flatfiles_assets.datasets import Column
+from flatfiles_assets.columns import Column
 from flatfiles_assets.errors import InvalidArgument
 
 FloatArray = npt.NDArray[np.float64]

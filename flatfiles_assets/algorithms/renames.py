@@ -23,7 +23,7 @@ from flatfiles_assets.algorithms.security_pieces import (
     Pieces,
     Unapplied,
 )
-from flatfiles_assets.datasets import Column
+from flatfiles_assets.columns import Column
 
 #: A recorded handover without a pause may move the price by this factor; more contradicts the record.
 LARGEST_RECORDED_MOVE = 1.5

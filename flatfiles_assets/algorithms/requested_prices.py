@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from flatfiles_assets.algorithms import frames
 from flatfiles_assets.algorithms.panel import BoolArray, FloatArray, PricePanel, carry_closes, long_gaps
-from flatfiles_assets.datasets import Column
+from flatfiles_assets.columns import Column
 
 #: Columns of every long result with a row per session and symbol: published close times
 #: `price_factor` is the close in the result's terms, published volume times `volume_factor` the volume.

@@ -30,7 +30,7 @@ from flatfiles_assets.algorithms.renames import (
     suspected_renames,
 )
 from flatfiles_assets.algorithms.security_pieces import Piece, Pieces, Unapplied
-from flatfiles_assets.datasets import Column
+from flatfiles_assets.columns import Column
 
 #: Across a gap of which records say nothing, a price within this factor is the same level.
 SAME_LEVEL = 1.25

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from flatfiles_assets.algorithms.bar_scan import BarEvidence
 from flatfiles_assets.algorithms.panel import FloatArray, PricePanel, carry_closes
-from flatfiles_assets.datasets import Column
+from flatfiles_assets.columns import Column
 
 #: Shares after and before of the splits that are looked for; each also the other way round. Smaller
 #: ones (5:4) cannot be told from a bad day.

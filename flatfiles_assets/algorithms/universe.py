@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 
 from flatfiles_assets.algorithms.columns import SECURITY_ID, TICKER, feature
 from flatfiles_assets.algorithms.panel import MAX_GAP_SESSIONS, FloatArray, PricePanel, blocks, null_where_nan
-from flatfiles_assets.datasets import TRADE_DATE, Column
+from flatfiles_assets.columns import TRADE_DATE, Column
 from flatfiles_assets.errors import InvalidArgument
 
 LIQUIDITY_SESSIONS = 20

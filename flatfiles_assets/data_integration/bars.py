@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from flatfiles_assets.algorithms import frames
 from flatfiles_assets.algorithms.requested_prices import FACTOR_COLUMNS, RequestedPrices
-from flatfiles_assets.datasets import Column, get_dataset
+from flatfiles_assets.columns import Column
+from flatfiles_assets.datasets import get_dataset
 
 BAR_NAMES = ("open", "high", "low", "close", "volume")
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from flatfiles_assets.algorithms.frames import SESSION, SYMBOL
 from flatfiles_assets.algorithms.requested_prices import RequestedPrices
-from flatfiles_assets.datasets import Terms
+from flatfiles_assets.columns import Terms
 
 _FACTORS: dict[Terms, str] = {"price": "price_factor", "volume": "volume_factor"}
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")

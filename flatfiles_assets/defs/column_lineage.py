@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from flatfiles_assets.algorithms.algorithm import Algorithm
-from flatfiles_assets.datasets import TRADE_DATE
+from flatfiles_assets.columns import TRADE_DATE
 from flatfiles_assets.defs.keys import (
     DAILY_PRICES_KEY,
     HISTORICAL_DAILY_KEY,

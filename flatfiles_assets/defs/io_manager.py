@@ -24,7 +24,8 @@ from dagster_duckdb import DuckDBIOManager
 from dagster_duckdb.io_manager import DuckDbClient
 from pydantic import Field
 
-from flatfiles_assets.datasets import DATASETS, TRADE_DATE
+from flatfiles_assets.columns import TRADE_DATE
+from flatfiles_assets.datasets import DATASETS
 from flatfiles_assets.defs.dagster_internals.tables import (
     DbIOManager,
     DbTypeHandler,

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from flatfiles_assets.datasets import Column
+from flatfiles_assets.columns import Column
 
 
 @dataclasses.dataclass(frozen=True)

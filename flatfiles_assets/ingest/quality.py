@@ -19,7 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flatfiles_assets.datasets import TRADE_DATE, Column, Dataset
+from flatfiles_assets.columns import TRADE_DATE, Column
+from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.ingest.csv_rows import UnparsableRow
 from flatfiles_assets.ingest.placeholder_tickers import DEFAULT_TEST_TICKERS

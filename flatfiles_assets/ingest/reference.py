@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from flatfiles_assets.datasets import Column
+from flatfiles_assets.columns import Column
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.escaping import printable
 from flatfiles_assets.ingest.reference_columns import (

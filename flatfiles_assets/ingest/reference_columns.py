@@ -11,7 +11,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from flatfiles_assets.datasets import Column
+from flatfiles_assets.columns import Column
 
 ReferenceName = Literal["splits", "dividends", "tickers", "ticker_events", "overrides", "renames"]
 

@@ -18,7 +18,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flatfiles_assets.calendars import parse_date
-from flatfiles_assets.datasets import NEW_YORK, Column, Dataset, get_dataset, register
+from flatfiles_assets.columns import Column
+from flatfiles_assets.datasets import NEW_YORK, Dataset, get_dataset, register
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.warehouse.tables import register_feed_table
 

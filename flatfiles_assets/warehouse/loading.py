@@ -20,7 +20,8 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from flatfiles_assets.datasets import Column, Dataset
+from flatfiles_assets.columns import Column
+from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.download.cache import FetchedFile, FileCache
 from flatfiles_assets.errors import CorruptFile, FlatFilesError, MisdatedFile, UnexpectedColumns
 from flatfiles_assets.escaping import printable

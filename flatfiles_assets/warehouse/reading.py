@@ -18,7 +18,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 
-from flatfiles_assets.datasets import TRADE_DATE
+from flatfiles_assets.columns import TRADE_DATE
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.escaping import quoted
 from flatfiles_assets.unexpected import door

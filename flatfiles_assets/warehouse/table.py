@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from flatfiles_assets.datasets import TRADE_DATE, Column
+from flatfiles_assets.columns import TRADE_DATE, Column
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.escaping import literal, quoted
 

@@ -17,7 +17,8 @@ from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.algorithms.renames import SUSPECTED_RENAME_COLUMNS
 from flatfiles_assets.algorithms.securities import SECURITY_COLUMNS, UNAPPLIED_COLUMNS
 from flatfiles_assets.algorithms.split_search import JUMP_COLUMNS
-from flatfiles_assets.datasets import DATASETS, TRADE_DATE, Column, Dataset, get_dataset
+from flatfiles_assets.columns import TRADE_DATE, Column
+from flatfiles_assets.datasets import DATASETS, Dataset, get_dataset
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.ingest.quality import QUARANTINE_COLUMNS
 from flatfiles_assets.ingest.reference_columns import (

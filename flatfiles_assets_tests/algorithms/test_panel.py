@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from flatfiles_assets.algorithms.panel import MAX_GAP_SESSIONS, PricePanel, carry_closes, long_gaps, to_long
-from flatfiles_assets.datasets import TRADE_DATE, Column
+from flatfiles_assets.columns import TRADE_DATE, Column
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets_tests.algorithms.panels import as_table, panel_of, random_panel, sessions_before
 

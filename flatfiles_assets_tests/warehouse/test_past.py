@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from flatfiles_assets.datasets import Column
+from flatfiles_assets.columns import Column
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import MomentUnknown, ReadOnlyViolation, TableNotFound

@@ -13,7 +13,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from flatfiles_assets.datasets import DATASETS, Column
+from flatfiles_assets.columns import Column
+from flatfiles_assets.datasets import DATASETS
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import TableMismatch
