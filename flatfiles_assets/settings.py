@@ -153,6 +153,13 @@ class Settings(BaseSettings):
 
     keep_runs_days: int = Field(default=365, ge=0, validation_alias=AliasChoices("FLATFILES_KEEP_RUNS_DAYS"))
 
+    keep_replaced_days: int = Field(
+        default=365, ge=0, validation_alias=AliasChoices("FLATFILES_KEEP_REPLACED_DAYS")
+    )
+    keep_replaced_bytes: int | None = Field(
+        default=None, ge=0, validation_alias=AliasChoices("FLATFILES_KEEP_REPLACED_BYTES")
+    )
+
     data_dir: Path = _setting(Path("data"), "FLATFILES_DATA_DIR")
     dagster_home_dir: Path | None = _setting(None, "DAGSTER_HOME")
     reference_dir: Path | None = _setting(None, "FLATFILES_REFERENCE_DIR")

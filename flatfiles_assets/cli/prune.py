@@ -6,12 +6,15 @@ import datetime as dt
 import re
 
 import click
+from rich.console import Console
 
 from flatfiles_assets import calendars
 from flatfiles_assets.cli.arguments import FEED
 from flatfiles_assets.console import console as terminal
 from flatfiles_assets.datasets import Dataset, get_dataset, selected_datasets
-from flatfiles_assets.settings import load_settings
+from flatfiles_assets.download.cache import METADATA_FOLDER
+from flatfiles_assets.download.replaced_files import beyond, replaced_files
+from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse.housekeeping import prunable_files
 from flatfiles_assets.warehouse.housekeeping import prune as remove_files
 from flatfiles_assets.warehouse.workspace import Workspace
@@ -47,8 +50,9 @@ def prune(older_than: tuple[int, str], feed: str | None, runs: bool, yes: bool) 
     """Remove raw files whose rows the warehouse holds, all of them, from these very bytes.
 
     A removed file is not fetched again while the vendor's is the same; flatfiles backfill --reload
-    fetches it. With --runs: of Dagster's runs that ended before, those whose partitions were all taken
-    up again since, and the logs of the others; what a partition's latest materialisation says stays.
+    fetches it. Files that the store has replaced go by FLATFILES_KEEP_REPLACED_DAYS and _BYTES. With
+    --runs: of Dagster's runs that ended before, those whose partitions were all taken up again since,
+    and the logs of the others; what a partition's latest materialisation says stays.
     """
     if runs:
         if feed:
@@ -69,12 +73,38 @@ def prune(older_than: tuple[int, str], feed: str | None, runs: bool, yes: bool) 
             console.print(
                 f"{dataset.name}: {len(files)} file(s) before {before}, {size_bytes / 1e6:,.1f} MB",
             )
+    if not feed:
+        total_bytes += _prune_replaced(workspace.settings, console, yes)
     if yes:
         console.print(f"{total_bytes / 1e6:,.1f} MB removed.")
     else:
         console.print(
             f"{total_bytes / 1e6:,.1f} MB could be removed; nothing was. Next: the same with --yes.",
         )
+
+
+def _prune_replaced(settings: Settings, console: Console, yes: bool) -> int:
+    """Remove the files that stores have replaced, as far as the settings' rule lets them go; their bytes."""
+    total_bytes = 0
+    for mirror in (settings.flatfiles_cache_dir, settings.minio_cache_dir):
+        kept = replaced_files(mirror / METADATA_FOLDER)
+        gone = beyond(
+            kept,
+            now=dt.datetime.now(dt.timezone.utc),
+            keep_days=settings.keep_replaced_days,
+            keep_bytes=settings.keep_replaced_bytes,
+        )
+        size_bytes = sum(file.size_bytes for file in gone)
+        total_bytes += size_bytes
+        if kept:
+            console.print(
+                f"replaced files of {mirror.name}: {len(gone)} of {len(kept)} beyond "
+                f"FLATFILES_KEEP_REPLACED_DAYS or _BYTES, {size_bytes / 1e6:,.1f} MB"
+            )
+        if yes:
+            for file in gone:
+                file.path.unlink(missing_ok=True)
+    return total_bytes
 
 
 def _prune_runs(older_than: tuple[int, str], yes: bool) -> None:

@@ -14,7 +14,7 @@ from flatfiles_assets.cli.arguments import FEED
 from flatfiles_assets.console import console as terminal
 from flatfiles_assets.data_integration.cache import ResultCache
 from flatfiles_assets.datasets import Dataset, get_dataset, selected_datasets
-from flatfiles_assets.download.cache import FileCache
+from flatfiles_assets.download.cache import METADATA_FOLDER, FileCache
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.minio_data_downloader.integrity import verified_files
 from flatfiles_assets.warehouse.verification import (
@@ -23,6 +23,7 @@ from flatfiles_assets.warehouse.verification import (
     verify_dagster,
     verify_ledger,
     verify_provenance,
+    verify_replaced,
     verify_warehouse,
 )
 from flatfiles_assets.warehouse.workspace import Workspace
@@ -63,6 +64,7 @@ def _files(workspace: Workspace, console: Console, feed: str | None) -> Iterator
                 if feed is None:
                     cache.remove_orphans()
                     yield from verify_ledger(cache)
+                    yield from verify_replaced(place / METADATA_FOLDER)
                 files = list(verified_files(cache, prefix))
                 for file in track(files, "verifying", console=console, disable=not console.is_terminal):
                     counts[file.status] += 1

@@ -206,7 +206,8 @@ class AlgorithmRequests(OpenedWarehouse):
         self, algorithm: Algorithm, parameters: Any, request: DataRequest, *, ensure: bool
     ) -> tuple[Cached, Callable[[], None] | None]:
         """The tables of a dataset, and what stores them; None where they were cached."""
-        asked = hashed([algorithm.name, dataclasses.asdict(parameters), request.key, code_hash()])
+        then = [] if self._warehouse.as_of is None else [str(self._warehouse.as_of)]
+        asked = hashed([algorithm.name, dataclasses.asdict(parameters), request.key, code_hash(), *then])
         # Taken before the input is read: what is committed meanwhile is then seen as a change.
         state = file_state(self._warehouse.path)
         if self._cache and (hit := self._cache.find_unchanged(asked, state)):

@@ -60,6 +60,8 @@ class Input:
     read: PanelWithSource
     actions: CorporateActions
     adjust: Adjustment
+    #: The number of the warehouse's state that was read; None of a file that remembers none.
+    state: int | None = None
 
     def content_hash(self) -> str:
         """Hash of everything that a result depends on besides the request."""
@@ -93,10 +95,12 @@ class _Stored:
     Attributes:
         prices: None where there is no warehouse yet, and `nothing` says so.
         actions: None where their table was never loaded.
+        state: The state's number.
     """
 
     prices: PanelWithSource | None
     actions: CorporateActions | None
+    state: int | None = None
     nothing: WarehouseMissing | None = None
 
 
@@ -115,6 +119,8 @@ class InputReader:
 
     def can_improve(self, missing: Sequence[dt.date], adjustment: str, request: DataRequest) -> bool:
         """Whether asking the vendor could add to what is there."""
+        if self._warehouse.as_of is not None:
+            return False
         if adjustment == "none" and request.adjust is None:
             return availability.can_materialize_reference(self._settings)
         return bool(availability.worth_asking(self._settings, self._warehouse, missing))
@@ -132,6 +138,8 @@ class InputReader:
             ReferenceMissing: The adjustment's table was never loaded.
             MissingCredentials: Everything is missing, and no access key is set to fetch it.
         """
+        # What is loaded now changes nothing about what was there then.
+        ensure = ensure and self._warehouse.as_of is None
         stored = self._stored(request)
         if ensure and self._bring_prices(request, stored.prices):
             stored = self._stored(request)
@@ -139,13 +147,13 @@ class InputReader:
             raise nothing_found(request, stored.nothing) from stored.nothing
         self._check_symbols(request, stored.prices)
         if stored.actions is not None:
-            return Input(request, stored.prices, stored.actions, request.adjust or "splits")
+            return Input(request, stored.prices, stored.actions, request.adjust or "splits", stored.state)
         wanted: Adjustment = request.adjust or "splits"
         # What was asked for by name, and is missing, is an error, which reading it says.
         if not ((ensure and self._bring_reference()) or request.adjust is not None):
             wanted = "none"
         actions = _read_actions(self._reader, request, stored.prices, wanted)
-        return Input(request, stored.prices, actions, wanted)
+        return Input(request, stored.prices, actions, wanted, stored.state)
 
     def bars(self, request: DataRequest) -> PricePanel:
         """Published prices of a request as far as they are there.
@@ -162,14 +170,15 @@ class InputReader:
     def _stored(self, request: DataRequest) -> _Stored:
         try:
             with self._reader.held() as held:
+                state = held.state()
                 prices = _read_prices(held, request)
                 try:
                     wanted: Adjustment = request.adjust or "splits"
-                    return _Stored(prices, _read_actions(held, request, prices, wanted))
+                    return _Stored(prices, _read_actions(held, request, prices, wanted), state)
                 except ReferenceMissing:
-                    return _Stored(prices, None)
+                    return _Stored(prices, None, state)
         except WarehouseMissing as error:
-            return _Stored(None, None, error)
+            return _Stored(None, None, nothing=error)
 
     def _bring_reference(self) -> bool:
         """Have splits and dividends loaded, if there is where from; whether it was tried."""

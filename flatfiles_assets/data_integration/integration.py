@@ -25,6 +25,13 @@ class DataIntegration(AlgorithmRequests, PriceRequests, OptionRequests, Universe
         cache_dir: Where results are kept; None for the settings' data directory.
         cache_bytes: Size of the cache above which the results unused for longest are removed; 0 for
             no cache.
+        warehouse_as_of: Read the warehouse as it was then, and fetch nothing: a moment
+            (``"2026-03-01 12:00"``, UTC unless it says its zone, or a datetime), the number of a state
+            (`metadata["warehouse_state"]` of a result), or the id of a run. It is about what *we* had
+            stored; `as_of` of a call is about what *the market* knew, and both can be given.
+
+    Raises:
+        InvalidArgument: `warehouse_as_of` names no moment.
 
     Example:
         >>> data = DataIntegration().get_data_for_algorithm(

@@ -26,6 +26,7 @@ from flatfiles_assets.data_integration.errors import (
 from flatfiles_assets.data_integration.inputs import Input, InputReader
 from flatfiles_assets.settings import Settings, load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.past import AsOf
 from flatfiles_assets.warehouse.workspace import Workspace
 
 T = TypeVar("T")
@@ -44,12 +45,15 @@ class OpenedWarehouse:
         cache_dir: str | os.PathLike[str] | None = None,
         *,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
+        warehouse_as_of: AsOf | None = None,
     ) -> None:
         self._settings = settings or load_settings()
         if isinstance(warehouse, Warehouse):
             self._warehouse = warehouse
         else:
             self._warehouse = Workspace.from_settings(self._settings, warehouse_path=warehouse).warehouse
+        if warehouse_as_of is not None:
+            self._warehouse = self._warehouse.at(warehouse_as_of)
         self._reader = self._warehouse.reader()
         self._inputs = InputReader(self._settings, self._warehouse)
         folder = Path(cache_dir) if cache_dir is not None else self._settings.integration_cache_dir

@@ -155,6 +155,7 @@ def describe(found: Input) -> dict[str, Any]:
         "symbols_merged": [symbol for symbol in request.symbols if symbol not in coverage],
         "terms": request.terms,
         "as_of": (request.as_of or request.sessions[-1]).isoformat(),
+        "warehouse_state": found.state,
         "actions_not_as_recorded": _actions(found),
         "coverage": coverage,
         "missing_sessions": missing,

@@ -10,12 +10,14 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from flatfiles_assets.download import replaced_files
 from flatfiles_assets.download.atomic_files import TemporaryFile
-from flatfiles_assets.download.cache import FetchedFile, FileCache, Outcome
+from flatfiles_assets.download.cache import METADATA_FOLDER, FetchedFile, FileCache, Outcome
 from flatfiles_assets.download.descriptors import sync_folder
 from flatfiles_assets.download.errors import CorruptFile, DownloadError, LedgerFailed, state_of
 from flatfiles_assets.download.faults import NotModified
@@ -73,11 +75,14 @@ class _Finished:
     attempts: int
     file: TemporaryFile | PartialFile | None = None
     mtime_ns: int | None = None
+    keep_replaced: Callable[[], None] | None = None
 
     def commit(self) -> None:
         """Give a new file its name; what the disk says against it becomes the result."""
         if self.file:
             try:
+                if self.keep_replaced:
+                    self.keep_replaced()
                 self.mtime_ns = self.file.commit()
             except OSError as error:
                 self.result = storage_failed(error, self.place.path)
@@ -191,7 +196,11 @@ class Fetcher:
             return unchanged
         outcome: Outcome = "replaced" if place.local_key in self._had_file else "downloaded"
         fetched = _fetched(place.key, path, arrived, attempts, started, outcome)
-        return _Finished(place, fetched, attempts.count, arrived.file)
+        keep_replaced = None
+        if good and good.sha256 and good.sha256 != fetched.sha256:
+            metadata_folder = self._cache.root / METADATA_FOLDER
+            keep_replaced = functools.partial(replaced_files.keep, path, good.sha256, metadata_folder)
+        return _Finished(place, fetched, attempts.count, arrived.file, keep_replaced=keep_replaced)
 
     def _prepare_folder(self, folder: Path) -> None:
         if folder not in self._folders:

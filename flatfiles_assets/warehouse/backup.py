@@ -24,6 +24,7 @@ from typing import TypedDict
 from flatfiles_assets import __version__
 from flatfiles_assets.download.cache import METADATA_FOLDER
 from flatfiles_assets.download.ledger_file import read_only_uri
+from flatfiles_assets.download.replaced_files import FOLDER as FOLDER_OF_REPLACED
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
 from flatfiles_assets.living import process_lives
 from flatfiles_assets.settings import Settings
@@ -186,7 +187,8 @@ def _other_files(settings: Settings) -> Iterator[Path]:
     ):
         for path in sorted(folder.rglob("*")):
             logs = folder == settings.dagster_home and path.relative_to(folder).parts[0] == "storage"
-            if path.is_file() and not logs and not path.name.endswith(_PASSING):
+            raw = folder != settings.dagster_home and path.parent == folder / FOLDER_OF_REPLACED
+            if path.is_file() and not logs and not raw and not path.name.endswith(_PASSING):
                 yield path
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from flatfiles_assets.datasets import Dataset
 from flatfiles_assets.download.cache import FileCache
 from flatfiles_assets.download.ledger_file import read_only_uri
+from flatfiles_assets.download.replaced_files import replaced_files
 from flatfiles_assets.download.s3_catalog import S3Catalog
 from flatfiles_assets.escaping import quoted
 from flatfiles_assets.ingest.archives.member_names import MANIFEST_NAME
@@ -100,6 +101,17 @@ def verify_ledger(cache: FileCache) -> Iterator[Finding]:
             f"{len(unknown)} files of the mirror are not in it, for example {unknown[0].name}",
             REBUILD,
         )
+
+
+def verify_replaced(metadata_folder: Path) -> Iterator[Finding]:
+    """Compare each file that the store has replaced with the checksum that is its name."""
+    for file in replaced_files(metadata_folder):
+        if not file.is_whole:
+            yield Finding(
+                f"changed: {file.path}",
+                "its bytes are not those of its name",
+                f"remove {file.path}: nothing brings the bytes back, and nothing needs them",
+            )
 
 
 def verify_provenance(

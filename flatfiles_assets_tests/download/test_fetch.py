@@ -103,6 +103,7 @@ def test_current_files_are_confirmed_with_one_listing_and_not_fetched(bucket, pr
 def test_a_replaced_object_is_fetched_again(bucket, cache, fetch):
     bucket.put("p/a.csv.gz", csv_gz(1))
     [before] = fetch("p/a.csv.gz")
+    before_bytes = cache.path("p/a.csv.gz").read_bytes()
     body = bucket.put("p/a.csv.gz", csv_gz(2))
     [trusted] = fetch("p/a.csv.gz", recheck=False)
     [after] = fetch("p/a.csv.gz")
@@ -110,6 +111,8 @@ def test_a_replaced_object_is_fetched_again(bucket, cache, fetch):
     assert after.etag != before.etag
     assert cache.path("p/a.csv.gz").read_bytes() == body
     assert [entry.etag for entry in cache.ledger.history("p/a.csv.gz")] == [before.etag, after.etag]
+    kept = cache.root / "metadata" / "replaced" / f"{before.sha256}.csv.gz"
+    assert kept.read_bytes() == before_bytes
 
 
 @pytest.mark.parametrize("harm", ["remove", "truncate", "edit"])

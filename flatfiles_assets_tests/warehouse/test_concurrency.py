@@ -134,5 +134,21 @@ def test_a_writer_killed_at_any_moment_leaves_whole_partitions_and_no_lock(wareh
         rows = rows_of_version(version)
         assert stored.fetchall() == [(day, version, version, rows, rows) for day in days]
         with warehouse.writer("after a kill", timeout=PATIENCE_SECONDS) as transaction:
-            assert transaction.execute("SELECT count(*) FROM market.stocks_daily") == [(2 * rows,)]
+            assert transaction.query("SELECT count(*) FROM market.stocks_daily").fetchone() == (2 * rows,)
     assert version > 0
+    # Each state of the past is whole, too: the versions in their order, without those of the dead.
+    state = warehouse.reader().state()
+    assert state is not None
+    for past in (state, state // 2, 2):
+        found = (
+            warehouse.at(past)
+            .reader()
+            .sql(
+                "SELECT trade_date, min(volume)::INT, max(volume)::INT, count(*) FROM market.stocks_daily "
+                "GROUP BY ALL ORDER BY ALL"
+            )
+        )
+        then = found.fetchall()[0][1]
+        assert found.fetchall() == [(day, then, then, rows_of_version(then)) for day in days]
+        # After the empty file: version 0 four times, the last three of which change nothing.
+        assert then == max(0, past - 5)
