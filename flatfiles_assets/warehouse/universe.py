@@ -112,15 +112,15 @@ def _first_sessions(reader: WarehouseReader, read: PanelWithSource) -> list[dt.d
         # What is not on record has no bar until then.
         since = latest[0] if latest and latest[0] else since
     unknown = [key for key in read.columns.keys if key not in known]
-    source = bars_source(reader)
+    sessions = read.panel.sessions
+    source = bars_source(reader, ("since", "until"))
     if unknown and source is not None:
         rows = reader.sql(
-            f"SELECT ticker, min(trade_date) FROM ({source}) WHERE trade_date >= $since"
-            " AND ticker IN (SELECT unnest($tickers)) GROUP BY ticker",
-            {"since": since, "tickers": unknown},
+            f"SELECT ticker, min(trade_date) FROM ({source})"
+            " WHERE ticker IN (SELECT unnest($tickers)) GROUP BY ticker",
+            {"since": since, "until": sessions[-1].item(), "tickers": unknown},
         ).fetchall()
         known |= dict(rows)
-    sessions = read.panel.sessions
     first_bars = sessions[np.argmax(read.panel.has_bar, axis=0)].tolist()
     # A bar that the record does not reach back to is older than the record.
     return [min(known.get(key, seen), seen) for key, seen in zip(read.columns.keys, first_bars, strict=True)]
