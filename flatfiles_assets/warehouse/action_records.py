@@ -20,6 +20,7 @@ from flatfiles_assets import calendars
 from flatfiles_assets.algorithms.action_audit import Judged, audit_splits, same_split
 from flatfiles_assets.algorithms.action_view import SecurityBars, SplitRecords
 from flatfiles_assets.warehouse.archive_terms import archive_terms
+from flatfiles_assets.warehouse.dividend_closes import closes_not_above
 from flatfiles_assets.warehouse.reading import WarehouseReader
 from flatfiles_assets.warehouse.securities import SecurityMap, bars_source, session_days
 from flatfiles_assets.warehouse.tables import ACTION_AUDIT, DIVIDENDS, OVERRIDES, SPLITS
@@ -295,6 +296,13 @@ class ActionRecords:
                     )
                     paid = {"ex_date": said["date"], "cash_amount": said["cash_amount"], "currency": "USD"}
                     applied.append({**paid, "ticker": ticker, "security_id": security})
+        too_large = closes_not_above(self._reader, applied)
+        for number, close in too_large.items():
+            paid = applied[number]
+            note = f"it is not below the close before, {close:.4g}"
+            row = self._dividend_row({**_NOTHING, **paid}, paid["security_id"], "unusable", note)
+            left_out.append({**row, "recorded_ticker": paid["ticker"]})
+        applied = [paid for number, paid in enumerate(applied) if number not in too_large]
         return pa.Table.from_pylist(applied, schema=_APPLIED_DIVIDENDS), left_out
 
     def _why_not_paid(

@@ -375,3 +375,30 @@ def test_bars_that_came_after_the_securities_were_made_are_judged_too(world):
     with world.warehouse.writer("test") as transaction:
         transaction.replace_all(SPLITS, reference_records("splits", rows, "api").table)
     np.testing.assert_allclose(world.closes("2017-01-03", "2017-08-31", "CPRT"), 31.0, rtol=1e-9)
+
+
+def test_a_payment_that_is_not_below_the_close_is_listed_and_not_applied(world):
+    """A slipped point, or a liquidation: no price is left to multiply. Payments of one day add up."""
+
+    def paid(day: str, cash: float, kind: str) -> dict[str, Any]:
+        return {"ticker": "PAY", "ex_dividend_date": day, "cash_amount": cash, "currency": "USD",
+                "distribution_type": kind, "id": f"{day} {kind}"}  # fmt: skip
+
+    world.make(
+        [history("PAY", "2017-01-03", "2017-08-31", 62.0)],
+        dividends=[
+            paid("2017-02-01", 0.5, "recurring"),
+            paid("2017-04-11", 62.0, "recurring"),
+            paid("2017-05-11", 40.0, "special"),
+            paid("2017-05-11", 30.0, "recurring"),
+        ],
+    )
+    found = world.actions("2017-01-03", "2017-08-31", "PAY", adjust="total_return")
+    assert found.dividends.column("cash_amount").to_pylist() == [0.5]
+    odd = found.not_as_recorded.to_pylist()
+    assert [(str(r["recorded_date"]), r["cash_amount"], r["verdict"], r["applied"]) for r in odd] == [
+        ("2017-04-11", 62.0, "unusable", False),
+        ("2017-05-11", 30.0, "unusable", False),
+        ("2017-05-11", 40.0, "unusable", False),
+    ]
+    assert all("not below the close before, 62" in row["note"] for row in odd)
