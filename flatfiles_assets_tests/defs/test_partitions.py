@@ -97,6 +97,7 @@ def test_a_short_gap_is_bridged_rather_than_starting_another_run():
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     wanted=st.sets(st.sampled_from(STOCKS.get_partition_keys(current_time=NOON)[-400:]), min_size=1),

@@ -16,6 +16,8 @@ from flatfiles_assets.demo import embedded_s3
 from flatfiles_assets.demo.embedded_s3 import DemoUnavailable, EmbeddedS3
 from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 
 def _answers(endpoint_url: str) -> bool:
     try:

@@ -19,6 +19,8 @@ from flatfiles_assets.download.transfer import TransferLimits
 from flatfiles_assets.errors import InvalidArgument, MissingCredentials
 from flatfiles_assets_tests.download.stores import QUICK, SECRET, csv_gz, noise
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def use(bucket):

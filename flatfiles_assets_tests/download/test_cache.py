@@ -14,6 +14,8 @@ from flatfiles_assets.download.fetch import fetch_files
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets_tests.download.stores import QUICK, csv_gz
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "key",

@@ -17,6 +17,8 @@ from flatfiles_assets_tests import faults
 from flatfiles_assets_tests.download.stores import QUICK, SECRET, csv_gz, noise
 from flatfiles_assets_tests.fault_proxy import FaultProxy
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def downloader(bucket):

@@ -18,6 +18,8 @@ from flatfiles_assets_tests.ingest.archives.hostile_archives import CORPUS, plai
 from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 from flatfiles_assets_tests.s3_servers import S3Server
 
+pytestmark = pytest.mark.slow
+
 BARS = b"Ticker,Date,Open,High,Low,Close,Volume\n" + b"".join(
     b"IBM,2008-01-%02d,1.5,1.75,1.25,1.5,1000\n" % day for day in (2, 3, 4, 7)
 )

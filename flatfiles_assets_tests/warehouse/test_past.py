@@ -29,6 +29,8 @@ from flatfiles_assets_tests.warehouse.bars import (
     day_bars,
 )
 
+pytestmark = pytest.mark.slow
+
 Contents = dict[str, list[tuple[Any, ...]]]
 
 

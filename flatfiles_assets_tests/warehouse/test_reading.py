@@ -219,6 +219,7 @@ def test_without_a_warehouse_there_is_nothing_to_hold_or_scan(warehouse: Warehou
         warehouse.reader().scan("SELECT 1")
 
 
+@pytest.mark.slow
 def test_a_scan_reads_more_than_it_has_memory_for_and_leaves_none_of_its_limits(
     warehouse: Warehouse, path: Path
 ):

@@ -291,6 +291,7 @@ def test_files_may_be_added_after_reading(stage_of, tmp_path):
         assert len(accepted(stage)) == 2 * position
 
 
+@pytest.mark.slow
 def test_more_rows_than_the_memory_limit_are_spilled_and_come_out_sorted(stage_of, tmp_path):
     spill = tmp_path / "spill"
     stage = stage_of(MINUTE, 2**20, memory_limit="150MB", temp_directory=spill)

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pyarrow.compute as pc
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,8 @@ from flatfiles_assets.demo.minio_files import (
 )
 from flatfiles_assets.ingest.archives.extraction import extract_archive
 from flatfiles_assets.ingest.historical.reader import read_extracted_year
+
+pytestmark = pytest.mark.slow
 
 _OTHER_ORDER = ("ticker", "date", "time", "open", "close", "high", "low", "volume", "adj_close")
 

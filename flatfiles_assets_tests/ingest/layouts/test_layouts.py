@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -51,6 +52,7 @@ def _rows(table) -> list[tuple]:
     return list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
 
 
+@pytest.mark.slow
 @settings(_SETTINGS, max_examples=120)
 @given(way=ways_of_writing, seed=st.integers(0, 10**6))
 def test_a_quarter_of_a_market_reads_back_identical_in_every_layout(way, seed):
