@@ -8,12 +8,13 @@ neighbours in this package), features (`features.py`, `algorithms/`), and Dagste
 from __future__ import annotations
 
 from flatfiles_assets.data_integration.algorithm_requests import AlgorithmRequests
+from flatfiles_assets.data_integration.bar_requests import BarRequests
 from flatfiles_assets.data_integration.option_requests import OptionRequests
 from flatfiles_assets.data_integration.price_requests import PriceRequests
 from flatfiles_assets.data_integration.universe_requests import UniverseRequests
 
 
-class DataIntegration(AlgorithmRequests, PriceRequests, OptionRequests, UniverseRequests):
+class DataIntegration(AlgorithmRequests, PriceRequests, BarRequests, OptionRequests, UniverseRequests):
     """Algorithm-ready data from the warehouse, by symbols and dates.
 
     Sessions that the warehouse lacks are fetched and loaded first, through Dagster, unless a call
