@@ -72,7 +72,7 @@ _NUMBERING = re.compile(r"^\s*\d{1,2}[a-z]?\s*[.):]\s*(?=\S)")
 _BRACKETS = re.compile(r"(?<=\S)\s*[(\[{]([^)\]}]*)[)\]}]\s*$")
 _UNIT_WORD = re.compile(
     r"(?<=\w)[\s_.,*-]+(?:(?:in|en|em|x)[\s_]*)?('?0?00'?s?|1[.,]?000s?|thousands?|k|tsd|tausend|mio|mn|mln|"
-    r"millions?|lots?|hundreds?|100s|miles|milhares|migliaia|milliers|duizend|tys|тыс|usd|eur|gbp|\$|€)\.?$",
+    r"millions?|lots?|hundreds?|100s|miles|milhares|migliaia|milliers|duizend|tys|тыс|usd|eur|gbp|gbx|chf|jpy|cad|aud|inr|pence|cents?|\$|€|£)\.?$",
     re.IGNORECASE,
 )
 _UNADJUSTED = re.compile(r"(?:unadj(?:usted)?|nonadj(?:usted)?|notadj(?:usted)?|raw|unaj)")
@@ -100,6 +100,25 @@ _AROUND_UNIT = re.compile(
 _MONEY = re.compile(
     r"(?:in\s*)?(?:usd|eur|gbp|chf|jpy|cad|aud|inr|brl|us\$|\$|€|£|¥|dollars?|euros?|元|円)", re.I
 )
+# Prices in other money than dollars, and in its hundredths.
+_FOREIGN = re.compile(
+    r"(?:in\s*)?(?:eur|gbp|gbx|gbpence|chf|jpy|cad|aud|nzd|inr|brl|cny|rmb|hkd|krw|sek|nok|dkk|pln|czk|zar|mxn|try|rub|€|£|¥"
+    r"|euros?|pence|p|cents?|c|¢|ct|cts|元|円|₹|rs\.?|r\$|zł|kč|kr\.?)",
+    re.IGNORECASE,
+)
+_OF_BAR = r"(?:open(?:ing)?|high|low|clos(?:e|ing)|last|price|px|volume|vol)"
+# What stands before the name of a price or volume and makes it another number.
+_QUALIFIER = (
+    r"(?:\d+(?:d|day|w|wk|week|m|mo|month|y|yr|year)s?)?(?:prev(?:ious)?|prior|yesterdays?|next|predict(?:ed|ion)?|forecast(?:ed)?"
+    r"|expected|est(?:imated)?|target|theo(?:retical)?|fair|model(?:led|ed)?|simulated|synthetic|log|ln|norm(?:ali[sz]ed)?|indexed|relative"
+    r"|rel|tr|totalreturn|returns?|ret|pct|percent|change|chg|avg|average|mean|median|sma|ema|smoothed|heikin(?:ashi)?|ha|short|oddlot"
+    r"|premarket|afterhours?|postmarket|overnight|extended|ytd|alltime|lifetime|weekly|monthly|annual|limit|indicative|nav"
+    r"|usd(?=vol)|dollar|diff|delta|max(?=high|vol)|min(?=low|vol)|\d+(?:w|wk|week|m|mo|month|y|yr|year|d|day)s?)"
+)
+_QUALIFIED = re.compile(
+    rf"{_QUALIFIER}{_OF_BAR}|{_OF_BAR}(?:prev(?:ious)?|avg|average|predicted|forecast|sma|ema|chg|change)"
+)
+_QUALIFIERS = re.compile(_QUALIFIER)
 # Dates of other events than the trade.
 _OTHER_DAY = (
     r"(?:settle(?:ment)?|settled|valuta|value|ex|exdiv(?:idend)?|record|pay(?:ment|able|ing)?|expir(?:y|ation|es)|maturity"
@@ -121,6 +140,7 @@ class Heading:
         rank: Preference among headings of one meaning, 0 first.
         adjustment: Whether it says that its values are adjusted, or that they are not.
         scale: By what its values are to be multiplied, from its unit; 1 for none.
+        money: The unit of a price that is not in dollars.
     """
 
     text: str
@@ -128,6 +148,7 @@ class Heading:
     rank: int = 0
     adjustment: Adjustment = ""
     scale: float = 1.0
+    money: str = ""
 
 
 def heading_key(heading: str) -> str:
@@ -175,13 +196,18 @@ def read_heading(text: str) -> Heading:
         meaning = _other_meaning(key)
     if meaning == VOLUME and _MONEY.fullmatch(unit.strip()):
         meaning = OTHER  # what was paid, not what was traded
-    return Heading(text, meaning, rank, adjustment, _scale_of(unit) if meaning == VOLUME else 1.0)
+    money = ""
+    if meaning in PRICES:
+        if _ADJUSTED.fullmatch(heading_key(unit)):
+            adjustment = "adjusted"
+        money = unit.strip() if _FOREIGN.fullmatch(unit.strip()) else ""
+    return Heading(text, meaning, rank, adjustment, _scale_of(unit) if meaning == VOLUME else 1.0, money)
 
 
 def _other_meaning(key: str) -> str | None:
     if key in words.IDENTIFIERS:
         return IDENTIFIER
-    if key in words.OTHER or _OTHER_DATE.fullmatch(key):
+    if key in words.OTHER or _OTHER_DATE.fullmatch(key) or _QUALIFIED.fullmatch(key):
         return OTHER
     return QUOTE if _QUOTE.match(key) or re.search(r"(?:bid|ask)(?:price|size|qty)?$", key) else None
 
@@ -214,8 +240,8 @@ def read_headings(headings: Sequence[str]) -> tuple[Heading, ...]:
             match[1] for heading in headings if (match := re.search(pattern, heading.strip()))
         )
         word, count = shared.most_common(1)[0] if shared else ("", 0)
-        if count < len(PRICES):
-            continue
+        if count < len(PRICES) or _QUALIFIERS.fullmatch(heading_key(word)):
+            continue  # Prev Open is no open, as AAPL Open is
         stripped = [
             re.sub(pattern, "", heading.strip())
             if (match := re.search(pattern, heading.strip())) and match[1] == word

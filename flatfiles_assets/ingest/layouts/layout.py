@@ -47,7 +47,9 @@ class NotSettled(Exception):
 
     def __init__(self, reason: str, *, is_table: bool = True, **settling: object) -> None:
         super().__init__(reason)
-        self.answer = NotUnderstood(reason, is_table, settling)
+        # An entry without columns would state nothing.
+        given = {key: value for key, value in settling.items() if value != {}}
+        self.answer = NotUnderstood(reason, is_table, given)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,12 @@ from flatfiles_assets.ingest.layouts import column_aliases as meaning
 from flatfiles_assets.ingest.layouts import series_evidence
 from flatfiles_assets.ingest.layouts.layout import NotSettled, missing_columns
 from flatfiles_assets.ingest.layouts.number_columns import NumberColumns
-from flatfiles_assets.ingest.layouts.price_doubts import refuse_exchanged, refuse_if_flagged
+from flatfiles_assets.ingest.layouts.price_doubts import (
+    refuse_exchanged,
+    refuse_if_flagged,
+    refuse_other_money,
+    refuse_qualified,
+)
 from flatfiles_assets.ingest.layouts.series_evidence import Floats
 from flatfiles_assets.ingest.layouts.volume_columns import refuse_running_totals, settle_volume
 
@@ -45,6 +50,8 @@ class PriceColumns(NumberColumns):
         Raises:
             NotSettled: A price is missing or open to more than one reading.
         """
+        if not without_volume:
+            refuse_other_money(self)
         self._take_headings()
         self._settle_adjustment()
         absent = missing_columns(self.found.meanings, meaning.PRICES)
@@ -150,6 +157,8 @@ class PriceColumns(NumberColumns):
                 "to take the adjusted ones all the same, state `columns` in an override",
                 columns={adjusted[name]: name for name in meaning.PRICES},
             )
+        if len(absent) == len(meaning.PRICES):
+            refuse_qualified(self)
         candidates = self._price_candidates()
         if len(absent) == len(meaning.PRICES):
             self._prove_whole_bar(candidates)

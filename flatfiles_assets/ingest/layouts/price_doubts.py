@@ -12,6 +12,11 @@ from flatfiles_assets.ingest.layouts.number_columns import NumberColumns
 
 # Standard errors, and rows that follow each other: headings are doubted on strong grounds only.
 _AGAINST_HEADINGS, _FEWEST_PAIRS = 8.0, 40
+_MOST_FOREIGN = 0.05
+_CURRENCIES = frozenset(
+    {"currency", "ccy", "curr", "cur", "currencycode", "curcdd", "waehrung", "wahrung", "devise", "moneda"}
+)
+_DOLLARS = frozenset({"USD", "US$", "$", "US DOLLAR", "DOLLAR", "USDOLLAR", "840"})
 _NO = frozenset({"false", "no", "n", "f", "none"})
 
 
@@ -32,6 +37,53 @@ def refuse_exchanged(columns: NumberColumns) -> None:
         "state `columns` in an override",
         columns=columns.entry({opened: meaning.CLOSE, close: meaning.OPEN}),
     )
+
+
+def refuse_other_money(columns: NumberColumns) -> None:
+    """Refuses prices that their headings, or a column, say are not in dollars.
+
+    Raises:
+        NotSettled: They are in other money.
+    """
+    found = columns.found
+    named = {p: h for p, h in enumerate(found.headings) if h.money and h.meaning in meaning.PRICES}
+    if named:
+        first = next(iter(named.values()))
+        raise NotSettled(
+            f"{first.text!r} says that prices are in {first.money!r} and not in dollars; to take them as "
+            "they stand, state `columns` in an override",
+            columns=columns.entry({place: str(heading.meaning) for place, heading in named.items()}),
+        )
+    for place, heading in enumerate(found.headings):
+        if meaning.heading_key(heading.text) not in _CURRENCIES or found.meanings[place] is not None:
+            continue
+        cells = columns.sample.filled(place)
+        others = sorted({cell for cell in cells if cell.strip().upper() not in _DOLLARS})
+        if sum(cell in others for cell in cells) > _MOST_FOREIGN * len(cells):
+            raise NotSettled(
+                f"{found.named(place)} is {', '.join(map(repr, others[:3]))}: prices are not in dollars; to "
+                "take them as they stand, state `columns` in an override",
+                columns=columns.entry({place: meaning.IGNORED}),
+            )
+
+
+def refuse_qualified(columns: NumberColumns) -> None:
+    """Refuses prices that are not those of the day's trades, by their headings: `Prev Open`, `Model High`.
+
+    Raises:
+        NotSettled: All four are.
+    """
+    named: dict[str, str] = {}
+    for name in meaning.PRICES:
+        for heading in columns.found.headings:
+            if heading.meaning == meaning.OTHER and name in meaning.heading_key(heading.text):
+                named.setdefault(name, heading.text)
+    if len(named) == len(meaning.PRICES):
+        raise NotSettled(
+            f"its prices are {', '.join(named.values())}, which are not those of the day's trades; to take "
+            "them as they stand, state `columns` in an override",
+            columns={text: name for name, text in named.items()},
+        )
 
 
 def refuse_if_flagged(columns: NumberColumns, place: int) -> None:

@@ -36,6 +36,7 @@ _COMPANY = re.compile(
 _PERIOD = re.compile(r"[DIWMQY]|\d{1,5}|daily|intraday|weekly|monthly|[DHMW]\d{1,2}", re.IGNORECASE)
 
 
+_SUFFIXES = frozenset({"symsuffix", "symbolsuffix", "tickersuffix", "suffix"})
 _STATUS = frozenset({"ok", "no_data", "success", "error", "true", "false", "delayed"})
 # Headings that leave no doubt, so that a few strange symbols are faults of rows.
 _PLAIN_HEADINGS = frozenset(
@@ -54,6 +55,7 @@ def find_symbol_column(found: TextColumns, sample: Sample, *, per_day: bool) -> 
     Raises:
         NotSettled: A column could be the symbol, and nothing tells whether it is.
     """
+    _refuse_suffixes(found, sample)
     for place in headed(found, meaning.SYMBOL):
         is_company = meaning.heading_key(found.headings[place].text) in NAMES_OF_COMPANIES
         is_plain = meaning.heading_key(found.headings[place].text) in _PLAIN_HEADINGS
@@ -98,6 +100,20 @@ def find_symbol_column(found: TextColumns, sample: Sample, *, per_day: bool) -> 
             f"{sample.filled(place)[0]!r}); state in `columns` of an override whether it is",
             columns=columns_entry(found, place, meaning.SYMBOL),
         )
+
+
+def _refuse_suffixes(found: TextColumns, sample: Sample) -> None:
+    """Refuses symbols whose classes stand in a column of their own, as in TAQ's files."""
+    for place, heading in enumerate(found.headings):
+        if meaning.heading_key(heading.text) not in _SUFFIXES or found.meanings[place] is not None:
+            continue
+        if suffixes := sorted(set(sample.filled(place))):
+            raise NotSettled(
+                f"{found.named(place)} has the class of some symbols (e.g. {suffixes[0]!r}), which stand "
+                "without it in another column; join them in the file, or state `columns` in an override to "
+                "go without",
+                columns=columns_entry(found, place, meaning.IGNORED),
+            )
 
 
 def _is_same_for_all(sample: Sample, place: int) -> bool:

@@ -300,6 +300,40 @@ VENDORS: Mapping[str, LookAlike] = {
     "days of settlement": LookAlike(
         _per("{}.csv", "Settlement Date,Open,High,Low,Close,Volume", _plain), "it has no date column"
     ),
+    **{
+        f"prices that are {word}": LookAlike(
+            _per("{}.csv", f"Date,{word} Open,{word} High,{word} Low,{word} Close,Volume", _plain), reason
+        )
+        for word, reason in (
+            *((word, "override") for word in ("Prev", "Predicted", "TR", "Log", "Theo", "Weekly")),
+            *((word, "adjusted") for word in ("Adj", "Split Adjusted")),
+        )
+    },
+    **{
+        f"prices in {unit}": LookAlike(
+            _per("{}.csv", f"Date,Open ({unit}),High ({unit}),Low ({unit}),Close ({unit}),Volume", _plain),
+            reason,
+        )
+        for unit, reason in (("EUR", "not in dollars"), ("p", "not in dollars"), ("adj.", "adjusted"))
+    },
+    "a column of a currency": LookAlike(
+        _long("all.csv", f"Symbol,Currency,{HEADER}", lambda b: f"{b.ticker},EUR,{_plain(b)}"),
+        "not in dollars",
+    ),
+    "prices in dollars": LookAlike(
+        _per("{}.csv", "Date,Open ($),High ($),Low ($),Close ($),Volume (shares)", _plain)
+    ),
+    "a column of dollars": LookAlike(
+        _long("all.csv", f"Symbol,Currency,{HEADER}", lambda b: f"{b.ticker},USD,{_plain(b)}")
+    ),
+    "roots and suffixes": LookAlike(
+        _long(
+            "all.csv",
+            f"SYM_ROOT,SYM_SUFFIX,{HEADER}",
+            lambda b: f"{b.ticker},{'B' if b.ticker == 'F' else ''},{_plain(b)}",
+        ),
+        "the class of some symbols",
+    ),
     "codes of an exchange in Asia": LookAlike(
         _long(
             "jpx.csv",
