@@ -74,17 +74,19 @@ def _update_part(
 ) -> Iterator[SessionFeatures]:
     started = time.perf_counter()
     table = get_table(algorithm_table_key(algorithm.name))
-    reader = warehouse.reader()
     days, _ = sessions_with_lookback(wanted[0], wanted[-1], algorithm.lookback_sessions)
-    read = read_market(reader, days)
-    actions = actions_of(reader, adjust, days, read.columns)
-    panel = actions.adjust(read.panel, adjust, anchor="first")
-    without_prices = {day for day in wanted if day in set(read.missing_sessions)}
-    computed = [day for day in wanted if day not in without_prices]
+    # One state for everything that is read, so that its number says what the rows were made from.
+    with warehouse.reader().held() as reader:
+        state = reader.state()
+        read = read_market(reader, days)
+        actions = actions_of(reader, adjust, days, read.columns)
+        panel = actions.adjust(read.panel, adjust, anchor="first")
+        without_prices = {day for day in wanted if day in set(read.missing_sessions)}
+        computed = [day for day in wanted if day not in without_prices]
+        if computed and universe is not None:
+            panel = _with_members(panel, reader, universe, computed, read.columns)
     by_session: dict[dt.date, pa.Table] = {}
     if computed:
-        if universe is not None:
-            panel = _with_members(panel, reader, universe, computed, read.columns)
         rows = algorithm.compute(
             panel, first_session=computed[0], last_session=computed[-1], parameters=parameters
         )
@@ -96,6 +98,7 @@ def _update_part(
                 pa.concat_tables([empty, *by_session.values()]),
                 {"trade_date": computed},
             )
+            transaction.note_inputs(table, computed, state)
     noticed_on = [row["session"] for row in actions.not_as_recorded.to_pylist()]
     missing_before = sum(day < wanted[0] for day in read.missing_sessions)
     seconds_each = (time.perf_counter() - started) / len(wanted)
@@ -105,7 +108,9 @@ def _update_part(
         else:
             stored = by_session.get(day, table.arrow_schema.empty_table())
             odd = sum(noticed <= day for noticed in noticed_on)
-            yield SessionFeatures(day, stored, missing_before, seconds_each, actions_not_as_recorded=odd)
+            yield SessionFeatures(
+                day, stored, missing_before, seconds_each, actions_not_as_recorded=odd, input_state=state
+            )
 
 
 def _with_members(

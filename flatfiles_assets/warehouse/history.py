@@ -7,7 +7,7 @@ Every transaction that changes something is a *state*, with a number that only g
 UTC, at which it became what readers see. A row that is replaced by an equal one leaves no trace, and
 neither does a partition that comes into an empty place, but for one line that says when: so first loads
 cost next to nothing, and a table that is refreshed every day grows by what changes in it. All else is
-kept as rows with a sign in a table beside the table, ``history_market.stocks_daily`` for
+kept as rows with a sign in a table beside the table, ``flatfiles_history_market.stocks_daily`` for
 ``market.stocks_daily``: so many times taken away, so many times added. From these, backwards, every
 earlier state is told row by row, duplicates included.
 
@@ -25,7 +25,13 @@ from typing import Any
 
 from flatfiles_assets.escaping import literal, quoted
 from flatfiles_assets.warehouse.table import CATALOG, TableKey, TableSchema, storage_schema, stored_name
-from flatfiles_assets.warehouse.versions import HISTORY_PREFIX, LOADS, STATES, TABLES_OVER_TIME
+from flatfiles_assets.warehouse.versions import (
+    HISTORY_PREFIX,
+    LOADS,
+    MADE_FROM,
+    STATES,
+    TABLES_OVER_TIME,
+)
 
 #: In a table of history: the state in which a row came or went, and how many times it came; below 0, went.
 STATE_COLUMN, TIMES_COLUMN = "history_state", "history_times"
@@ -76,6 +82,9 @@ class History:
         self._known: dict[TableKey, Remembered] = {}
         # Partitions that had rows when the transaction began, and may have none now.
         self._touched: set[tuple[str, str]] = set()
+        # By the table of history: written together, for a statement costs more than its rows.
+        self._loads: list[tuple[str, str]] = []
+        self._all_read = False
 
     @property
     def state(self) -> int:
@@ -87,13 +96,18 @@ class History:
 
     def conclude(self, purpose: str, run_id: str | None) -> None:
         """Note the state as the last thing before the commit; nothing where nothing was changed."""
-        if self._state is None:
+        if self._state is None and not self._loads:
             return
+        if self._loads:
+            names, parts = zip(*self._loads, strict=True)
+            self._run(
+                f"INSERT INTO {LOADS} SELECT unnest(?), ?, unnest(?)", [list(names), self.state, list(parts)]
+            )
         # Never before the state that was before it, whatever the clock says.
         self._run(
             f"INSERT INTO {STATES} "
             f"SELECT ?, greatest(?, max(since) + INTERVAL 1 MICROSECOND), ?, ? FROM {STATES}",
-            [self._state, dt.datetime.now(dt.timezone.utc), purpose, run_id],
+            [self.state, dt.datetime.now(dt.timezone.utc), purpose, run_id],
         )
 
     def note_columns(self, table: TableSchema) -> None:
@@ -120,7 +134,7 @@ class History:
             self._run(
                 f"INSERT INTO {TABLES_OVER_TIME} VALUES (?, ?, ?, NULL, NULL, NULL, NULL)", self._place(key)
             )
-            del self._known[key]
+            del self._known[storage_schema(key), key[-1]]
         self._run(f"DROP TABLE {stored_name(key)}")
 
     def before(self, table: TableSchema, condition: str, values: Sequence[Any]) -> Pending:
@@ -142,10 +156,11 @@ class History:
             )
         return Pending(self, known, condition, tuple(values), there)
 
-    def after(self, pending: Pending) -> None:
+    def after(self, pending: Pending, now: set[str] | None) -> None:
         """Note what became of the rows that were kept: what went, what came, and what is there anew."""
         known = pending.known
-        now = self._slices(known, pending.condition, pending.values)
+        if now is None:
+            now = self._slices(known, pending.condition, pending.values)
         anew = {part for part in now - pending.there if (known.name, part) not in self._touched}
         self._note_loads(known, anew)
         changed = now - anew
@@ -176,10 +191,15 @@ class History:
                 f"{times} AS {TIMES_COLUMN} FROM ({query})"
             )
 
+    def note_inputs(self, table: TableSchema, partitions: Sequence[dt.date], state: int | None) -> None:
+        """Note which state the rows of some partitions were made from, as read before this transaction."""
+        self._run(
+            f"INSERT INTO {MADE_FROM} SELECT ?, unnest(?), ?, ?",
+            [table.sql_name, list(partitions), self.state, state],
+        )
+
     def _note_loads(self, known: Remembered, parts: Iterable[str]) -> None:
-        rows = sorted(parts)
-        if rows:
-            self._run(f"INSERT INTO {LOADS} SELECT ?, ?, unnest(?)", [known.name, self.state, rows])
+        self._loads += [(known.name, part) for part in sorted(parts)]
 
     def _keep_all(self, known: Remembered) -> None:
         """Remember every row of a table as taken away."""
@@ -235,20 +255,20 @@ class History:
         return changed
 
     def _last(self, key: TableKey) -> Remembered | None:
-        if key not in self._known:
+        if not self._all_read:
             rows = self._run(
-                f"SELECT column_names, column_types, slice_columns, history FROM {TABLES_OVER_TIME} "
-                "WHERE schema_name = ? AND table_name = ? ORDER BY state DESC, rowid DESC LIMIT 1",
-                [storage_schema(key), key[-1]],
+                "SELECT schema_name, table_name, column_names, column_types, slice_columns, history "
+                f"FROM {TABLES_OVER_TIME} ORDER BY state, rowid"
             )
-            if not rows or rows[0][0] is None:
-                return None
-            names, types, slice_columns, history = rows[0]
-            columns = tuple(zip(names, types, strict=True))
-            self._known[key] = Remembered(
-                key, columns, None if slice_columns is None else tuple(slice_columns), history
-            )
-        return self._known[key]
+            for schema, name, names, types, slice_columns, history in rows:
+                if names is None:
+                    self._known.pop((schema, name), None)
+                    continue
+                columns = tuple(zip(names, types, strict=True))
+                parted = None if slice_columns is None else tuple(slice_columns)
+                self._known[schema, name] = Remembered((schema, name), columns, parted, history)
+            self._all_read = True
+        return self._known.get((storage_schema(key), key[-1]))
 
     def _note(self, table: Remembered) -> Remembered:
         names, types = zip(*table.columns, strict=True)
@@ -256,7 +276,7 @@ class History:
             f"INSERT INTO {TABLES_OVER_TIME} VALUES (?, ?, ?, ?, ?, ?, ?)",
             [*self._place(table.key), list(names), list(types), _as_list(table.slice_columns), table.history],
         )
-        self._known[table.key] = table
+        self._known[storage_schema(table.key), table.key[-1]] = table
         return table
 
     def _place(self, key: TableKey) -> list[Any]:
@@ -320,9 +340,18 @@ class Pending:
     values: tuple[Any, ...]
     there: set[str]
 
-    def finish(self) -> None:
-        """Note what became of them."""
-        self.history.after(self)
+    def finish(self, now: set[str] | None) -> None:
+        """Note what became of them.
+
+        Args:
+            now: The parts that have rows now; None where that has to be looked for.
+        """
+        self.history.after(self, now)
+
+
+def slice_name(values: Iterable[str]) -> str:
+    """The value that names the part of a table with these values of its columns; as `slice_of` in SQL."""
+    return "\x1f".join(values)
 
 
 def slice_of(columns: Sequence[str] | None) -> str:

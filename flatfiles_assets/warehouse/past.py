@@ -25,6 +25,7 @@ from flatfiles_assets.warehouse.versions import (
     BOOKKEEPING,
     HISTORY_PREFIX,
     LOADS,
+    REMEMBERED,
     STATES,
     TABLES_OVER_TIME,
 )
@@ -163,7 +164,7 @@ def show_state(connection: duckdb.DuckDBPyConnection, state: int) -> None:
         name = ".".join(map(quoted, (CATALOG, table.schema, table.name)))
         connection.execute(f"CREATE VIEW {name} AS {_query(connection, table, state)}")
     connection.execute(f"CREATE SCHEMA {quoted(CATALOG)}.{BOOKKEEPING}")
-    for source in (STATES, LOADS, TABLES_OVER_TIME):
+    for source in REMEMBERED:
         condition = f" WHERE state <= {state}"
         connection.execute(f"CREATE VIEW {source} AS SELECT * FROM {_of_present(source)}{condition}")
 

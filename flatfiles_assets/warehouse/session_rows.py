@@ -38,6 +38,7 @@ class SessionFeatures:
         error: Why it failed.
         actions_not_as_recorded: Splits and dividends up to the session, in its look-back or a little
             before, that are not applied as recorded.
+        input_state: The number of the warehouse's state that it was made from.
     """
 
     session: dt.date
@@ -46,6 +47,7 @@ class SessionFeatures:
     seconds: float = 0.0
     error: FlatFilesError | None = None
     actions_not_as_recorded: int = 0
+    input_state: int | None = None
 
 
 def sessions_at_once(sessions: Sequence[dt.date]) -> Iterator[list[dt.date]]:

@@ -18,7 +18,7 @@ from flatfiles_assets.errors import UnexpectedColumns
 from flatfiles_assets.escaping import quoted
 from flatfiles_assets.warehouse.database import explained
 from flatfiles_assets.warehouse.errors import RowsOutsidePartition, TableMismatch, WarehouseError
-from flatfiles_assets.warehouse.history import History
+from flatfiles_assets.warehouse.history import History, slice_name
 from flatfiles_assets.warehouse.incoming import Incoming, Scope, TabularData, as_scope
 from flatfiles_assets.warehouse.reading import QueryResult, run_query
 from flatfiles_assets.warehouse.table import (
@@ -75,7 +75,7 @@ class WriteTransaction:
             scope = as_scope(table, where)
             incoming = Incoming.of(data, table, scope)
             self.create(table)
-            with self._replacing(table, scope):
+            with self._replacing(table, scope, incoming):
                 self._insert(table, incoming, presorted=presorted)
             return {value: incoming.counts[value] for value in scope[_partition_of(table)]}
 
@@ -260,14 +260,21 @@ class WriteTransaction:
         return dict(rows)
 
     @contextmanager
-    def _replacing(self, table: TableSchema, scope: Scope) -> Iterator[None]:
+    def _replacing(
+        self, table: TableSchema, scope: Scope, incoming: Incoming | None = None
+    ) -> Iterator[None]:
         """Take away what is there, and remember it, around putting in what replaces it."""
         condition, values = _condition(scope)
         replaced = self._history.before(table, condition, values)
         if replaced.there:
             self._run(f"DELETE FROM {table.stored_name} WHERE {condition}", values)
         yield
-        replaced.finish()
+        replaced.finish(None if incoming is None else _parts_of(table, scope, incoming))
+
+    def note_inputs(self, table: TableSchema, partitions: Sequence[dt.date], state: int | None) -> None:
+        """Note which state of the warehouse the rows of some partitions were made from."""
+        with self._doomed_by_errors():
+            self._history.note_inputs(table, partitions, state)
 
     def conclude(self, purpose: str, run_id: str | None) -> None:
         """Give what was changed its number, as the last thing before the commit."""
@@ -333,6 +340,15 @@ def _partition_of(table: TableSchema) -> str:
     if table.partition_column is None:
         raise AssertionError("as_scope lets no table without partitions through")
     return table.partition_column
+
+
+def _parts_of(table: TableSchema, scope: Scope, incoming: Incoming) -> set[str] | None:
+    """The parts of a table that rows went to, where that is known without looking for them."""
+    others = [scope.get(name, ()) for name in table.scope_columns]
+    values = {value for value, count in incoming.counts.items() if count}
+    if any(len(each) != 1 for each in others) or not all(type(value) is dt.date for value in values):
+        return None
+    return {slice_name([value.isoformat(), *(str(each[0]) for each in others)]) for value in values}
 
 
 def _condition(scope: Scope) -> tuple[str, list[Any]]:

@@ -47,13 +47,16 @@ def update_universe(sessions: Sequence[dt.date], warehouse: Warehouse) -> Iterat
         if stored:
             with warehouse.writer(f"universe {stored[0]} to {stored[-1]}") as transaction:
                 transaction.replace(UNIVERSE, found.rows, {"trade_date": stored})
+                transaction.note_inputs(UNIVERSE, stored, found.state)
         by_session = dict(split_by_session(found.rows))
         seconds_each = (time.perf_counter() - started) / len(part)
         for day in part:
             if day in found.missing:
                 yield SessionFeatures(day, error=no_prices("algorithm/universe", day))
             else:
-                yield SessionFeatures(day, by_session[day], found.lookback_missing, seconds_each)
+                yield SessionFeatures(
+                    day, by_session[day], found.lookback_missing, seconds_each, input_state=found.state
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,11 +67,13 @@ class ComputedUniverse:
         rows: Of `universe.COLUMNS`, by session.
         missing: Sessions without any prices.
         lookback_missing: Sessions of the look-back without any.
+        state: The number of the warehouse's state that was read.
     """
 
     rows: pa.Table
     missing: frozenset[dt.date]
     lookback_missing: int
+    state: int | None
 
 
 def compute_universe(reader: WarehouseReader, sessions: Sequence[dt.date]) -> ComputedUniverse:
@@ -80,6 +85,7 @@ def compute_universe(reader: WarehouseReader, sessions: Sequence[dt.date]) -> Co
     """
     days, _ = sessions_with_lookback(sessions[0], sessions[-1], universe.LOOKBACK_SESSIONS)
     with reader.held() as held:
+        state = held.state()
         read = read_market(held, days)
         listed = _first_sessions(held, read)
         types = _types(held)
@@ -96,7 +102,7 @@ def compute_universe(reader: WarehouseReader, sessions: Sequence[dt.date]) -> Co
         )
         rows = rows.filter(pc.is_in(rows.column("trade_date"), pa.array(wanted, pa.date32())))
     before = sum(day < sessions[0] for day in missing)
-    return ComputedUniverse(rows, frozenset(day for day in missing if day >= sessions[0]), before)
+    return ComputedUniverse(rows, frozenset(day for day in missing if day >= sessions[0]), before, state)
 
 
 def _first_sessions(reader: WarehouseReader, read: PanelWithSource) -> list[dt.date]:

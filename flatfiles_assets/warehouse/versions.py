@@ -27,10 +27,13 @@ SCHEMA_VERSION = 2
 BOOKKEEPING = "flatfiles"
 _TABLE = f"{CATALOG}.{BOOKKEEPING}.versions"
 #: Before the name of a schema: where the history of its tables is.
-HISTORY_PREFIX = "history_"
+HISTORY_PREFIX = f"{BOOKKEEPING}_history_"
 STATES = f"{CATALOG}.{BOOKKEEPING}.states"
 TABLES_OVER_TIME = f"{CATALOG}.{BOOKKEEPING}.tables"
 LOADS = f"{CATALOG}.{BOOKKEEPING}.loads"
+MADE_FROM = f"{CATALOG}.{BOOKKEEPING}.made_from"
+#: All of them, and the schemas with the prefix: what is remembered.
+REMEMBERED = (STATES, TABLES_OVER_TIME, LOADS, MADE_FROM)
 
 _HISTORY_DDL = (
     f"CREATE TABLE IF NOT EXISTS {STATES} "
@@ -41,6 +44,9 @@ _HISTORY_DDL = (
     "history VARCHAR)",
     f"COMMENT ON TABLE {TABLES_OVER_TIME} IS 'Which columns a table has from a state on; none: it is gone'",
     f"CREATE TABLE IF NOT EXISTS {LOADS} (history VARCHAR NOT NULL, state BIGINT NOT NULL, slice VARCHAR)",
+    f"CREATE TABLE IF NOT EXISTS {MADE_FROM} "
+    "(table_name VARCHAR NOT NULL, partition DATE, state BIGINT NOT NULL, input_state BIGINT)",
+    f"COMMENT ON TABLE {MADE_FROM} IS 'Which state rows computed in a state were made from'",
     f"COMMENT ON TABLE {LOADS} IS 'In which state a partition came to where there was none'",
 )
 #: The name of files of format 1, in the folder of today's.
@@ -78,7 +84,7 @@ def begin_history(connection: duckdb.DuckDBPyConnection, state: int) -> None:
         [CATALOG, HISTORY_PREFIX],
     ).fetchall():
         connection.execute(f"DROP SCHEMA {CATALOG}.{quoted(schema)} CASCADE")
-    for table in (STATES, TABLES_OVER_TIME, LOADS):
+    for table in REMEMBERED:
         connection.execute(f"DELETE FROM {table}")
     connection.execute(f"INSERT INTO {STATES} VALUES (?, now(), 'history begins', NULL)", [state])
     connection.execute(

@@ -13,13 +13,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.columns import Column
+from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import MomentUnknown, ReadOnlyViolation, TableNotFound
+from flatfiles_assets.warehouse.features import update_features
 from flatfiles_assets.warehouse.housekeeping import compact
 from flatfiles_assets.warehouse.table import TableSchema, schema_from_arrow
 from flatfiles_assets.warehouse.tables import DAILY_PRICES, FILES, SPLITS, TICKERS
+from flatfiles_assets.warehouse.universe import update_universe
+from flatfiles_assets_tests.market_warehouse import market_warehouse
 from flatfiles_assets_tests.warehouse.bars import (
     QUARANTINE,
     STOCKS_DAILY,
@@ -138,7 +143,7 @@ def test_compacting_forgets_nothing(replaced: Watched):
 
 def test_history_holds_what_changed_and_nothing_else(replaced: Watched):
     lines = replaced.warehouse.reader().sql(
-        "SELECT history_state, sum(history_times), count(*) FROM history_market.stocks_daily "
+        "SELECT history_state, sum(history_times), count(*) FROM flatfiles_history_market.stocks_daily "
         "GROUP BY 1 ORDER BY 1"
     )
     # State 1 is the empty file; 2, 3 and 9 are first loads; the file of state 7 is the one of 6.
@@ -205,13 +210,15 @@ def test_a_table_that_is_refreshed_unchanged_grows_by_nothing(warehouse: Warehou
         watched.replace_all(SPLITS, rows)
     with warehouse.writer("look") as transaction:
         held = transaction.query(
-            "SELECT count(*) FROM duckdb_tables() WHERE starts_with(schema_name, 'history_')"
+            "SELECT count(*) FROM duckdb_tables() WHERE starts_with(schema_name, 'flatfiles_history_')"
         )
         assert held.fetchone() == (0,)
     watched.replace_all(SPLITS, rows.slice(1))
     watched.check()
     with warehouse.writer("look") as transaction:
-        held = transaction.query("SELECT count(*), sum(history_times) FROM history_reference.splits")
+        held = transaction.query(
+            "SELECT count(*), sum(history_times) FROM flatfiles_history_reference.splits"
+        )
         assert held.fetchone() == (1, -1)
 
 
@@ -399,8 +406,8 @@ def test_a_clock_that_goes_back_leaves_the_order(replaced: Watched):
 def test_a_warehouse_of_the_schema_before_begins_with_what_it_has(replaced: Watched):
     path = replaced.warehouse.path
     with duckdb.connect(str(path)) as connection:
-        connection.execute("DROP SCHEMA history_market CASCADE")
-        for table in ("states", "tables", "loads"):
+        connection.execute("DROP SCHEMA flatfiles_history_market CASCADE")
+        for table in ("states", "tables", "loads", "made_from"):
             connection.execute(f"DROP TABLE flatfiles.{table}")
         connection.execute("UPDATE flatfiles.versions SET version = '1' WHERE part = 'schema'")
     old = contents(replaced.warehouse)
@@ -423,3 +430,27 @@ def test_a_held_session_sees_the_past_too(replaced: Watched):
         rows = reader.table("market.stocks_daily", ["volume"], start=TUESDAY, end=TUESDAY)
         assert set(rows.fetchall()) == {(7.0,)}
         assert reader.scan("SELECT max(volume) FROM market.stocks_daily").fetchone() == (100.0,)
+
+
+def test_a_table_of_ones_own_under_any_name_is_listed(warehouse: Warehouse):
+    rows = pa.table({"x": [1]})
+    table = schema_from_arrow(("history_of_mine", "own"), rows.schema)
+    watched = Watched(warehouse)
+    watched.replace_all(table, rows)
+    watched.replace_all(table, pa.table({"x": [2]}))
+    assert warehouse.reader().tables() == ["history_of_mine.own"]
+    watched.check()
+
+
+def test_rows_computed_say_which_state_they_were_made_from(tmp_path: Path):
+    warehouse = market_warehouse(tmp_path / "w.duckdb", SyntheticMarket(5), "2024-01-02", "2024-02-29")
+    before = warehouse.reader().state()
+    days = [dt.date(2024, 2, 28), dt.date(2024, 2, 29)]
+    found = list(update_features(ALGORITHMS["momentum"], days, warehouse, adjust="none"))
+    assert [each.input_state for each in found] == [before, before]
+    (universe, _) = update_universe(days, warehouse)
+    assert universe.input_state == warehouse.reader().state() - 1
+    noted = warehouse.reader().sql("SELECT * FROM flatfiles.made_from ORDER BY ALL").fetchall()
+    assert noted[0] == ("algorithm.momentum", days[0], before + 1, before)
+    assert noted[3] == ("algorithm.universe", days[1], before + 2, before + 1)
+    assert warehouse.at(before).reader().sql("FROM flatfiles.made_from").fetchall() == []

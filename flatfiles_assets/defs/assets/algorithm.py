@@ -143,6 +143,7 @@ def _metadata(
         "dagster/partition_row_count": rows.num_rows if rows is not None else 0,
         "adjustment": config.adjust,
         "lookback_sessions_missing": result.lookback_missing,
+        "warehouse_state": result.input_state,
         "corporate_actions_not_as_recorded": result.actions_not_as_recorded,
         "duration_seconds": round(result.seconds, 4),
         **(

@@ -96,5 +96,6 @@ def _metadata(result: SessionFeatures) -> dict[str, Any]:
         "of_unknown_kind": rows.column("type").null_count,
         "most_traded": ", ".join(ranked.column("ticker").slice(0, _MOST_NAMED).to_pylist()),
         "lookback_sessions_missing": result.lookback_missing,
+        "warehouse_state": result.input_state,
         "duration_seconds": round(result.seconds, 4),
     }
