@@ -139,6 +139,9 @@ class Settings(BaseSettings):
         default=90, ge=0, le=3650, validation_alias=AliasChoices("FLATFILES_STATEMENT_LAG_DAYS")
     )
 
+    option_rate: float | None = _setting(None, "FLATFILES_OPTION_RATE")
+    option_dividend_yield: float = _setting(0.0, "FLATFILES_OPTION_DIVIDEND_YIELD")
+
     universe_types: str = _setting("CS,ADRC", "FLATFILES_UNIVERSE_TYPES")
     universe_top: int | None = Field(
         default=None, ge=1, validation_alias=AliasChoices("FLATFILES_UNIVERSE_TOP")

@@ -38,5 +38,9 @@ class ChainOptions(TypedDict, total=False):
 
     expiry: DateLike | Sequence[DateLike] | None
     strikes: tuple[float, float] | None
+    moneyness: tuple[float, float] | None
     option_type: str | None
+    volatility: bool
+    rate: float | None
+    dividend_yield: float | None
     source: OptionSource | None
