@@ -69,10 +69,10 @@ def _corrections() -> tuple[str, str]:
     """What the settings say against the calendars; read again only where they may have changed."""
     names = ("FLATFILES_EXTRA_SESSIONS", "FLATFILES_EXTRA_CLOSURES")
     try:
-        changed_ns = Path(".env").stat().st_mtime_ns
-    except OSError:
-        changed_ns = 0
-    return _read_corrections(tuple(os.environ.get(name) for name in names), str(Path.cwd()), changed_ns)
+        folder, changed_ns = str(Path.cwd()), Path(".env").stat().st_mtime_ns
+    except OSError:  # no such file, or a working directory that was removed
+        folder, changed_ns = "", 0
+    return _read_corrections(tuple(os.environ.get(name) for name in names), folder, changed_ns)
 
 
 @functools.lru_cache(maxsize=8)

@@ -107,7 +107,8 @@ def _disk(error: BaseException) -> FlatFilesError:
         "the system refuses a file or folder",
         where=str(error.filename) if error.filename else None,
         why=error.strerror or _said(error),
-        next_step="check FLATFILES_DATA_DIR, its permissions and the free space",
+        next_step="check FLATFILES_DATA_DIR, its permissions and the free space"
+        + ("" if error.filename else ", the working directory, and where the output goes"),
     )
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -264,8 +266,11 @@ def _storable(part: str) -> str:
 
 def digest_file(path: Path, *, check_gzip: bool) -> Digest:
     """The digest of a file on disk."""
-    descriptor = os.open(path, os.O_RDONLY | BINARY)
+    # Without waiting for whoever would write into a pipe of that name.
+    descriptor = os.open(path, os.O_RDONLY | BINARY | getattr(os, "O_NONBLOCK", 0))
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
         return digest_descriptor(descriptor, check_gzip=check_gzip)
     finally:
         os.close(descriptor)

@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import sqlite3
+import stat
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
@@ -51,9 +52,10 @@ def open_ledger(path: Path, schema: str) -> OpenLedger:
     Where it cannot be written it can still be read; where there is none, it is empty.
 
     Raises:
-        LedgerFailed: A newer version of this package made it.
+        LedgerFailed: A newer version of this package made it, or it is no file.
         sqlite3.Error, OSError: It can be neither written nor read.
     """
+    _check_kind(path)
     try:
         return OpenLedger(_writable(path, schema))
     except (sqlite3.OperationalError, OSError) as error:
@@ -63,6 +65,23 @@ def open_ledger(path: Path, schema: str) -> OpenLedger:
         _check_version(connection, path)
         connection.execute("PRAGMA query_only = ON")
         return OpenLedger(connection, error)
+
+
+def _check_kind(path: Path) -> None:
+    """SQLite would wait for whoever writes into a pipe, and a link that leads nowhere is no empty ledger."""
+    try:
+        why = None if stat.S_ISREG(path.stat().st_mode) else "it is no regular file"
+    except FileNotFoundError:
+        why = "it is a link that leads nowhere" if path.is_symlink() else None
+    except OSError as error:
+        why = "it is a link that leads in a circle" if error.errno == errno.ELOOP else None
+    if why:
+        raise LedgerFailed(
+            "the ledger of downloads cannot be used",
+            where=str(path),
+            why=why,
+            next_step="move it away; `flatfiles rebuild` makes it anew from the files on disk",
+        )
 
 
 def is_unwritable(error: Exception) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from flatfiles_assets.settings import DEFAULT_LOCK_TIMEOUT_SECONDS
+from flatfiles_assets.unexpected import door
 from flatfiles_assets.warehouse.database import attached
 from flatfiles_assets.warehouse.errors import ReadOnlyViolation, WarehouseError
 from flatfiles_assets.warehouse.locking import FileQueue
@@ -46,7 +47,7 @@ class Warehouse:
         run_id: str | None = None,
     ) -> None:
         # Resolved, so that every way of naming the file leads to the same queue.
-        self.path = Path(path).expanduser().resolve()
+        self.path = _resolved(path)
         self.lock_timeout_seconds = lock_timeout_seconds
         self.as_of = None if as_of is None else parse_as_of(as_of)
         self.run_id = run_id
@@ -140,3 +141,16 @@ class Warehouse:
         return WarehouseReader(
             self.path, self._queue, limit_seconds, allow_files=allow_files, as_of=self.as_of
         )
+
+
+@door
+def _resolved(path: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(path).expanduser().resolve()
+    except (OSError, RuntimeError) as error:  # a loop of links, a folder that is closed, no such home
+        raise WarehouseError(
+            "the warehouse's path leads nowhere",
+            where=os.fspath(path),
+            why=str(error),
+            next_step="check FLATFILES_DATA_DIR, and the links in it",
+        ) from error

@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,16 +34,28 @@ UNFINISHED_SUFFIX = ".unfinished"
 _HEADERS_BYTES = 3 * 4096
 
 
+_KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+
+
 def is_there(path: Path) -> bool:
     """Whether there is a warehouse: not merely the beginning of one, as earlier versions could leave it.
 
     Raises:
+        WarehouseError: Something else than a file is in its place.
         WarehouseDamaged: The beginning has a log of changes, so it was once more.
     """
     try:
-        size_bytes = path.stat().st_size
+        status = path.stat()
     except FileNotFoundError:
         return False
+    if not stat.S_ISREG(status.st_mode):
+        raise WarehouseError(
+            "the warehouse is no regular file",
+            where=str(path),
+            why=f"it is a {_KINDS.get(stat.S_IFMT(status.st_mode), 'device')}",
+            next_step="move it away; `flatfiles rebuild` makes the warehouse anew from the files on disk",
+        )
+    size_bytes = status.st_size
     if size_bytes >= _HEADERS_BYTES:
         return True
     log = path.with_name(f"{path.name}.wal")

@@ -6,6 +6,7 @@ Here: `WarehouseReader`, `QueryResult`. Not here: writing (`transaction.py`).
 # ruff: noqa: S608  (names are quoted identifiers, values are parameters)
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -186,8 +187,10 @@ class WarehouseReader:
             WarehouseMissing: Nothing was ever loaded.
             WarehouseBusy: The file was being written for longer than the limit.
         """
-        # `scan` changes a setting, and back.
-        with self._connected("some queries", settled=False) as connection:
+        with contextlib.ExitStack() as stack:
+            # What is raised inside of the caller's block is the caller's. `scan` changes a setting, and back.
+            enter = door(stack.enter_context)
+            connection = enter(self._connected("some queries", settled=False))
             yield _HeldSession(
                 self._path,
                 self._queue,
@@ -284,9 +287,11 @@ class _HeldSession(WarehouseReader):
     def held(self) -> Iterator[WarehouseReader]:
         yield self
 
+    @door
     def sql(self, query: str, params: Parameters = None) -> QueryResult:
         return self._run(self._connection, query, params)
 
+    @door
     def scan(self, query: str, params: Parameters = None) -> QueryResult:
         try:
             with few_buffers(self._connection):
@@ -297,6 +302,7 @@ class _HeldSession(WarehouseReader):
         # It keeps more than it was said to.
         return self.sql(query, params)
 
+    @door
     def tables(self) -> list[str]:
         return table_names(self._connection)
 

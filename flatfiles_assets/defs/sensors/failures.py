@@ -18,7 +18,7 @@ import urllib3
 from pydantic import SecretStr
 
 from flatfiles_assets.defs.range_requests import tagged_range
-from flatfiles_assets.defs.step_errors import shown_message
+from flatfiles_assets.defs.step_errors import door, shown_message
 from flatfiles_assets.download.connection import StoreOptions
 from flatfiles_assets.download.network import NetworkOptions
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument
@@ -246,6 +246,7 @@ def build_failure_sensor(targets: Sequence[FailureTarget] | None = None) -> dg.S
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=_TICK_SECONDS,
     )
+    @door
     def report_failures(context: dg.RunFailureSensorContext) -> None:
         report = failure_report(context.instance, context.dagster_run)
         failed: list[Exception] = []
