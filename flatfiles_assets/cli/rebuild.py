@@ -36,6 +36,7 @@ def rebuild(workers: int) -> None:
         console.print(f"{table}: {rows:,} rows that only the old warehouse had")
     if done.aside:
         console.print(f"What was there before is kept: {', '.join(map(str, done.aside))}")
+        console.print("The past that the old warehouse remembered is in it; history begins anew.")
     if done.could_not:
         console.print("Could not be made anew:")
         for each in done.could_not:

@@ -41,7 +41,39 @@ def data_dictionary() -> str:
             for table in TABLES.values()
             if (table.key[-1] not in DATASETS or table.key[-1] in _ENABLED) == wanted
         ]
+    parts.append(_REMEMBERED)
     return "\n\n".join(parts) + "\n"
+
+
+_OWN_TABLES = (
+    ("flatfiles.versions", "part, version, since", "what made the file"),
+    ("flatfiles.states", "state, since, purpose, run_id", "each transaction that changed something"),
+    (
+        "flatfiles.tables",
+        "state, schema_name, table_name, column_names, column_types, slice_columns, history",
+        "which columns a table has from a state on; none: it is gone",
+    ),
+    ("flatfiles.loads", "history, state, slice", "in which state a partition came to where there was none"),
+    (
+        "flatfiles.made_from",
+        "table_name, partition, state, input_state",
+        "from which state the rows of a partition were computed, in which state",
+    ),
+    (
+        "flatfiles_history_<schema>.<table>",
+        "those of the table, history_state, history_times",
+        "rows that a state added, so many times; below 0, took away",
+    ),
+)
+_REMEMBERED = "\n".join(
+    [
+        "## What the warehouse says of itself",
+        "",
+        "| table | columns | |",
+        "|---|---|---|",
+        *(f"| `{name}` | {columns} | {meaning} |" for name, columns, meaning in _OWN_TABLES),
+    ]
+)
 
 
 def _table(table: TableSchema) -> str:
