@@ -30,6 +30,7 @@ def data_dictionary() -> str:
         "# Data dictionary",
         "Every table that the warehouse can have, from the registry that also makes them. What the columns "
         "of a table in `market.` for one of your directories are is up to its files; the catalog shows them.",
+        _REMEMBERED,
     ]
     for heading, wanted in (
         ("## Tables of every installation", True),
@@ -41,7 +42,6 @@ def data_dictionary() -> str:
             for table in TABLES.values()
             if (table.key[-1] not in DATASETS or table.key[-1] in _ENABLED) == wanted
         ]
-    parts.append(_REMEMBERED)
     return "\n\n".join(parts) + "\n"
 
 
