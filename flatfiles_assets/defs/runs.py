@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import os
 import re
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import dagster as dg
 
 from flatfiles_assets.defs.dagster_internals.interrupts import RunFailureReason
 from flatfiles_assets.defs.instance.home import instance_environment, open_instance, usable_records
+from flatfiles_assets.defs.instance.liveness import of_this_process
 from flatfiles_assets.defs.partitions import key_ranges
 from flatfiles_assets.defs.range_requests import range_tags
 from flatfiles_assets.defs.step_errors import shown_message
@@ -92,10 +94,12 @@ def run_ranges(
             run_config["ops"] = {name: {"config": dict(op_config)} for name in job.graph.node_dict}
         most = longest or _longest_range(job)
         for first, last in key_ranges(definition, partitions, longest=most, bridge=bridge):
+            run_id = str(uuid.uuid4())
             result = job.execute_in_process(
+                run_id=run_id,
                 instance=instance,
                 run_config=run_config,
-                tags=range_tags(first, last),
+                tags={**range_tags(first, last), **of_this_process(run_id)},
                 raise_on_error=False,
             )
             _stop_if_interrupted(result)
@@ -135,9 +139,14 @@ def run_job(defs: dg.Definitions, job_name: str, *, home: Path) -> RangeRun:
         job_name: The job.
         home: The `DAGSTER_HOME` that records the run; it is made when missing.
     """
+    run_id = str(uuid.uuid4())
     with _environment(home), usable_records(home), open_instance(home) as instance:
         result = defs.resolve_job_def(job_name).execute_in_process(
-            instance=instance, run_config=_QUIET, raise_on_error=False
+            run_id=run_id,
+            instance=instance,
+            run_config=_QUIET,
+            tags=of_this_process(run_id),
+            raise_on_error=False,
         )
     _stop_if_interrupted(result)
     return RangeRun(result.run_id, "", "", result.success, _failure_message(result))

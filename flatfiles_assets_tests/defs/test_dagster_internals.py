@@ -82,6 +82,7 @@ EXPECTED: dict[str, Callable[[], bool]] = {
     "ASSET_PARTITION_RANGE_END_TAG": lambda: (
         run_tags.ASSET_PARTITION_RANGE_END_TAG == "dagster/asset_partition_range_end"
     ),
+    "GRPC_INFO_TAG": lambda: run_tags.GRPC_INFO_TAG == ".dagster/grpc_info",
     "PARTITION_NAME_TAG": lambda: run_tags.PARTITION_NAME_TAG == "dagster/partition",
     "FINISHED_STATUSES": lambda: (
         set(run_statuses.FINISHED_STATUSES)

@@ -1,14 +1,21 @@
-"""The tags by which Dagster says which partitions a run is about.
+"""The tags by which Dagster says which partitions a run is about, and where its code server is.
 
 A request for one partition has a public argument; a run over a range has only tags, which the UI and
 Dagster's own backfills set as well. `range_requests.py` writes and reads them.
 """
 
-# Not exported: `dg.RunRequest` takes one partition key; these two say a range, the third one partition.
+# Not exported: `dg.RunRequest` takes one partition key, the first two say a range and the last one partition;
+# GRPC_INFO_TAG says where the code server of a run is, without which a run that never began looks alive.
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
+    GRPC_INFO_TAG,
     PARTITION_NAME_TAG,
 )
 
-__all__ = ["ASSET_PARTITION_RANGE_END_TAG", "ASSET_PARTITION_RANGE_START_TAG", "PARTITION_NAME_TAG"]
+__all__ = [
+    "ASSET_PARTITION_RANGE_END_TAG",
+    "ASSET_PARTITION_RANGE_START_TAG",
+    "GRPC_INFO_TAG",
+    "PARTITION_NAME_TAG",
+]

@@ -3,22 +3,38 @@
 Here: the locks and what is done about runs whose process died. A worker that is killed says
 nothing: its run stays "started" forever and keeps its pool slots, so the next writer would wait
 for good. Dagster's default launcher cannot see it either. The kernel can: it drops the lock of a
-dead process, whatever killed it. Not here: where events are stored (`event_log`), waiting for a
-slot (`pool_slots`).
+dead process, whatever killed it. Before a run begins there is no lock yet: then it is dead if the
+process that it names is gone, or the code server that was to make one.
+
+Not here: where events are stored (`event_log`), waiting for a slot (`pool_slots`).
 """
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
+import json
+import os
 import re
+import socket
 from pathlib import Path
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from filelock import FileLock, Timeout
 
+from flatfiles_assets.defs.dagster_internals.run_tags import GRPC_INFO_TAG
+from flatfiles_assets.escaping import printable
 from flatfiles_assets.living import process_lives
 
 _PID = re.compile(r"\(pid: (\d+)\)")
-_HELD_WHILE = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+_PROCESS_TAG = "flatfiles/process"
+_UNENDED = [
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+_SECONDS_TO_ANSWER = 2.0
 
 
 class RunLocks:
@@ -95,7 +111,7 @@ def fail_dead_runs(instance: DagsterInstance) -> list[str]:
         return []
     dead = [
         run
-        for run in instance.get_runs(filters=RunsFilter(statuses=_HELD_WHILE))
+        for run in instance.get_runs(filters=RunsFilter(statuses=_UNENDED))
         if is_dead(instance, locks, run)
     ]
     for run in dead:
@@ -103,22 +119,80 @@ def fail_dead_runs(instance: DagsterInstance) -> list[str]:
     return [run.run_id for run in dead]
 
 
+def of_this_process(run_id: str) -> dict[str, str]:
+    """The tag of a run that this process executes itself: known before the run begins.
+
+    It names the run, because a re-execution in the UI takes the tags of the first one along.
+    """
+    return {_PROCESS_TAG: f"{socket.gethostname()} {os.getpid()} {run_id}"}
+
+
 def is_dead(instance: DagsterInstance, locks: RunLocks, run: DagsterRun) -> bool:
-    """Whether a run has not ended and the process that executed it is gone."""
-    if run.status not in _HELD_WHILE:
+    """Whether a run has not ended and the process that executed it, or was to, is gone.
+
+    A run of which nothing can be known from here, because its processes are on another machine or in
+    another container, is not called dead.
+    """
+    if run.status not in _UNENDED:
         return False
-    return locks.is_dead(run.run_id) if locks.knows(run.run_id) else _process_is_gone(instance, run.run_id)
+    if locks.knows(run.run_id):
+        return locks.is_dead(run.run_id)
+    host, pid, of_run = [*run.tags.get(_PROCESS_TAG, "").split(" "), "", ""][:3]
+    if of_run == run.run_id:
+        return host == socket.gethostname() and not process_lives(int(pid))
+    server = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
+    if not _is_here(server):
+        return False
+    pids = _pids(instance, run.run_id)
+    if pids:
+        return not any(map(process_lives, pids))
+    return run.status == DagsterRunStatus.STARTING and bool(server) and not _answers(server)
 
 
 def bury(instance: DagsterInstance, locks: RunLocks, run: DagsterRun) -> None:
-    """Mark a dead run as failed and free the pool slots that it held."""
-    instance.report_run_failed(run, "The process that executed this run is gone (killed or crashed).")
+    """Mark a dead run as failed, saying how far it came, and free the pool slots that it held."""
+    instance.report_run_failed(
+        run,
+        f"The process of this run is gone: it was killed or crashed{_last_words(instance, run)}. "
+        "What it had recorded stays; the rest can be asked for again.",
+    )
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     locks.forget(run.run_id)
 
 
-def _process_is_gone(instance: DagsterInstance, run_id: str) -> bool:
-    """Of a run without a lock: whether it says which process executes it, and there is no such one."""
+def _last_words(instance: DagsterInstance, run: DagsterRun) -> str:
+    records = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+    if not records:
+        return " before it recorded anything"
+    entry = records[0].event_log_entry
+    at = dt.datetime.fromtimestamp(entry.timestamp, dt.timezone.utc)
+    return f"; its last record, of {at:%Y-%m-%d %H:%M:%S} UTC, is: {printable(entry.message).rstrip('.')}"
+
+
+def _pids(instance: DagsterInstance, run_id: str) -> list[int]:
+    """The processes that a run without a lock says it is executed by."""
     events = instance.get_records_for_run(run_id, of_type=DagsterEventType.ENGINE_EVENT).records
-    pids = [int(found[1]) for each in events if (found := _PID.search(each.event_log_entry.message))]
-    return bool(pids) and not any(map(process_lives, pids))
+    return [int(found[1]) for each in events if (found := _PID.search(each.event_log_entry.message))]
+
+
+def _is_here(server: dict[str, str | int]) -> bool:
+    """Whether the code server that launched a run is a process beside this one."""
+    return not server or "socket" in server or str(server.get("host")) in ("localhost", "127.0.0.1", "::1")
+
+
+def _answers(server: dict[str, str | int]) -> bool:
+    """Whether a code server of this machine can still be reached; True where only time ran out."""
+    with contextlib.closing(
+        socket.socket(socket.AF_UNIX if "socket" in server else socket.AF_INET)
+    ) as connection:
+        connection.settimeout(_SECONDS_TO_ANSWER)
+        try:
+            if "socket" in server:
+                connection.connect(str(server["socket"]))
+            else:
+                connection.connect(("127.0.0.1", int(server.get("port", 0))))
+        except TimeoutError:
+            return True
+        except OSError:
+            return False
+    return True

@@ -31,6 +31,7 @@ from flatfiles_assets.defs.automation import (
 )
 from flatfiles_assets.defs.automation_graph import AutomationGraph
 from flatfiles_assets.defs.automation_state import read_states
+from flatfiles_assets.defs.instance.liveness import fail_dead_runs
 from flatfiles_assets.defs.keys import DAILY_PRICES_KEY, reference_key
 from flatfiles_assets.defs.range_requests import range_tags
 from flatfiles_assets.defs.sensors.automation_memory import AutomationMemory
@@ -85,6 +86,8 @@ def build_automation_sensor(
 def _tick(
     graph: AutomationGraph, instance: dg.DagsterInstance, cursor: str | None, now: dt.datetime
 ) -> dg.SensorResult:
+    # What a dead run had promised is nobody's any more.
+    fail_dead_runs(instance)
     memory = AutomationMemory.decode(cursor, graph)
     states = read_states(graph, instance)
     asked = still_open(memory.asked, states)
