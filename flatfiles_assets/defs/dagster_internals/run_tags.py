@@ -4,8 +4,7 @@ A request for one partition has a public argument; a run over a range has only t
 Dagster's own backfills set as well. `range_requests.py` writes and reads them.
 """
 
-# Not exported: `dg.RunRequest` takes one partition key, the first two say a range and the last one partition;
-# GRPC_INFO_TAG says where the code server of a run is, without which a run that never began looks alive.
+# Not exported: a range needs the first two, one partition the last; GRPC_INFO_TAG names a run's code server.
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
