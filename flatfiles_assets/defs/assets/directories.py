@@ -4,7 +4,8 @@ What is in them is not documented, so every tabular file is unified by column na
 file is listed with the reason. Neither is partitioned; both are incremental.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -24,6 +25,7 @@ from flatfiles_assets.errors import CorruptFile
 from flatfiles_assets.escaping import markdown
 from flatfiles_assets.ingest.directories.directories import DirectoryTable, read_directory
 from flatfiles_assets.ingest.directories.options_table import read_options_directory
+from flatfiles_assets.minio_data_downloader.sync import SyncReport
 from flatfiles_assets.warehouse.table import schema_from_arrow
 from flatfiles_assets.warehouse.workspace import Workspace
 
@@ -75,11 +77,14 @@ def _fetch_again(directory: str) -> str:
 
 def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
     """The two assets of one directory."""
-    key = market_directory_key(directory)
-    name = key.path[-1]
+    return [_raw_asset(directory), _market_asset(directory)]
+
+
+def _raw_asset(directory: str) -> dg.AssetsDefinition:
+    key = raw_directory_key(directory)
 
     @dg.asset(
-        key=raw_directory_key(directory),
+        key=key,
         deps=[USER_BUCKET_KEY],
         group_name="raw",
         description=f"The files below {directory}/ of the user's bucket, synchronised incrementally.",
@@ -88,7 +93,7 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
         check_specs=[
             dg.AssetCheckSpec(
                 EVERY_OBJECT_CHECK,
-                asset=raw_directory_key(directory),
+                asset=key,
                 description="Every object of the directory is in the mirror.",
             )
         ],
@@ -98,27 +103,38 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
         report = minio_s3.downloader().sync_directory(directory)
         if not report.files:
             report.raise_for_failures()
-        # What could not be had is shown, and keeps nobody from the rest.
-        refused = {key: str(error) for key, error in report.failures.items()}
-        outcomes = [file.outcome for file in report.files]
-        return dg.MaterializeResult(
-            metadata={
-                "files": len(report.files),
-                "size_bytes": sum(file.size_bytes for file in report.files),
-                **{outcome: outcomes.count(outcome) for outcome in ("downloaded", "replaced", "unchanged")},
-                "kept_though_deleted": len(report.kept_though_deleted),
-                "not_fetched": len(refused),
-            },
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name=EVERY_OBJECT_CHECK,
-                    passed=not refused,
-                    severity=dg.AssetCheckSeverity.ERROR,
-                    metadata={"not_fetched": dict(list(refused.items())[:_MOST_LISTED])},
-                    description=f"{len(refused):,} objects could not be had" if refused else None,
-                )
-            ],
-        )
+        return _synchronised(report)
+
+    return raw
+
+
+def _synchronised(report: SyncReport) -> dg.MaterializeResult[Any]:
+    # What could not be had is shown, and keeps nobody from the rest.
+    refused = {key: str(error) for key, error in report.failures.items()}
+    outcomes = [file.outcome for file in report.files]
+    return dg.MaterializeResult(
+        metadata={
+            "files": len(report.files),
+            "size_bytes": sum(file.size_bytes for file in report.files),
+            **{outcome: outcomes.count(outcome) for outcome in ("downloaded", "replaced", "unchanged")},
+            "kept_though_deleted": len(report.kept_though_deleted),
+            "not_fetched": len(refused),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=EVERY_OBJECT_CHECK,
+                passed=not refused,
+                severity=dg.AssetCheckSeverity.ERROR,
+                metadata={"not_fetched": dict(list(refused.items())[:_MOST_LISTED])},
+                description=f"{len(refused):,} objects could not be had" if refused else None,
+            )
+        ],
+    )
+
+
+def _market_asset(directory: str) -> dg.AssetsDefinition:
+    key = market_directory_key(directory)
+    name = key.path[-1]
 
     @dg.asset(
         key=key,
@@ -152,34 +168,40 @@ def build_directory_assets(directory: str) -> list[dg.AssetsDefinition]:
             # What columns there are is up to the files, so yesterday's table may have had others.
             rows = transaction.replace_table(schema, found.read())
         found.close()
-        return dg.MaterializeResult(
-            metadata={
-                "dagster/row_count": rows,
-                "dagster/column_schema": dg.TableSchema(
-                    columns=[dg.TableColumn(field.name, str(field.type)) for field in found.schema]
-                ),
-                "tables": sum(not file.reason for file in found.files),
-                "not_tables": sum(bool(file.reason) for file in found.files),
-                "malformed_rows": sum(file.malformed_rows for file in found.files),
-                "files": dg.MetadataValue.md(describe_files(found)),
-            },
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name=AS_FETCHED_CHECK,
-                    passed=not changed,
-                    severity=dg.AssetCheckSeverity.ERROR,
-                    metadata={"left_out": len(changed)},
-                    description=markdown(
-                        f"{len(changed):,} file(s) are not what was fetched and were left out: "
-                        f"{_named(changed.values())}; {_fetch_again(directory)}"
-                    )
-                    if changed
-                    else None,
-                )
-            ],
-        )
+        return _unified(directory, found, rows, changed)
 
-    return [raw, table]
+    return table
+
+
+def _unified(
+    directory: str, found: DirectoryTable, rows: int, changed: Mapping[str, VerifiedFile]
+) -> dg.MaterializeResult[Any]:
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows,
+            "dagster/column_schema": dg.TableSchema(
+                columns=[dg.TableColumn(field.name, str(field.type)) for field in found.schema]
+            ),
+            "tables": sum(not file.reason for file in found.files),
+            "not_tables": sum(bool(file.reason) for file in found.files),
+            "malformed_rows": sum(file.malformed_rows for file in found.files),
+            "files": dg.MetadataValue.md(describe_files(found)),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=AS_FETCHED_CHECK,
+                passed=not changed,
+                severity=dg.AssetCheckSeverity.ERROR,
+                metadata={"left_out": len(changed)},
+                description=markdown(
+                    f"{len(changed):,} file(s) are not what was fetched and were left out: "
+                    f"{_named(changed.values())}; {_fetch_again(directory)}"
+                )
+                if changed
+                else None,
+            )
+        ],
+    )
 
 
 def describe_files(found: DirectoryTable) -> str:
