@@ -23,6 +23,7 @@ from flatfiles_assets.defs.keys import (
     OWNERS,
     USER_BUCKET_KEY,
     VENDOR_BUCKET_KEY,
+    market_directory_key,
     raw_directory_key,
 )
 from flatfiles_assets.minio_data_downloader import DIRECTORIES
@@ -31,6 +32,8 @@ from flatfiles_assets.settings import Settings
 from flatfiles_assets.warehouse.workspace import Workspace
 
 _URI, _CODE = "dagster/uri", "dagster/code_references"
+_OF_DIRECTORIES = {key(name) for name in DIRECTORIES for key in (raw_directory_key, market_directory_key)}
+_PAGES = {"historical": "archives", "reference": "securities", "algorithm": "research", "market": "warehouse"}
 _DIRECTORIES = {raw_directory_key(directory): directory for directory in DIRECTORIES}
 
 
@@ -70,10 +73,24 @@ def in_catalog(
 
 def _described(spec: dg.AssetSpec, *, asset: dg.AssetsDefinition, workspace: Workspace) -> dg.AssetSpec:
     uri = _uri(spec.key, workspace)
+    guide = _guide(spec.key, workspace.settings)
     return spec.replace_attributes(
+        description=f"{spec.description}\n\n{guide}" if spec.description else guide,
         code_version=code_version(asset, spec.key),
         metadata={**spec.metadata, **({_URI: uri} if uri else {}), _CODE: _source(asset)},
     )
+
+
+def _guide(key: dg.AssetKey, settings: Settings) -> str:
+    """Where an operator reads on: links where the settings name the repository, else names of pages."""
+    pages = {"What is missing, why, and what happens next": "operating"}
+    own = "directories" if key in _OF_DIRECTORIES else _PAGES.get(key.path[0])
+    if own is not None:
+        pages["How it is made"] = own
+    root = f"{settings.source_url.rstrip('/')}/blob/{settings.source_branch}/" if settings.source_url else ""
+    shown = {page: f"docs/{page}.md" for page in pages.values()}
+    links = {page: f"[{path}]({root}{path})" if root else path for page, path in shown.items()}
+    return "; ".join(f"{title}: {links[page]}" for title, page in pages.items()) + "."
 
 
 def _source(asset: dg.AssetsDefinition) -> dg.CodeReferencesMetadataValue:

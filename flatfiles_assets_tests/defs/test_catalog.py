@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,22 @@ def test_every_file_comes_from_a_bucket_that_others_fill(graph):
             assert store in (VENDOR_BUCKET_KEY, USER_BUCKET_KEY)
     assert graph.get(VENDOR_BUCKET_KEY).is_external
     assert graph.get(USER_BUCKET_KEY).is_external
+
+
+def test_every_asset_says_where_an_operator_reads_on(graph, monkeypatch: pytest.MonkeyPatch):
+    described = [key for key in graph.get_all_asset_keys() if not graph.get(key).is_external]
+    pages = {
+        page
+        for key in described
+        for page in re.findall(r"docs/[\w/-]+\.md", graph.get(key).description or "")
+    }
+    assert all("docs/operating.md" in graph.get(key).description for key in described)
+    assert "docs/directories.md" in graph.get(dg.AssetKey(["market", "options_directory"])).description
+    assert all((ROOT / page).is_file() for page in pages)
+
+    monkeypatch.setenv("FLATFILES_SOURCE_URL", "https://github.com/acme/flatfiles_assets")
+    linked = build_defs().resolve_asset_graph().get(DAILY_PRICES_KEY).description
+    assert "(https://github.com/acme/flatfiles_assets/blob/main/docs/operating.md)" in linked
 
 
 def test_every_computed_asset_has_a_version_of_its_logic(graph):
