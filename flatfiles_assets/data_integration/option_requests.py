@@ -18,6 +18,7 @@ import pyarrow as pa
 from flatfiles_assets.algorithms.frames import long as long_frame
 from flatfiles_assets.calendars import DateLike, parse_date
 from flatfiles_assets.data_integration import frames
+from flatfiles_assets.data_integration.chain_summary import chain_summary
 from flatfiles_assets.data_integration.chain_volatility import with_terms, with_volatility
 from flatfiles_assets.data_integration.errors import NoData, check_choice
 from flatfiles_assets.data_integration.frames import FRAME_KINDS, FrameKind
@@ -123,6 +124,31 @@ class OptionRequests(OpenedWarehouse):
             chain = with_volatility(chain, **about)
         table = long_frame(chain.to_arrow(compat_level=pl.CompatLevel.oldest()))
         return frames.with_metadata(frames.convert(table, as_), about)
+
+    @door
+    def option_summary(
+        self,
+        underlying: str,
+        date: DateLike,
+        *,
+        rate: float | None = None,
+        dividend_yield: float | None = None,
+        source: OptionSource | None = None,
+    ) -> dict[str, float | None]:
+        """Volatility at the money at 30 and 90 days, 25-delta skew and put-call ratio; see `chain_summary`.
+
+        Arguments and errors are those of `option_chain`.
+        """
+        chain = self.option_chain(
+            underlying,
+            date,
+            volatility=True,
+            rate=rate,
+            dividend_yield=dividend_yield,
+            source=source,
+            as_="polars",
+        )
+        return chain_summary(chain)
 
     def _rate(self, rate: float | None) -> float:
         stated = self._settings.option_rate if rate is None else rate

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from flatfiles_assets.data_integration import DataIntegration, NoData
+from flatfiles_assets.data_integration.chain_summary import chain_summary
 from flatfiles_assets.demo.market import SyntheticMarket
 from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.settings import load_settings
@@ -88,3 +89,37 @@ def test_a_rate_is_stated_or_the_request_refused(door, warehouse, tmp_path):
     assert by_setting.attrs["metadata"]["rate"] == 0.03
     with pytest.raises(NoData):
         door.option_chain("KO", AFTER, moneyness=(0.9, 1.1))
+
+
+def test_a_chain_in_one_line(door):
+    found = door.option_summary("NVDA", AFTER, rate=0.03)
+    assert found["atm_volatility_30"] == pytest.approx(0.32, abs=2e-3)
+    assert found["atm_volatility_90"] == pytest.approx(0.32, abs=2e-3)
+    assert found["skew_25_delta_30"] == pytest.approx(0.0, abs=2e-3)
+    volumes = door.option_chain("NVDA", AFTER).groupby("option_type")["volume"].sum()
+    assert found["put_call_ratio"] == volumes["P"] / volumes["C"]
+
+
+def row(days: int, kind: str, moneyness: float, volatility: float, delta: float) -> dict:
+    return {"days_to_expiry": days, "option_type": kind, "moneyness": moneyness, "volatility": volatility,
+            "delta": delta, "volume": 1.0}  # fmt: skip
+
+
+def test_figures_of_a_chain_are_interpolated_and_never_extrapolated():
+    rows = [
+        row(days, kind, moneyness, volatility + 0.01 * (days == 40), delta)
+        for days in (20, 40)
+        for kind, moneyness, volatility, delta in (
+            ("P", 0.8, 0.5, -0.1), ("P", 0.9, 0.4, -0.4), ("C", 1.0, 0.3, 0.5), ("C", 1.2, 0.2, 0.0),
+        )
+    ]  # fmt: skip
+    found = chain_summary(pl.DataFrame(rows))
+
+    def at_30(volatility: float) -> float:
+        return (((volatility**2 * 20 + (volatility + 0.01) ** 2 * 40) / 2) / 30) ** 0.5
+
+    assert found["atm_volatility_30"] == pytest.approx(at_30(0.3))
+    assert found["skew_25_delta_30"] == pytest.approx(at_30(0.45) - at_30(0.25))
+    assert found["atm_volatility_90"] is None
+    assert found["put_call_ratio"] == 1.0
+    assert chain_summary(pl.DataFrame(rows).clear())["put_call_ratio"] is None
