@@ -58,15 +58,16 @@ def record_versions(connection: duckdb.DuckDBPyConnection) -> None:
 
     In a file in which nothing is remembered yet, history begins with what is there.
     """
-    stored = recorded_versions(connection)
-    wanted = {"format": str(FORMAT_VERSION), "schema": str(SCHEMA_VERSION), "package": __version__}
-    if stored == wanted:
-        return
+    # First of all: asking a table that is not there would end a transaction that somebody has begun.
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{BOOKKEEPING}")
     connection.execute(
         f"CREATE TABLE IF NOT EXISTS {_TABLE} "
         "(part VARCHAR NOT NULL, version VARCHAR NOT NULL, since TIMESTAMP WITH TIME ZONE NOT NULL)"
     )
+    stored = recorded_versions(connection)
+    wanted = {"format": str(FORMAT_VERSION), "schema": str(SCHEMA_VERSION), "package": __version__}
+    if stored == wanted:
+        return
     for statement in _HISTORY_DDL:
         connection.execute(statement)
     if not connection.execute(f"SELECT 1 FROM {STATES} LIMIT 1").fetchall():
