@@ -87,9 +87,10 @@ def test_etags_of_32_digits_that_are_no_md5_are_found_out_by_a_second_transfer(g
     with SmallStore(BODIES, etag=_other_digest) as store:
         for key, body in BODIES.items():
             assert get(store, key) == body
-        asked = [request.path for request in store.requests if request.method == "GET"]
-        # The store is known from its first object on.
-        assert len(asked) == len(BODIES) + 1
+        asked = [request.path.partition("?")[0] for request in store.requests if request.method == "GET"]
+        # The store is known from its first object on; one listing bears out that both transfers were whole.
+        assert len([path for path in asked if path.startswith("/bkt/")]) == len(BODIES) + 1
+        assert len(asked) <= len(BODIES) + 2
 
 
 def test_where_an_etag_was_an_md5_a_difference_stays_damage(get):
