@@ -48,6 +48,11 @@ SECURITY_COLUMNS = (
     Column("share_class_figi", pa.string(), "FIGI of the share class"),
     Column("evidence", pa.string(), "Why the row begins, ends and belongs to its security"),
 )
+SECURITY_TYPE_COLUMNS = (
+    Column("security_id", pa.string(), "As in the table of securities"),
+    Column("since", pa.date32(), "Day of the first snapshot that says so; the first one counts before, too"),
+    Column("type", pa.string(), "CS common stock, ETF, ADRC, WARRANT, UNIT, …"),
+)
 UNAPPLIED_COLUMNS = (
     Column("kind", pa.string(), "rename or identity"),
     Column("ticker", pa.string(), "Ticker before"),

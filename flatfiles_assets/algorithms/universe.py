@@ -60,8 +60,8 @@ class Universe:
     Attributes:
         top: At most so many, the most traded; None for all.
         by: What the most traded are told by: ``dollar_volume``, the median of 20 sessions.
-        types: Kinds of securities; None for all. One whose kind is unknown is none of them, unless the
-            warehouse knows no kinds at all.
+        types: Kinds of securities; None for all. One whose kind is unknown is none of them, unless no
+            kind of any security of the session is known.
         min_price: Lowest published close, USD.
         min_history: Fewest sessions since the security's first bar.
     """
@@ -87,8 +87,11 @@ class Universe:
     def chosen(self, rows: pa.Table) -> pa.Table:
         """The members among rows of `COLUMNS`, each session by rank, ``rank`` counted among them."""
         wanted = pc.is_valid(rows.column("rank"))
-        if self.types is not None and knows_types(rows):
-            wanted = pc.and_(wanted, pc.is_in(rows.column("type"), pa.array(self.types, pa.string())))
+        if self.types is not None:
+            is_one = pc.is_in(rows.column("type"), pa.array(self.types, pa.string()))
+            # Each session by itself, so that a longer range has the same members.
+            unknown = pa.array(sessions_without_types(rows), pa.date32())
+            wanted = pc.and_(wanted, pc.or_(is_one, pc.is_in(rows.column("trade_date"), unknown)))
         for name, least in (("close", self.min_price), ("listed_sessions", self.min_history)):
             if least is not None:
                 wanted = pc.and_(wanted, pc.fill_null(pc.greater_equal(rows.column(name), least), False))
@@ -99,9 +102,11 @@ class Universe:
         return found if self.top is None else found.filter(pa.array(places <= self.top))
 
 
-def knows_types(rows: pa.Table) -> bool:
-    """Whether the kind of any security is known."""
-    return int(rows.column("type").null_count) < int(rows.num_rows)
+def sessions_without_types(rows: pa.Table) -> list[dt.date]:
+    """The sessions of which the kind of no security is known, ascending."""
+    days = pc.unique(rows.column("trade_date")).to_pylist()
+    known = set(pc.unique(rows.column("trade_date").filter(rows.column("type").is_valid())).to_pylist())
+    return sorted(day for day in days if day not in known)
 
 
 def compute(
@@ -109,7 +114,8 @@ def compute(
     *,
     first_session: dt.date,
     last_session: dt.date,
-    types: Sequence[str | None],
+    types: Sequence[str],
+    type_codes: npt.NDArray[np.int16],
     listed_at: npt.NDArray[np.int64],
 ) -> pa.Table:
     """The rows of `COLUMNS` from first to last session, both included.
@@ -118,7 +124,9 @@ def compute(
         panel: Published prices, with `LOOKBACK_SESSIONS` sessions before the first.
         first_session: First session of the result.
         last_session: Last session of the result.
-        types: The kind of security of each column.
+        types: The kinds of securities that there are.
+        type_codes: Which of them each column is of in each session of the result, -1 where none is known;
+            shape (n_sessions, n_columns).
         listed_at: Of each column, the row of the panel of its first bar; negative before the panel.
 
     Returns:
@@ -132,11 +140,12 @@ def compute(
     cells = np.flatnonzero(present)
     row, column = np.divmod(cells, max(len(panel.symbols), 1))
     row = row + rows.start
+    kinds = type_codes[present]
     arrays = {
         "trade_date": pa.array(panel.sessions[row].astype(np.int32), pa.int32()).cast(pa.date32()),
         "security_id": panel.securities(column),
         "ticker": panel.tickers(row, column).cast(pa.string()),
-        "type": pa.array(types, pa.string()).take(pa.array(column)),
+        "type": pa.array(types, pa.string()).take(pa.array(kinds, mask=kinds < 0)),
         "listed_sessions": pa.array((row - listed_at[column] + 1).astype(np.int32)),
         "close": pa.array(panel.close[row, column]),
         "median_dollar_volume_20": null_where_nan(median[present]),

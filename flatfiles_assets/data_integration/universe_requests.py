@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from flatfiles_assets.algorithms.frames import long as long_frame
-from flatfiles_assets.algorithms.universe import STOCK_TYPES, RankedBy, Universe, knows_types
+from flatfiles_assets.algorithms.universe import STOCK_TYPES, RankedBy, Universe, sessions_without_types
 from flatfiles_assets.calendars import DateLike
 from flatfiles_assets.data_integration import frames
 from flatfiles_assets.data_integration.errors import (
@@ -22,6 +22,7 @@ from flatfiles_assets.data_integration.errors import (
     warn_caller,
 )
 from flatfiles_assets.data_integration.frames import FRAME_KINDS, FrameKind
+from flatfiles_assets.data_integration.metadata import days_in_brief
 from flatfiles_assets.data_integration.opened_warehouse import Frame, OpenedWarehouse
 from flatfiles_assets.unexpected import door
 
@@ -99,15 +100,15 @@ class UniverseRequests(OpenedWarehouse):
             NoData: There are no prices on those days.
 
         Warns:
-            IdentityWarning: No kind of any security is known, so that `types` leaves nothing out.
+            IdentityWarning: Of a session no kind of any security is known: `types` leaves nothing out.
         """
         check_choice("a form of data", as_, FRAME_KINDS)
         chosen = Universe(top, by, None if types is None else tuple(types), min_price, min_history)
         rows = self._inputs.universe_rows(date_or_range)
-        if types is not None and not knows_types(rows):
+        if types is not None and (unknown := sessions_without_types(rows)):
             warn_caller(
-                "the warehouse knows no kind of any security, so that types leaves nothing out; "
-                "reference/tickers says them",
+                f"the warehouse knows no kind of any security on {days_in_brief(unknown)}, so that types "
+                "leaves nothing out; reference/tickers says them",
                 IdentityWarning,
             )
         return frames.convert(long_frame(chosen.chosen(rows)), as_)

@@ -41,6 +41,8 @@ QUARANTINE_KEY = dg.AssetKey(["market", "quarantine"])
 
 #: Metadata of ``reference/securities``: ranges of sessions in which a series is another one since then.
 CHANGED_SERIES = "sessions_with_other_series"
+#: Likewise, ranges of sessions in which a security is of another kind.
+CHANGED_TYPES = "sessions_with_other_types"
 
 
 def raw_key(dataset: Dataset) -> dg.AssetKey:

@@ -28,6 +28,12 @@ from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.errors import WarehouseMissing
 from flatfiles_assets.warehouse.reading import WarehouseReader
 from flatfiles_assets.warehouse.securities import make_securities, session_days
+from flatfiles_assets.warehouse.security_types import (
+    TypeHistory,
+    changed_between,
+    store_types,
+    type_history,
+)
 from flatfiles_assets.warehouse.table import TableSchema
 from flatfiles_assets.warehouse.tables import (
     DAILY_PRICES,
@@ -80,10 +86,12 @@ class ChangedBars:
         count: How many.
         sessions: Sessions in which a series is another one by it, ascending. Where a bar only gets the
             id of a security that bore one ticker, which no other bore, its series stays as it was.
+        of_other_types: Sessions in which a security is of another kind, ascending.
     """
 
     count: int = 0
     sessions: tuple[dt.date, ...] = ()
+    of_other_types: tuple[dt.date, ...] = ()
 
 
 def update_securities(
@@ -94,8 +102,10 @@ def update_securities(
     Returns:
         What was made, the scan it was made from, and the bars whose id changed.
     """
+    types: TypeHistory = {}
     try:
         with warehouse.reader().held() as held:
+            types = type_history(held)
             made, evidence = make_securities(held, read_records(held, user))
     except WarehouseMissing:
         evidence = BarScan((), session_days()).finish()
@@ -107,7 +117,28 @@ def update_securities(
         # Of the same scan, so that the audit needs none of its own.
         transaction.replace_all(PRICE_JUMPS, unexplained_jumps(evidence))
         changed = _give_ids(transaction)
-    return made, evidence, changed
+        store_types(transaction)
+    others = _of_other_types(types, type_history(warehouse.reader()), made.table, evidence)
+    return made, evidence, dataclasses.replace(changed, of_other_types=others)
+
+
+def _of_other_types(
+    before: TypeHistory, after: TypeHistory, securities: pa.Table, evidence: BarEvidence
+) -> tuple[dt.date, ...]:
+    """The loaded sessions in which a security is of another kind than it was held to be."""
+    spans: dict[str, tuple[dt.date, dt.date]] = {}
+    names = ("security_id", "first_session", "last_session")
+    for security, first, last in zip(*(securities.column(name).to_pylist() for name in names), strict=True):
+        start, end = spans.get(security, (first, last))
+        spans[security] = min(start, first), max(end, last)
+    stretches = list(changed_between(before, after, spans))
+    days = evidence.sessions[evidence.loaded]
+    begin, end = (np.array([each[n] for each in stretches], dtype="datetime64[D]") for n in (0, 1))
+    steps = np.zeros(len(days) + 1, dtype=np.int64)
+    np.add.at(steps, np.searchsorted(days, begin), 1)
+    np.add.at(steps, np.searchsorted(days, end, side="right"), -1)
+    chosen: list[dt.date] = days[np.cumsum(steps[:-1]) > 0].tolist()
+    return tuple(chosen)
 
 
 def _give_ids(transaction: WriteTransaction) -> ChangedBars:

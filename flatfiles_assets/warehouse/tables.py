@@ -15,7 +15,7 @@ from flatfiles_assets.algorithms.algorithm import Algorithm
 from flatfiles_assets.algorithms.columns import ADJUSTMENT
 from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.algorithms.renames import SUSPECTED_RENAME_COLUMNS
-from flatfiles_assets.algorithms.securities import SECURITY_COLUMNS, UNAPPLIED_COLUMNS
+from flatfiles_assets.algorithms.securities import SECURITY_COLUMNS, SECURITY_TYPE_COLUMNS, UNAPPLIED_COLUMNS
 from flatfiles_assets.algorithms.split_search import JUMP_COLUMNS
 from flatfiles_assets.columns import TRADE_DATE, Column
 from flatfiles_assets.datasets import DATASETS, Dataset, get_dataset
@@ -116,6 +116,15 @@ SECURITIES = TableSchema(
     sort_columns=("ticker", "first_session"),
     required_columns=("security_id", "ticker", "first_session", "last_session"),
     description="Which security a ticker meant in which sessions, without overlaps",
+)
+
+SECURITY_TYPES = TableSchema(
+    key=("reference", "security_types"),
+    columns=SECURITY_TYPE_COLUMNS,
+    partition_column=None,
+    sort_columns=("security_id", "since"),
+    required_columns=("security_id", "since", "type"),
+    description="Since which snapshot each security is of which kind",
 )
 
 SUSPECTED_RENAMES = TableSchema(
@@ -254,6 +263,7 @@ _ALL = (
     TICKERS,
     TICKER_EVENTS,
     SECURITIES,
+    SECURITY_TYPES,
     SUSPECTED_RENAMES,
     UNAPPLIED_IDENTITIES,
     PRICE_JUMPS,

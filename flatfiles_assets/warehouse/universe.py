@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,7 @@ from flatfiles_assets.warehouse.identities import PanelColumns
 from flatfiles_assets.warehouse.prices import CALENDAR, PanelWithSource, read_market, sessions_with_lookback
 from flatfiles_assets.warehouse.reading import WarehouseReader
 from flatfiles_assets.warehouse.securities import bars_source, stored_securities
+from flatfiles_assets.warehouse.security_types import type_codes, type_history
 from flatfiles_assets.warehouse.session_rows import (
     SessionFeatures,
     no_prices,
@@ -88,16 +89,19 @@ def compute_universe(reader: WarehouseReader, sessions: Sequence[dt.date]) -> Co
         state = held.state()
         read = read_market(held, days)
         listed = _first_sessions(held, read)
-        types = _types(held)
+        kinds = type_history(held)
     missing = frozenset(read.missing_sessions)
     wanted = [day for day in sessions if day not in missing]
     rows = UNIVERSE.arrow_schema.empty_table()
     if wanted and read.panel.symbols:
+        shown = read.panel.rows_between(wanted[0], wanted[-1])
+        types, codes = type_codes(kinds, read.columns.keys, read.panel.sessions[shown].tolist())
         rows = universe.compute(
             read.panel,
             first_session=wanted[0],
             last_session=wanted[-1],
-            types=[types.get(key) for key in read.columns.keys],
+            types=types,
+            type_codes=codes,
             listed_at=_rows_before(days[0], listed),
         )
         rows = rows.filter(pc.is_in(rows.column("trade_date"), pa.array(wanted, pa.date32())))
@@ -140,17 +144,6 @@ def _rows_before(first_row: dt.date, days: Sequence[dt.date]) -> np.ndarray:
     places = np.searchsorted(calendar, np.array(days, dtype="datetime64[D]"))
     start: int = int(np.searchsorted(calendar, np.datetime64(first_row)))
     return places.astype(np.int64) - start
-
-
-def _types(reader: WarehouseReader) -> Mapping[str, str]:
-    """The kind of each security, as the latest record has it."""
-    if SECURITIES.sql_name not in reader.tables():
-        return {}
-    rows = reader.sql(
-        f"SELECT security_id, arg_max(type, first_session) FROM {SECURITIES.sql_name}"
-        " WHERE type IS NOT NULL GROUP BY security_id"
-    )
-    return dict(rows.fetchall())
 
 
 def read_universe(reader: WarehouseReader, sessions: Sequence[dt.date]) -> pa.Table:

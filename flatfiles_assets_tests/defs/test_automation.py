@@ -10,7 +10,7 @@ import pytest
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.datasets import selected_datasets
 from flatfiles_assets.definitions import build_assets
-from flatfiles_assets.defs.keys import CHANGED_SERIES, reference_key
+from flatfiles_assets.defs.keys import CHANGED_SERIES, CHANGED_TYPES, algorithm_key, reference_key
 from flatfiles_assets.defs.sensors.automation import build_automation_sensor
 from flatfiles_assets_tests.defs.platform_operator import WEEK, Operator
 from flatfiles_assets_tests.platform import Platform
@@ -310,6 +310,24 @@ def test_securities_that_turn_out_to_be_others_concern_their_sessions_and_what_l
     assert found == dict.fromkeys(ALGORITHMS, (later[0], later[2]))
     operator.cursors["lookback_sync"] = result.cursor
     assert not operator.evaluate_named("lookback_sync").run_requests
+
+
+def test_securities_of_another_kind_concern_the_universe_of_those_sessions_alone(operator: Operator):
+    """Its ranks and pairs follow the universe by the rule that every table follows another by."""
+    later = [str(day) for day in sessions("XNYS", WEEK[1], "2026-06-30")]
+    for key in ALGORITHMS:
+        for partition in (WEEK[0], *later[:3]):
+            operator.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition))
+    made = dg.AssetMaterialization(
+        reference_key("securities"), metadata={CHANGED_SERIES: [], CHANGED_TYPES: [[later[1], later[20]]]}
+    )
+    operator.instance.report_runless_asset_event(made)
+
+    (request,) = operator.evaluate_named("lookback_sync").run_requests
+
+    assert request.asset_selection == [algorithm_key("universe")]
+    assert request.tags["dagster/asset_partition_range_start"] == later[1]
+    assert request.tags["dagster/asset_partition_range_end"] == later[2]
 
 
 def test_prices_that_are_written_in_order_concern_no_other_session(operator: Operator):

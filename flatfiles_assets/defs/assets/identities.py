@@ -21,6 +21,7 @@ from flatfiles_assets.defs.assets.reference_source import ReferenceSource, log_r
 from flatfiles_assets.defs.assets.table_metadata import column_schema
 from flatfiles_assets.defs.keys import (
     CHANGED_SERIES,
+    CHANGED_TYPES,
     DAILY_PRICES_KEY,
     DUCKDB_WRITER_POOL,
     OWNERS,
@@ -340,6 +341,7 @@ def securities(context: dg.AssetExecutionContext, warehouse: WarehouseResource) 
         "sessions": len(evidence.loaded),
         "bars_with_another_security": changed.count,
         CHANGED_SERIES: dg.MetadataValue.json([list(each) for each in _ranges(changed.sessions)]),
+        CHANGED_TYPES: dg.MetadataValue.json([list(each) for each in _ranges(changed.of_other_types)]),
         "suspected_renames": made.suspected.num_rows,
         "records_not_applied": made.unapplied.num_rows,
     }

@@ -1,8 +1,8 @@
 """The sensor `lookback_sync`: features that look back at a session whose prices were written again.
 
 Here: which later sessions a change of old prices concerns, and which sessions one of the securities:
-a rename that was confirmed, a ticker found to be two companies. Not here: the session itself, which
-follows its prices by `automation.py`. Partition mappings cannot express
+a rename that was confirmed, a ticker found to be two companies, a security found to be of another kind.
+Not here: the session itself, which follows its prices by `automation.py`. Partition mappings cannot express
 it: with the look-back as a mapping, a year that is loaded in order would ask for the features of
 the year after, whose prices are not there yet. Only features that exist are computed again.
 """
@@ -18,15 +18,22 @@ import dagster as dg
 from flatfiles_assets.algorithms import universe
 from flatfiles_assets.algorithms.registry import ALGORITHMS
 from flatfiles_assets.defs.assets.daily_prices import daily_prices_partitions
-from flatfiles_assets.defs.keys import CHANGED_SERIES, DAILY_PRICES_KEY, algorithm_key, reference_key
+from flatfiles_assets.defs.keys import (
+    CHANGED_SERIES,
+    CHANGED_TYPES,
+    DAILY_PRICES_KEY,
+    algorithm_key,
+    reference_key,
+)
 from flatfiles_assets.defs.partitions import key_ranges
 from flatfiles_assets.defs.range_requests import range_request
 from flatfiles_assets.defs.sensors.cursor import tick_seconds
 from flatfiles_assets.defs.step_errors import door
 
 _TICK_SECONDS = 600
+_UNIVERSE = "universe"
 _LOOKBACKS = {
-    "universe": universe.LOOKBACK_SESSIONS,
+    _UNIVERSE: universe.LOOKBACK_SESSIONS,
     **{name: algorithm.lookback_sessions for name, algorithm in ALGORITHMS.items()},
 }
 _EVENTS_PER_TICK = 2_000
@@ -76,12 +83,16 @@ def build_lookback_sensor() -> dg.SensorDefinition:
         )
         written = {event.partition_key for event in prices if event.partition_key}
         sessions = daily_prices_partitions().get_partition_keys()
-        others = changed_series(sessions, made)
+        others = changed_sessions(sessions, made, CHANGED_SERIES)
+        of_other_types = changed_sessions(sessions, made, CHANGED_TYPES)
         requests = []
         for name, lookback_sessions in _LOOKBACKS.items():
             key = algorithm_key(name)
             wanted = looking_back_at(sessions, written, lookback_sessions)
             wanted |= others | looking_back_at(sessions, others, lookback_sessions)
+            if name == _UNIVERSE:
+                # What ranks its members follows it, as any table follows another.
+                wanted |= of_other_types
             wanted &= instance.get_materialized_partitions(key)
             requests += _requests(key, wanted, now)
         return dg.SensorResult(
@@ -98,18 +109,17 @@ def _events(instance: dg.DagsterInstance, key: dg.AssetKey, seen: int) -> Sequen
     return instance.fetch_materializations(wanted, limit=_EVENTS_PER_TICK, ascending=True).records
 
 
-def changed_series(sessions: Sequence[str], made: Iterable[dg.EventLogRecord]) -> set[str]:
-    """The sessions in which a series is another one since the securities were made.
+def changed_sessions(sessions: Sequence[str], made: Iterable[dg.EventLogRecord], what: str) -> set[str]:
+    """The sessions in which a series, or the kind of a security, is another since the securities were made.
 
     Args:
         sessions: Every session there is, in order.
         made: Materialisations of the securities.
+        what: The metadata that says so.
     """
     found: set[str] = set()
     for event in made:
-        said = (
-            event.asset_materialization.metadata.get(CHANGED_SERIES) if event.asset_materialization else None
-        )
+        said = event.asset_materialization.metadata.get(what) if event.asset_materialization else None
         ranges = said.data if isinstance(said, dg.JsonMetadataValue) else None
         for first, last in ranges if isinstance(ranges, list) else ():
             found.update(sessions[bisect.bisect_left(sessions, first) : bisect.bisect_right(sessions, last)])
