@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -22,6 +23,10 @@ from flatfiles_assets.algorithms.security_pieces import Piece, Pieces, Profile, 
 
 # A delisting is dated days or weeks after the last trade.
 _DELISTING_LAG_SESSIONS = 30
+
+# Where no FIGI is known: how large a move from one session to the next is, between snapshots so near, that
+# another issuer explains and news hardly ever.
+_OVERNIGHT, _NEAR_SNAPSHOTS_SESSIONS = 1.5, 45
 
 _PROFILE = tuple(field.name for field in dataclasses.fields(Profile))
 _FIGIS = ("share_class_figi", "composite_figi")
@@ -119,11 +124,14 @@ def _share_classes(snapshots: pa.Table) -> dict[str, str]:
 
 def _settle(pieces: Pieces, piece: Piece, claims: Sequence[_Claim]) -> None:
     """Give a piece its identity, and cut it where the snapshots tell one from another."""
+    last = piece.last
     spans: dict[str, tuple[int, int]] = {}
     for claim in claims:
         if claim.key is not None:
-            first, last = spans.get(claim.key, (claim.first, claim.last))
-            spans[claim.key] = min(first, claim.first), max(last, claim.last)
+            begin, end = spans.get(claim.key, (claim.first, claim.last))
+            spans[claim.key] = min(begin, claim.first), max(end, claim.last)
+    if not spans:
+        _part_by_issuer(pieces, piece, claims)
     steady = _without_nested(pieces, piece, spans)
     current = piece
     for number, (key, span) in enumerate(steady):
@@ -140,8 +148,35 @@ def _settle(pieces: Pieces, piece: Piece, claims: Sequence[_Claim]) -> None:
         largest = max(jumps, key=lambda jump: abs(np.log(jump.ratio)))
         current = pieces.cut(current, largest, f"another security by snapshots, price x{largest.ratio:.3g}")
     for part in pieces.by_ticker[piece.ticker]:
-        if piece.first <= part.first and part.last <= max(piece.last, current.last):
+        if piece.first <= part.first and part.last <= last:
             _describe(part, claims)
+
+
+def _part_by_issuer(pieces: Pieces, piece: Piece, claims: Sequence[_Claim]) -> None:
+    """Cut a piece of which no FIGI is known where both its issuer and its price level are another.
+
+    An issuer's number alone changes in a holding's reorganisation, too, and a price alone jumps at any
+    news: only together they tell of another security, and between snapshots far apart only if the ticker
+    paused there. Issuers are no identity to join by.
+    """
+    spans: dict[str, tuple[int, int]] = {}
+    for claim in claims:
+        if claim.profile.issuer:
+            first, last = spans.get(claim.profile.issuer, (claim.first, claim.last))
+            spans[claim.profile.issuer] = min(first, claim.first), max(last, claim.last)
+    ordered = sorted(spans.values())
+    current = piece
+    for (_, known_until), (known_from, _) in itertools.pairwise(ordered):
+        jumps = pieces.jumps(piece.ticker, max(known_until, current.first), min(known_from, current.last))
+        is_near = known_from - known_until <= _NEAR_SNAPSHOTS_SESSIONS
+        telling = [
+            jump
+            for jump in jumps
+            if jump.session - jump.before > 1 or (is_near and abs(np.log(jump.ratio)) > np.log(_OVERNIGHT))
+        ]
+        largest = max(telling, key=lambda jump: abs(np.log(jump.ratio)), default=None)
+        if largest is not None:
+            current = pieces.cut(current, largest, f"another issuer by snapshots, price x{largest.ratio:.3g}")
 
 
 def _describe(part: Piece, claims: Sequence[_Claim]) -> None:

@@ -223,8 +223,9 @@ def _why_one(
     if earlier.key and later.key:
         return None
     before, after = earlier.profile, later.profile
-    if before.cik and after.cik:
-        return "same issuer and type" if (before.cik, before.type) == (after.cik, after.type) else None
+    if before.issuer and after.issuer:
+        is_one = (before.issuer, before.type) == (after.issuer, after.type)
+        return "same issuer and type" if is_one else None
     if later.first - earlier.last <= MAX_GAP_SESSIONS + 1:
         # Cut by a record, not by a gap.
         return None

@@ -32,6 +32,11 @@ class Profile:
     composite_figi: str | None = None
     share_class_figi: str | None = None
 
+    @property
+    def issuer(self) -> str:
+        """The issuer's number as files with and without its leading zeros have it; empty for none."""
+        return (self.cik or "").strip().lstrip("0")
+
 
 @dataclasses.dataclass
 class Piece:

@@ -232,6 +232,40 @@ def test_a_ticker_that_changes_hands_overnight_is_cut_at_the_jump():
     ]
 
 
+@pytest.mark.parametrize("pause", ["2012-06-01", "2012-06-11"])
+@pytest.mark.parametrize("names_the_dead", [True, False])
+def test_without_figis_another_issuer_at_another_price_is_another_security(pause, names_the_dead):
+    """Twenty thousand tickers have none; a ticker is sometimes given anew within days."""
+    bars = scan(history("XYZ", "2012-01-03", "2012-05-31", 90.0), history("XYZ", pause, "2012-12-31", 9.0))
+    given = [
+        snapshot("2012-05-01", "XYZ", None, cik="0000000001", type="CS"),
+        snapshot("2012-07-02", "XYZ", None, cik="0000000002", type="WARRANT"),
+    ]
+    if names_the_dead:
+        dead = {"active": False, "delisted_date": day("2012-05-31"), "cik": "0000000001", "type": "CS"}
+        given.append(snapshot("2013-01-02", "XYZ", None, **dead))
+    found = build_securities(bars, records(snapshots=given))
+    assert spans(found) == [
+        ("XYZ@2012-01-03", "XYZ", "2012-01-03", "2012-05-31"),
+        (f"XYZ@{pause}", "XYZ", pause, "2012-12-31"),
+    ]
+    assert found.table.column("type").to_pylist() == ["CS", "WARRANT"]
+
+
+@pytest.mark.parametrize("change", ["issuer", "price", "split", "news"])
+def test_another_issuer_or_another_price_alone_is_no_other_security(change):
+    """A holding's reorganisation, a day of news, and both around a split."""
+    moves = [] if change == "issuer" else [("2012-06-01", 0.7 if change == "news" else 0.5)]
+    bars = scan(history("XYZ", "2012-01-03", "2012-12-31", 90.0, moves=moves))
+    given = [
+        snapshot("2012-05-01", "XYZ", None, cik="1"),
+        snapshot("2012-07-02", "XYZ", None, cik="0001" if change == "price" else "2"),
+    ]
+    splits = [("XYZ", "2012-06-01", 1, 2)] if change == "split" else []
+    found = build_securities(bars, records(snapshots=given, splits=splits))
+    assert spans(found) == [("XYZ@2012-01-03", "XYZ", "2012-01-03", "2012-12-31")]
+
+
 def test_another_identity_without_any_break_in_the_bars_is_listed_and_not_applied():
     bars = scan(history("QQQ", "2012-01-03", "2012-12-31", 60.0))
     given = [snapshot(f"2012-{month:02}-01", "QQQ", "SLIP" if month == 5 else "F") for month in range(2, 9)]
