@@ -211,10 +211,15 @@ def join_options(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataFram
     if not (isinstance(first, dt.date) and isinstance(last, dt.date)):
         first = last = dt.date.min
     quotes = read_option_quotes(joining.reader, joining.columns.tickers, first, last)
-    # Contracts are on whoever had the ticker on that day.
+    # The feed's contracts are on whoever had the ticker on that day; somebody's files may name it by a later.
     stored = quotes.rename({"session": "trade_date", "underlying": "ticker"})
-    arrow = stored.to_arrow(compat_level=pl.CompatLevel.oldest())
-    placed = pl.DataFrame(joining.columns.by_column(arrow, "trade_date"))
+    is_filed = pl.col("source") == "directory"
+    placed = pl.concat(
+        pl.DataFrame(
+            place(stored.filter(rows_of).to_arrow(compat_level=pl.CompatLevel.oldest()), "trade_date")
+        )
+        for place, rows_of in ((joining.columns.by_quote, ~is_filed), (joining.columns.by_column, is_filed))
+    ).sort("trade_date", "ticker", "expiry", "strike", "option_type", "root", maintain_order=True)
     placed = placed.rename({"trade_date": SESSION, "ticker": SYMBOL}).drop("security_id", strict=False)
     keys = (SESSION, SYMBOL)
     names = {c: f"{name}_{c}" for c in placed.columns if c in rows.columns and c not in keys}

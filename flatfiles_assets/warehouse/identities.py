@@ -75,6 +75,13 @@ class PanelColumns:
         known = {case: self.securities.record_security(*case) for case in set(cases)}
         return self._labelled(records, [known[case] for case in cases])
 
+    def by_quote(self, records: pa.Table, date_column: str) -> pa.Table:
+        """As `by_column`, of rows under the ticker of their own day: a later bearer's are none of them."""
+        days = records.column(date_column).cast(pa.date32()).to_pylist()
+        cases = list(zip(records.column("ticker").to_pylist(), days, strict=True))
+        known = {case: self.securities.quoted_security(*case) for case in set(cases)}
+        return self._labelled(records, [known[case] for case in cases])
+
     def label_of_record(self, ticker: str, on: dt.date, cik: str = "") -> str | None:
         """The label of the column that a record is about; None for a security that is no column.
 

@@ -131,6 +131,21 @@ class SecurityMap:
         meanings = (security for security, _, _ in self.securities_of_ticker(ticker))
         return next((security for security in meanings if self._ciks.get(security) == cik), found)
 
+    def quoted_security(self, ticker: str, on: dt.date) -> str | None:
+        """The security that a quote under a ticker is of: who bore it on the day, or went on from it.
+
+        A quote is never under a ticker that is only borne later: what is quoted between two bearers is left
+        over from the earlier one.
+
+        Returns:
+            Its id; None where the ticker had not been borne by then.
+        """
+        exact = self.resolve_exactly(ticker, on)
+        if exact is not None:
+            return exact
+        earlier = [security for security, _, last in self.securities_of_ticker(ticker) if last < on]
+        return earlier[-1] if earlier else None
+
     @functools.cached_property
     def _ciks(self) -> dict[str, str]:
         pairs = zip(

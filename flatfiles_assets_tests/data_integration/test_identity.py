@@ -19,7 +19,7 @@ from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
 from flatfiles_assets.warehouse.features import update_features
 from flatfiles_assets.warehouse.table import schema_from_arrow
-from flatfiles_assets.warehouse.tables import DIVIDENDS, SECURITIES, SPLITS, algorithm_table_key
+from flatfiles_assets.warehouse.tables import DIVIDENDS, SECURITIES, SPLITS, algorithm_table_key, get_table
 from flatfiles_assets_tests.histories import history, sessions, store
 from flatfiles_assets_tests.market_warehouse import load_securities
 
@@ -204,6 +204,38 @@ def test_a_number_that_no_bearer_has_says_nothing(tmp_path):
     """Issuers get another one when they reorganise."""
     rows = with_statements(tmp_path, filed("FB", "2021-10-26", "2021-09-30", 2.0, cik="99"))
     assert rows["revenues"].iloc[-1] == 2.0
+
+
+def test_options_are_on_whoever_bore_the_ticker_on_their_day(tmp_path):
+    """What is quoted between two bearers of a ticker is left over from the earlier one."""
+    warehouse = made(tmp_path)
+    contracts = {
+        "2022-01-20": ["O:META220616C00012000", "O:FB220616C00200000"],
+        "2022-02-10": ["O:META220616C00012000", "O:FB220616C00200000"],
+        "2022-06-10": ["O:FB220616C00050000", "O:META220616C00050000"],  # a root that lingers
+    }
+    prices = {"open": 1.0, "close": 2.0, "high": 3.0, "low": 0.5, "volume": 10.0, "transactions": 4}
+    start = dt.datetime(2022, 1, 20, 5, tzinfo=dt.timezone.utc)
+    rows = [
+        {"trade_date": dt.date.fromisoformat(day), "ticker": ticker, "window_start": start, **prices}
+        for day, tickers in contracts.items()
+        for ticker in tickers
+    ]
+    table = get_table(("market", "options_daily"))
+    bars = pa.Table.from_pylist(rows).select(table.column_names).cast(table.arrow_schema)
+    with warehouse.writer("test") as transaction:
+        transaction.replace(table, bars, {"trade_date": sorted({row["trade_date"] for row in rows})})
+    door = DataIntegration(warehouse, load_settings(data_dir=tmp_path, api_key=None))
+
+    def roots(symbol: str, start: str, end: str) -> list[tuple[str, str]]:
+        found = door.create_unified_dataset([symbol], start, end, ["options"], ensure=False)
+        quoted = found[found["strike"].notna()]
+        return [(str(day.date()), root) for day, root in zip(quoted["session"], quoted["root"], strict=True)]
+
+    assert roots("META", "2022-01-18", "2022-06-30") == [
+        ("2022-01-20", "FB"), ("2022-02-10", "FB"), ("2022-06-10", "FB"), ("2022-06-10", "META"),
+    ]  # fmt: skip
+    assert roots("META", "2022-01-18", "2022-01-28") == [("2022-01-20", "META")], "the fund's"
 
 
 @pytest.mark.parametrize("algorithm", list(ALGORITHMS))
