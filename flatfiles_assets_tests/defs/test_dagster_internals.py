@@ -24,6 +24,7 @@ from flatfiles_assets.defs.dagster_internals import (
     event_log,
     interrupts,
     jobs,
+    launcher,
     partition_metadata,
     run_statuses,
     run_tags,
@@ -83,6 +84,12 @@ EXPECTED: dict[str, Callable[[], bool]] = {
         run_tags.ASSET_PARTITION_RANGE_END_TAG == "dagster/asset_partition_range_end"
     ),
     "GRPC_INFO_TAG": lambda: run_tags.GRPC_INFO_TAG == ".dagster/grpc_info",
+    "CheckRunHealthResult": lambda: "status" in launcher.CheckRunHealthResult._fields,
+    "DefaultRunLauncher": lambda: (
+        {"launch_run", "check_run_worker_health", "dispose"} <= set(dir(launcher.DefaultRunLauncher))
+    ),
+    "LaunchRunContext": lambda: "dagster_run" in dir(launcher.LaunchRunContext),
+    "WorkerStatus": lambda: launcher.WorkerStatus.RUNNING.value == "RUNNING",
     "PARTITION_NAME_TAG": lambda: run_tags.PARTITION_NAME_TAG == "dagster/partition",
     "FINISHED_STATUSES": lambda: (
         set(run_statuses.FINISHED_STATUSES)

@@ -36,7 +36,7 @@ from flatfiles_assets.defs.dagster_internals.event_log import (
     UserConfigSchema,
 )
 from flatfiles_assets.defs.dagster_internals.run_statuses import FINISHED_STATUSES
-from flatfiles_assets.defs.instance.liveness import RunLocks
+from flatfiles_assets.defs.instance.liveness import RunLocks, is_dead, obituary
 from flatfiles_assets.defs.instance.locked_database import SECONDS_BETWEEN_ATTEMPTS, wait_while_locked
 from flatfiles_assets.defs.instance.pool_slots import PoolQueue
 
@@ -51,6 +51,8 @@ _FINISHING_EVENT_TYPES = frozenset(
     for event_type, status in EVENT_TYPE_TO_PIPELINE_RUN_STATUS.items()
     if status in FINISHED_STATUSES
 )
+
+_FAILED_FROM_OUTSIDE = "This run has been marked as failed from outside the execution context."
 
 
 class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
@@ -87,12 +89,28 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
         return cls(base_dir=config_value["base_dir"], inst_data=inst_data)
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store one event, the stock way, and hold the run's lock from its start to its end."""
-        if event.dagster_event_type == DagsterEventType.RUN_START:
-            self.run_locks.hold(event.run_id)
-        super().store_event(planned_small(event))
-        if event.dagster_event_type in _FINISHING_EVENT_TYPES:
-            self.run_locks.release(event.run_id)
+        """Store one event, the stock way, and hold the run's lock while this process executes it."""
+        self.run_locks.before(event)
+        super().store_event(planned_small(self._explained(event)))
+        self.run_locks.after(event, ends=event.dagster_event_type in _FINISHING_EVENT_TYPES)
+
+    def _explained(self, event: EventLogEntry) -> EventLogEntry:
+        """A failure "from outside", with what happened to the run instead; its slots are free then.
+
+        It is the code server that reports so, when a process that it started is gone.
+        """
+        if event.dagster_event_type != DagsterEventType.RUN_FAILURE:
+            return event
+        failure = event.get_dagster_event()
+        if failure.message != _FAILED_FROM_OUTSIDE:
+            return event
+        run = self._instance.get_run_by_id(event.run_id)
+        if run is None or not is_dead(self._instance, self.run_locks, run):
+            return event
+        said = obituary(self._instance, run)
+        self.free_concurrency_slots_for_run(event.run_id)
+        self.run_locks.forget(event.run_id)
+        return event._replace(user_message=said, dagster_event=failure._replace(message=said))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events in their order; consecutive plain asset events of one run in one transaction."""
@@ -104,6 +122,7 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
                 self._store_plain_asset_events(run_id, list(group))
 
     def _store_plain_asset_events(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
+        self.run_locks.before(events[0])
         rows = [self._event_to_row(event) for event in events]
         # Both transactions stay open until every statement has succeeded; the run's own database
         # commits first, as in the stock storage.

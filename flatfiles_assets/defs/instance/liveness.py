@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import functools
 import json
 import os
 import re
 import socket
 from pathlib import Path
 
-from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, EventLogEntry, RunsFilter
 from filelock import FileLock, Timeout
 
 from flatfiles_assets.defs.dagster_internals.run_tags import GRPC_INFO_TAG
+from flatfiles_assets.defs.range_requests import tagged_range
 from flatfiles_assets.escaping import printable
 from flatfiles_assets.living import process_lives
 
@@ -35,6 +37,16 @@ _UNENDED = [
     DagsterRunStatus.CANCELING,
 ]
 _SECONDS_TO_ANSWER = 2.0
+# Whoever noted such a run notes it again: a tick that did not end, a backfill that goes on.
+_ASKED_AGAIN_TAGS = ("dagster/sensor_name", "dagster/schedule_name", "dagster/backfill")
+_NO_LONGER_NOTED = (DagsterEventType.RUN_ENQUEUED, DagsterEventType.RUN_STARTING, DagsterEventType.RUN_START)
+_GONE = "The process of this run"
+_STEP_EVENTS = {
+    DagsterEventType.STEP_START,
+    DagsterEventType.STEP_SUCCESS,
+    DagsterEventType.STEP_FAILURE,
+    DagsterEventType.STEP_SKIPPED,
+}
 
 
 class RunLocks:
@@ -42,14 +54,41 @@ class RunLocks:
 
     Args:
         directory: Where the lock files are, one per run.
+        ending: How their names end.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, ending: str = "alive") -> None:
         self._directory = directory
+        self._ending = ending
         self._held: dict[str, FileLock] = {}
 
+    @functools.cached_property
+    def noted(self) -> RunLocks:
+        """Locks of the same kind for runs that were noted by a process and not queued by it yet."""
+        return RunLocks(self._directory, "noted")
+
+    def before(self, event: EventLogEntry) -> None:
+        """Take the locks that an event of this process calls for, before it is stored."""
+        kind = event.dagster_event_type
+        if kind == DagsterEventType.RUN_START or _begins_here(event):
+            self.hold(event.run_id)
+        elif kind == DagsterEventType.ASSET_MATERIALIZATION_PLANNED and not self.knows(event.run_id):
+            self.noted.hold(event.run_id)
+
+    def after(self, event: EventLogEntry, *, ends: bool) -> None:
+        """Give back the locks that an event leaves without a use, once it is stored.
+
+        Args:
+            event: The event.
+            ends: Whether it is the run's end.
+        """
+        if ends or event.dagster_event_type in _NO_LONGER_NOTED:
+            self.noted.release(event.run_id)
+        if ends:
+            self.release(event.run_id)
+
     def _path(self, run_id: str) -> Path:
-        return self._directory / f"{run_id}.alive"
+        return self._directory / f"{run_id}.{self._ending}"
 
     def hold(self, run_id: str) -> None:
         """Declare that this process executes the run, until `release` or the end of the process."""
@@ -71,6 +110,8 @@ class RunLocks:
         for lock in self._held.values():
             lock.release()
         self._held.clear()
+        if "noted" in self.__dict__:
+            self.noted.release_all()
 
     def knows(self, run_id: str) -> bool:
         """Whether there is evidence of a run: its lock, held or not."""
@@ -97,6 +138,14 @@ class RunLocks:
         self._path(run_id).unlink(missing_ok=True)
 
 
+def _begins_here(event: EventLogEntry) -> bool:
+    """Whether a run says that this process is its own; minutes can pass until its start on a busy machine."""
+    said = f"Started process for run (pid: {os.getpid()})"
+    if event.dagster_event_type != DagsterEventType.ENGINE_EVENT:
+        return False
+    return (event.get_dagster_event().message or "").startswith(said)
+
+
 def fail_dead_runs(instance: DagsterInstance) -> list[str]:
     """Mark runs as failed whose process is gone, and free the pool slots that they held.
 
@@ -104,7 +153,7 @@ def fail_dead_runs(instance: DagsterInstance) -> list[str]:
         instance: An instance with the shipped event log; on any other, nothing is done.
 
     Returns:
-        The ids of the runs that were marked.
+        The ids of the runs that were marked, or taken back.
     """
     locks = getattr(instance.event_log_storage, "run_locks", None)
     if not isinstance(locks, RunLocks):
@@ -135,6 +184,10 @@ def is_dead(instance: DagsterInstance, locks: RunLocks, run: DagsterRun) -> bool
     """
     if run.status not in _UNENDED:
         return False
+    if run.status == DagsterRunStatus.NOT_STARTED and locks.noted.is_dead(run.run_id):
+        # Meanwhile it may have been queued.
+        current = instance.get_run_by_id(run.run_id)
+        return current is not None and current.status == run.status
     if locks.knows(run.run_id):
         return locks.is_dead(run.run_id)
     host, pid, of_run = [*run.tags.get(_PROCESS_TAG, "").split(" "), "", ""][:3]
@@ -150,14 +203,50 @@ def is_dead(instance: DagsterInstance, locks: RunLocks, run: DagsterRun) -> bool
 
 
 def bury(instance: DagsterInstance, locks: RunLocks, run: DagsterRun) -> None:
-    """Mark a dead run as failed, saying how far it came, and free the pool slots that it held."""
-    instance.report_run_failed(
-        run,
-        f"The process of this run is gone: it was killed or crashed{_last_words(instance, run)}. "
-        "What it had recorded stays; the rest can be asked for again.",
-    )
-    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    """Mark a dead run as failed, saying how far it came, and free the pool slots that it held.
+
+    A run that was noted and never queued is taken back instead where who noted it asks again: as a failed
+    one it would count as asked for, and a run key is launched once.
+    """
+    if run.status == DagsterRunStatus.NOT_STARTED and any(tag in run.tags for tag in _ASKED_AGAIN_TAGS):
+        instance.delete_run(run.run_id)
+    else:
+        instance.report_run_failed(run, obituary(instance, run))
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     locks.forget(run.run_id)
+    locks.noted.forget(run.run_id)
+
+
+def obituary(instance: DagsterInstance, run: DagsterRun) -> str:
+    """What happened to a run whose process is gone: which process, and in the middle of what."""
+    named = f" ({pids[-1]})" if (pids := _pids(instance, run.run_id)) else ""
+    span = tagged_range(run.tags)
+    sessions = f", {' to '.join(dict.fromkeys(span))}" if span else ""
+    return (
+        f"{_GONE}{named} is gone: it was killed or crashed {_at_work_on(instance, run)}"
+        f"{sessions}{_last_words(instance, run)}. "
+        "What it had recorded stays; the rest can be asked for again. "
+        "If nobody ended it, see the system's log: memory may have run out."
+    )
+
+
+def is_obituary(message: str) -> bool:
+    """Whether a failed run's message is of a process that is gone."""
+    return message.startswith(_GONE)
+
+
+def _at_work_on(instance: DagsterInstance, run: DagsterRun) -> str:
+    if run.status in (DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING):
+        return "before it began"
+    at_work: dict[str, None] = {}
+    for event in instance.all_logs(run.run_id, of_type=_STEP_EVENTS):
+        if event.dagster_event_type == DagsterEventType.STEP_START:
+            at_work[event.step_key or ""] = None
+        else:
+            at_work.pop(event.step_key or "", None)
+    if not at_work:
+        return "between two steps"
+    return "while at work on " + ", ".join(step.replace("__", "/") for step in at_work)
 
 
 def _last_words(instance: DagsterInstance, run: DagsterRun) -> str:

@@ -17,6 +17,7 @@ import stamina
 import urllib3
 from pydantic import SecretStr
 
+from flatfiles_assets.defs.instance.liveness import is_obituary
 from flatfiles_assets.defs.range_requests import tagged_range
 from flatfiles_assets.defs.step_errors import door, shown_message
 from flatfiles_assets.download.connection import StoreOptions
@@ -48,7 +49,7 @@ class FailureReport:
         partitions: First and last partition of the run; empty for a run without partitions.
         by_reason: Failed partitions, each with its message, by the reason in one word.
         failed_checks: Blocking checks that failed, each with what it found.
-        message: The step's error, where it is neither of those two.
+        message: The step's error, where it is neither of those two; and that the run's process is gone.
     """
 
     run_id: str
@@ -202,6 +203,7 @@ def failure_report(instance: dg.DagsterInstance, run: dg.DagsterRun) -> FailureR
     by_reason: dict[str, dict[str, str]] = {}
     failed_checks: dict[str, str] = {}
     messages: list[str] = []
+    gone = ""
     wanted = {
         dg.DagsterEventType.STEP_FAILURE,
         dg.DagsterEventType.ASSET_CHECK_EVALUATION,
@@ -220,6 +222,8 @@ def failure_report(instance: dg.DagsterInstance, run: dg.DagsterRun) -> FailureR
             if found.blocking and not found.passed and found.severity == dg.AssetCheckSeverity.ERROR:
                 name = f"{found.asset_key.to_user_string()}: {found.check_name}"
                 failed_checks[name] = from_markdown(found.description or "")
+        elif is_obituary(event.message or ""):
+            gone = event.message or ""
         elif not by_reason and not failed_checks and not messages:
             messages.append(event.message or "")
     explained = bool(by_reason or failed_checks)
@@ -229,7 +233,7 @@ def failure_report(instance: dg.DagsterInstance, run: dg.DagsterRun) -> FailureR
         partitions=_partitions(run.tags),
         by_reason=by_reason,
         failed_checks=failed_checks,
-        message="" if explained else "\n".join(filter(None, messages))[:_MOST_TEXT],
+        message="\n".join(filter(None, [gone, *([] if explained else messages)]))[:_MOST_TEXT],
     )
 
 

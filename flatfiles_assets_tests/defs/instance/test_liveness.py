@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -15,8 +16,13 @@ import pytest
 
 from flatfiles_assets.defs.dagster_internals.run_tags import GRPC_INFO_TAG
 from flatfiles_assets.defs.instance import fail_dead_runs, open_instance
+from flatfiles_assets.defs.instance.launcher import WatchfulRunLauncher
 from flatfiles_assets.defs.instance.liveness import of_this_process
+from flatfiles_assets.defs.keys import DUCKDB_WRITER_POOL
+from flatfiles_assets.defs.range_requests import range_tags
+from flatfiles_assets.defs.sensors.failures import failure_report
 from flatfiles_assets_tests.defs.instance.range_job import JOB
+from flatfiles_assets_tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -131,3 +137,83 @@ def test_a_process_that_died_while_its_run_was_starting_is_named_by_the_run(tmp_
         instance.report_engine_event(f"Started process for run (pid: {os.getpid()}).", alive)
         instance.report_engine_event(f"Started process for run (pid: {gone.pid}).", dead)
         assert fail_dead_runs(instance) == [dead.run_id]
+
+
+# A tick of the daemon's that is cut off between noting a run and queueing it.
+NOTING = """
+import sys, time
+from flatfiles_assets.defs.instance import open_instance
+from flatfiles_assets.defs.range_requests import range_tags
+from flatfiles_assets_tests.defs.instance.range_job import JOB
+home, run_id, *tags = sys.argv[1:]
+with open_instance(home) as instance:
+    tags = {**range_tags("2024-01-03", "2024-01-04"), **dict(tag.split("=") for tag in tags)}
+    instance.create_run_for_job(JOB, run_id=run_id, tags=tags)
+    print("there", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("tag", ["dagster/sensor_name=automation", "dagster/backfill=abc", ""])
+def test_a_run_that_a_tick_had_noted_and_not_queued_is_taken_back_so_that_the_tick_asks_again(
+    tmp_path: Path, tag: str
+):
+    """As a failed run it would count as asked for: a run key is launched once."""
+    run_id = str(uuid.uuid4())
+    command = [sys.executable, "-W", "ignore", "-c", NOTING, str(tmp_path), run_id, *filter(None, [tag])]
+    with open_instance(tmp_path) as instance:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as noting:
+            assert noting.stdout is not None
+            assert noting.stdout.readline() == "there\n"
+            assert fail_dead_runs(instance) == []
+            noting.kill()
+        assert fail_dead_runs(instance) == [run_id]
+        run = instance.get_run_by_id(run_id)
+        assert (run and run.status) == (None if tag else dg.DagsterRunStatus.FAILURE)
+    assert not list(tmp_path.rglob(f"{run_id}.noted"))
+
+
+def test_a_run_that_was_handed_on_needs_the_process_that_noted_it_no_longer(tmp_path: Path):
+    run_id = str(uuid.uuid4())
+    with open_instance(tmp_path) as instance:
+        run = instance.create_run_for_job(JOB, run_id=run_id, tags=range_tags("2024-01-03", "2024-01-04"))
+        assert instance.event_log_storage.run_locks.noted.knows(run_id)
+        handed_on = dg.DagsterEvent("PIPELINE_STARTING", job_name=run.job_name)
+        instance.report_dagster_event(handed_on, run_id=run_id)
+        assert not instance.event_log_storage.run_locks.noted.knows(run_id)
+    with open_instance(tmp_path) as instance:
+        assert _status(instance, run) == dg.DagsterRunStatus.STARTING
+
+
+@pytest.mark.parametrize("who_tells", ["monitoring", "code server"])
+def test_a_run_killed_in_a_step_says_which_and_its_slot_is_free(tmp_path: Path, who_tells: str):
+    home, run_id, reached = tmp_path / "home", str(uuid.uuid4()), tmp_path / "reached"
+    command = [sys.executable, "-m", "flatfiles_assets_tests.defs.instance.range_job", str(home), run_id]
+    process = subprocess.Popen([*command, "--wait", str(reached)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not reached.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with open_instance(home) as instance:
+        launcher = instance.run_launcher
+        assert isinstance(launcher, WatchfulRunLauncher)
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        launcher.check_run_worker_health(run)
+        assert not instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+        process.kill()
+        process.wait()
+        if who_tells == "monitoring":
+            launcher.check_run_worker_health(run)
+        else:
+            instance.report_run_failed(run)
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        assert run.status == dg.DagsterRunStatus.FAILURE
+        said = failure_report(instance, run).message
+        assert f"The process of this run ({process.pid}) is gone" in said
+        assert "while at work on market/prices, 2024-01-03 to 2024-01-31" in said
+        assert "from outside" not in said
+        info = instance.event_log_storage.get_concurrency_info(DUCKDB_WRITER_POOL)
+        assert info.active_slot_count == 0
