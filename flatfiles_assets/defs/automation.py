@@ -13,6 +13,7 @@ where                              then
 =================================  ======================================================
 upstream newer, nothing else       due
 the same news was asked for        not due: a run that failed is not asked for for ever
+its run was killed                 due once more: that says nothing of the data
 newer news since it was asked      due again
 a run has it, or what it needs     waits: what the run writes decides the next tick
 a blocking check holds it back     waits, this session alone; its neighbours are due
@@ -75,13 +76,13 @@ class AssetState:
     Attributes:
         updated: Storage id of the latest materialisation of each partition that has one.
         under_way: Partitions that an unfinished run has promised.
-        failed: Partitions that a run promised, and ended without.
+        failed: Partitions that a run promised, and ended without, each with that run's id.
         untrusted: Partitions that a blocking check holds back; ``all`` where every one is.
     """
 
     updated: Mapping[Partition, NewsId] = dataclasses.field(default_factory=dict)
     under_way: Collection[Partition] = frozenset()
-    failed: Collection[Partition] = frozenset()
+    failed: Mapping[Partition, str] = dataclasses.field(default_factory=dict)
     untrusted: Collection[Partition] | Literal["all"] = frozenset()
 
     def holds_back(self, partition: Partition) -> bool:

@@ -7,17 +7,21 @@ Here: the only questions that a tick asks of the instance. Not here: what follow
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
 import dagster as dg
 
-from flatfiles_assets.defs.automation import UNPARTITIONED, AssetState
+from flatfiles_assets.defs.automation import UNPARTITIONED, AssetState, Requested
 from flatfiles_assets.defs.automation_graph import AutomationGraph
 from flatfiles_assets.defs.checks.protocol import HeldBack
 from flatfiles_assets.defs.checks.results import held_back, last_evaluated
 from flatfiles_assets.defs.dagster_internals.check_records import AssetCheckExecutionRecord, LoadingContext
 from flatfiles_assets.defs.dagster_internals.run_statuses import FINISHED_STATUSES
+from flatfiles_assets.defs.instance.liveness import is_obituary
+
+AGAIN_TAG = "flatfiles/again_after"
+"""Of a run that is one more attempt: the run that was killed."""
 
 
 def read_states(graph: AutomationGraph, instance: dg.DagsterInstance) -> dict[str, AssetState]:
@@ -61,8 +65,40 @@ def read_states(graph: AutomationGraph, instance: dg.DagsterInstance) -> dict[st
         untrusted: frozenset[str] | Literal["all"] = frozenset()
         if name in checked and updated:
             untrusted = _untrusted(instance, graph.blocking_checks.get(name, ()))
-        states[name] = AssetState(updated, under_way, set(attempts) - under_way, untrusted)
+        failed = {partition: run_id for partition, run_id in attempts.items() if partition not in under_way}
+        states[name] = AssetState(updated, under_way, failed, untrusted)
     return states
+
+
+def killed(
+    instance: dg.DagsterInstance, asked: Requested, states: Mapping[str, AssetState]
+) -> dict[str, dict[str, str]]:
+    """What was asked for and whose run was killed, by asset, with that run's id.
+
+    Not where that run was itself one more attempt after a killed one: what kills two may be the work.
+    """
+    verdicts: dict[str, bool] = {}
+
+    def was_killed(run_id: str) -> bool:
+        if run_id not in verdicts:
+            run = instance.get_run_by_id(run_id)
+            verdicts[run_id] = (
+                run is not None
+                and AGAIN_TAG not in run.tags
+                and any(
+                    is_obituary(event.get_dagster_event().message or "")
+                    for event in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+                )
+            )
+        return verdicts[run_id]
+
+    found = {}
+    for name, partitions in asked.items():
+        failed = states[name].failed
+        lost = {each: failed[each] for each in partitions if each in failed and was_killed(failed[each])}
+        if lost:
+            found[name] = lost
+    return found
 
 
 class _Unfinished:

@@ -10,6 +10,7 @@ import pytest
 from flatfiles_assets.calendars import sessions
 from flatfiles_assets.datasets import selected_datasets
 from flatfiles_assets.definitions import build_assets
+from flatfiles_assets.defs.instance.liveness import obituary
 from flatfiles_assets.defs.keys import CHANGED_SERIES, CHANGED_TYPES, algorithm_key, reference_key
 from flatfiles_assets.defs.sensors.automation import build_automation_sensor
 from flatfiles_assets_tests.defs.platform_operator import WEEK, Operator
@@ -234,6 +235,25 @@ def test_a_run_that_fails_is_not_asked_for_again_and_again(automation: Automatio
     automation.check(DAILY_PRICES)
     requested = [automation.tick() for _ in range(4)]
     assert [ALGORITHMS[0] in found for found in requested] == [True, False, False, False]
+
+
+def test_a_run_that_was_killed_is_asked_for_once_more_and_under_another_key(automation: Automation):
+    """Its end says nothing of the data; and what kills two runs may be the work itself."""
+    automation.materialize(DAILY_PRICES, WEEK[0])
+    automation.check(DAILY_PRICES)
+    requested, keys = [], set()
+    for _ in range(4):
+        requested.append(ALGORITHMS[0] in automation.tick())
+        for request in automation.requests:
+            keys.add(request.run_key)
+            run = automation.instance.create_run_for_job(
+                automation.defs.resolve_implicit_global_asset_job_def(),
+                tags=dict(request.tags),
+                asset_selection=frozenset(request.asset_selection or []),
+            )
+            automation.instance.report_run_failed(run, obituary(automation.instance, run))
+    assert requested == [True, True, False, False]
+    assert len(keys) == 2
 
 
 def test_a_year_that_is_loaded_asks_for_one_run_of_each_layer(automation: Automation):

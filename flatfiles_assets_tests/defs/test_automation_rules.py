@@ -44,7 +44,7 @@ def ask(
         (AssetState({"2024-01-02": 5}, under_way={"2024-01-02"}), AssetState(), {}, False),
         (AssetState({"2024-01-02": 5}, under_way={"2024-01-03"}), AssetState(), {}, True),
         (AssetState({"2024-01-02": 5}), AssetState(under_way={"2024-01-02"}), {}, False),
-        (AssetState({"2024-01-02": 5}), AssetState(failed={"2024-01-02"}), {}, True),
+        (AssetState({"2024-01-02": 5}), AssetState(failed={"2024-01-02": "a run"}), {}, True),
         (AssetState({"2024-01-02": 5}, untrusted={"2024-01-02"}), AssetState(), {}, False),
         (AssetState({"2024-01-02": 5}, untrusted={"2024-01-03"}), AssetState(), {}, True),
         (AssetState({"2024-01-02": 5}, untrusted="all"), AssetState(), {}, False),
@@ -111,7 +111,7 @@ def test_news_of_splits_concerns_what_was_computed_before_and_lately():
 
 def test_a_table_of_files_rests_where_its_last_load_failed():
     rule = Rule("table", ("files",), repeats_failures=False)
-    states = {"files": AssetState({"2024-01-02": 5}), "table": AssetState(failed={"2024-01-02"})}
+    states = {"files": AssetState({"2024-01-02": 5}), "table": AssetState(failed={"2024-01-02": "a run"})}
     assert not ask(states, rule)
 
 

@@ -11,6 +11,7 @@ per partition, and keeps only what it asked for and has not come.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
 import json
@@ -30,7 +31,7 @@ from flatfiles_assets.defs.automation import (
     still_open,
 )
 from flatfiles_assets.defs.automation_graph import AutomationGraph
-from flatfiles_assets.defs.automation_state import read_states
+from flatfiles_assets.defs.automation_state import AGAIN_TAG, killed, read_states
 from flatfiles_assets.defs.instance.liveness import fail_dead_runs
 from flatfiles_assets.defs.keys import DAILY_PRICES_KEY, reference_key
 from flatfiles_assets.defs.range_requests import range_tags
@@ -91,6 +92,11 @@ def _tick(
     memory = AutomationMemory.decode(cursor, graph)
     states = read_states(graph, instance)
     asked = still_open(memory.asked, states)
+    lost = killed(instance, asked, states)
+    for name, gone in lost.items():
+        asked[name] = {each: news for each, news in asked[name].items() if each not in gone}
+        failed = {each: run for each, run in states[name].failed.items() if each not in gone}
+        states[name] = dataclasses.replace(states[name], failed=failed)
     since = (now - _REFERENCE_REACHES).date().isoformat()
     found = due(
         graph.rules, states, asked, lambda name: frozenset(graph.partitions(name)), lambda key: key >= since
@@ -101,7 +107,10 @@ def _tick(
         news = {name: _between(found[name], first, last) for name in assets}
         for name, partitions in news.items():
             asked[name] = {**asked.get(name, {}), **partitions}
-        requests.append(_request(graph, assets, first, last, news))
+        after = sorted(
+            {lost[name][each] for name in news for each in news[name] if each in lost.get(name, {})}
+        )
+        requests.append(_request(graph, assets, first, last, news, after))
     refreshed = memory.reference_asked
     if wanted := _reference_due(graph, instance, states, refreshed, now):
         refreshed = now
@@ -120,14 +129,21 @@ def _between(partitions: Mapping[str, int], first: str, last: str) -> dict[str, 
 
 
 def _request(
-    graph: AutomationGraph, assets: Sequence[str], first: str, last: str, news: Requested
+    graph: AutomationGraph,
+    assets: Sequence[str],
+    first: str,
+    last: str,
+    news: Requested,
+    after: Sequence[str] = (),
 ) -> dg.RunRequest:
     # A tick that is cut short before its cursor is kept asks under the same key again: launched once.
-    digest = hashlib.sha256(json.dumps([assets, first, last, news], sort_keys=True).encode()).hexdigest()
+    what = [assets, first, last, news, *after]
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+    tags = {} if first == UNPARTITIONED else range_tags(first, last)
     return dg.RunRequest(
         run_key=f"{assets[0]}:{first}:{last}:{digest[:16]}",
         asset_selection=[graph.specs[name].key for name in assets],
-        tags={} if first == UNPARTITIONED else range_tags(first, last),
+        tags={**tags, **({AGAIN_TAG: after[0]} if after else {})},
     )
 
 
