@@ -253,6 +253,11 @@ def warn_of_statements(notes: Mapping[str, Mapping[str, Any]]) -> None:
                 f"{note['lagged']:,} of {note['rows']:,} rows have no usable day of publication and count "
                 f"from {note['lag_days']} days after their period's end (FLATFILES_STATEMENT_LAG_DAYS)"
             )
+        if note["of_unknown_shares"]:
+            parts.append(
+                f"{note['of_unknown_shares']:,} rows have no figures per share and in shares: a split "
+                "lies between their period's end and the day they count from; a day of publication settles it"
+            )
         if note["unparsed"]:
             named = ", ".join(note["examples"][:_MOST_NAMED])
             parts.append(f"{note['unparsed']:,} rows are left out, their dates are none: {named}")

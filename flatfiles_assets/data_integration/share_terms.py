@@ -44,17 +44,24 @@ def terms_of(column: str) -> Terms:
 
 
 def statements_in_terms(
-    rows: pl.DataFrame, columns: Iterable[tuple[str, str]], filed: str, splits: pa.Table
-) -> pl.DataFrame:
+    rows: pl.DataFrame, columns: Iterable[tuple[str, str]], filed: str, undated: str, splits: pa.Table
+) -> tuple[pl.DataFrame, int]:
     """Rows whose statements' per-share figures and numbers of shares are in the result's terms.
+
+    Where a split lies between the period's end and the day from which an undated statement counts, nobody
+    knows in which shares it is: then they are null.
 
     Args:
         rows: ``session``, ``symbol``, the statement's columns and the day `filed`, and the factors of
             `requested_prices.FACTOR_COLUMNS`.
         columns: Columns of the statement: its name in `rows`, and the name that its table has for it.
         filed: The column with the day of the filing; null where there is no statement.
-        splits: Every split from the first filing to the last session: ``ticker``, ``execution_date``,
+        undated: The column with the end of the period of a statement whose day of filing is not known.
+        splits: Every split from the first of those days to the last session: ``ticker``, ``execution_date``,
             ``split_from``, ``split_to``.
+
+    Returns:
+        The rows, and how many of them have a statement of unknown shares.
     """
     scaled = {
         name: _FACTORS[terms_of(original)]
@@ -62,16 +69,18 @@ def statements_in_terms(
         if terms_of(original) in _FACTORS and rows.schema[name].is_numeric()
     }
     if not scaled:
-        return rows
-    shares = rows.select(
-        _shares_since(rows, SESSION, splits) / _shares_since(rows, filed, splits)
-    ).to_series()
+        return rows, 0
+    when_filed = _shares_since(rows, filed, splits)
+    shares = rows.select(_shares_since(rows, SESSION, splits) / when_filed).to_series()
+    unknown = rows[undated].is_not_null() & (_shares_since(rows, undated, splits) != when_filed)
+    shares = shares.set(unknown, None)
     # More shares than on the day of the filing: less for each.
     since = {"price_factor": 1.0 / shares, "volume_factor": shares}
-    return rows.with_columns(
+    in_terms = rows.with_columns(
         (pl.col(name).cast(pl.Float64) * since[factor] * pl.col(factor)).alias(name)
         for name, factor in scaled.items()
     )
+    return in_terms, int(unknown.sum())
 
 
 def _shares_since(rows: pl.DataFrame, day: str, splits: pa.Table) -> pl.Series:

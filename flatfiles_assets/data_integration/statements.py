@@ -37,6 +37,8 @@ from flatfiles_assets.ingest.tables.table_files import column_names
 _MOST_UNREADABLE = 0.05
 
 KNOWN, PERIOD, ORDER, FRAME = "_known", "_period_end", "_order", "_timeframe"
+#: Of a state that counts by the stated lag: the period's end, after which it was published nobody knows when.
+UNDATED_SINCE = "_undated_since"
 _LAGGED = "_lagged"
 
 
@@ -97,8 +99,8 @@ def known_states(
 
     Returns:
         A row for each day on which something of the latest known period became known, sorted by
-        symbol and `KNOWN`, with the statement's columns; and what became of the rows. A state counts
-        from the first session *after* `KNOWN`.
+        symbol and `KNOWN`, with the statement's columns, `FRAME` and `UNDATED_SINCE`; and what became of
+        the rows. A state counts from the first session *after* `KNOWN`.
 
     Raises:
         UnexpectedColumns: Columns are lacking, or a column of dates is not one.
@@ -336,7 +338,8 @@ def _latest_known(versions: pl.DataFrame, columns: StatementColumns) -> pl.DataF
     return (
         ordered.filter(pl.col(ORDER) == pl.col("_latest"))
         .unique([columns.symbol, KNOWN], keep="last", maintain_order=True)
-        .drop("_latest", ORDER, "_place", PERIOD, _LAGGED, strict=False)
+        .with_columns(pl.when(_LAGGED).then(PERIOD).alias(UNDATED_SINCE))
+        .drop("_latest", ORDER, "_place", PERIOD, _LAGGED)
         .select(pl.exclude("^_(day|bad) .*$"))
     )
 

@@ -28,7 +28,13 @@ from flatfiles_assets.data_integration.bars import bars_table
 from flatfiles_assets.data_integration.errors import NoData
 from flatfiles_assets.data_integration.option_quotes import CONTRACTS, PER_SHARE, read_option_quotes
 from flatfiles_assets.data_integration.statement_columns import Timeframe, find_columns
-from flatfiles_assets.data_integration.statements import FRAME, KNOWN, known_states, mixes_timeframes
+from flatfiles_assets.data_integration.statements import (
+    FRAME,
+    KNOWN,
+    UNDATED_SINCE,
+    known_states,
+    mixes_timeframes,
+)
 from flatfiles_assets.escaping import quoted
 from flatfiles_assets.warehouse.action_records import ActionRecords
 from flatfiles_assets.warehouse.errors import TableNotFound
@@ -104,7 +110,7 @@ def join_financials(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataF
     companies_of = functools.partial(_companies_of, joining)
     states, report = known_states(stored, terms.lag_days, table, terms.timeframe, companies_of)
     by_turns = mixes_timeframes(states, symbol)
-    columns = [each for each in states.columns if each not in (FRAME, KNOWN)]
+    columns = [each for each in states.columns if each not in (FRAME, KNOWN, UNDATED_SINCE)]
     taken = {each: f"{name}_{each}" for each in columns if each in rows.columns and each != symbol}
     states = states.drop(FRAME).rename({**taken, symbol: SYMBOL, KNOWN: _KNOWN_FROM})
     numbered = rows.with_row_index("_row").sort(SESSION)
@@ -118,16 +124,20 @@ def join_financials(joining: Joining, name: str, rows: pl.DataFrame) -> pl.DataF
         check_sortedness=False,
         coalesce=False,
     )
+    originals = [(taken.get(each, each), each) for each in columns if each != symbol]
+    splits = _splits_since_first(joining, joined)
+    matches = _matches(joined, states)
+    joined, of_unknown_shares = share_terms.statements_in_terms(
+        joined.sort("_row"), originals, _KNOWN_FROM, UNDATED_SINCE, splits
+    )
     terms.notes[name] = {
         **report.in_json(),
-        **_matches(joined, states),
+        **matches,
+        "of_unknown_shares": of_unknown_shares,
         "timeframe": terms.timeframe,
         "symbols_of_several_timeframes": sorted(by_turns),
     }
-    originals = [(taken.get(each, each), each) for each in columns if each != symbol]
-    splits = _splits_since_first(joining, joined)
-    joined = share_terms.statements_in_terms(joined.sort("_row"), originals, _KNOWN_FROM, splits)
-    return joined.drop("_row", _KNOWN_FROM, strict=False)
+    return joined.drop("_row", _KNOWN_FROM, UNDATED_SINCE, strict=False)
 
 
 def _matches(joined: pl.DataFrame, states: pl.DataFrame) -> dict[str, Any]:
@@ -144,7 +154,7 @@ def _matches(joined: pl.DataFrame, states: pl.DataFrame) -> dict[str, Any]:
 
 def _splits_since_first(joining: Joining, rows: pl.DataFrame) -> pa.Table:
     """The splits from the first filing on; none where the table was never loaded."""
-    first = rows.get_column(_KNOWN_FROM).min()
+    first = rows.select(pl.min_horizontal(pl.col(_KNOWN_FROM, UNDATED_SINCE).min())).item()
     if not isinstance(first, dt.date):
         return _NO_SPLITS
     try:

@@ -149,7 +149,7 @@ def with_statements(tmp_path: Path, *rows: dict) -> pd.DataFrame:
     return found.set_index("session")
 
 
-def filed(ticker: str, filing_date: str, period_end: str, revenues: float, **more: str) -> dict:
+def filed(ticker: str, filing_date: str | None, period_end: str, revenues: float, **more: str) -> dict:
     return {"ticker": ticker, "filing_date": filing_date, "period_end": period_end} | {
         "revenues": revenues,
         **more,
@@ -289,3 +289,27 @@ def test_stored_features_stand_beside_prices_under_either_identity(tmp_path, ide
     assert rows.loc["K", "return_21"].notna().all()
     expected = 4 if identity == "security" else 2
     assert rows.loc["META", "momentum_adjustment"].notna().sum() == expected
+
+
+@pytest.mark.parametrize(
+    ("period_end", "filing_date", "eps"),
+    [
+        ("2021-12-31", "2022-02-10", 1.0),  # before the split of 2022-03-01, four for one
+        ("2021-12-31", "2022-03-15", 4.0),
+        ("2021-12-31", None, None),  # it counts from 2022-03-31, and was filed nobody knows when
+        ("2021-09-30", None, 1.0),
+    ],
+)
+def test_in_which_shares_an_undated_statement_is_is_not_guessed_over_a_split(
+    tmp_path, period_end, filing_date, eps
+):
+    row = filed("FB", filing_date, period_end, 2.0) | {"diluted_eps": 4.0}
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        rows = with_statements(tmp_path, row)
+    assert any("a split lies between" in str(each.message) for each in said) == (eps is None)
+    last = rows.iloc[-1]
+    assert last["revenues"] == 2.0
+    assert last["diluted_eps"] == eps or (eps is None and pd.isna(last["diluted_eps"]))
+    note = rows.attrs["metadata"]["joined"]["financials"]
+    assert bool(note["of_unknown_shares"]) == (eps is None)
