@@ -20,9 +20,10 @@ from flatfiles_assets import calendars
 from flatfiles_assets.algorithms.action_audit import Judged, audit_splits, same_split
 from flatfiles_assets.algorithms.action_view import SecurityBars, SplitRecords
 from flatfiles_assets.warehouse.archive_terms import archive_terms
+from flatfiles_assets.warehouse.day_bars import bars_source, session_days
 from flatfiles_assets.warehouse.dividend_closes import closes_not_above
 from flatfiles_assets.warehouse.reading import WarehouseReader
-from flatfiles_assets.warehouse.securities import SecurityMap, bars_source, session_days
+from flatfiles_assets.warehouse.securities import SecurityMap
 from flatfiles_assets.warehouse.tables import ACTION_AUDIT, DIVIDENDS, OVERRIDES, SPLITS
 
 #: Bars on either side that a verdict may use, with room for sessions without one.

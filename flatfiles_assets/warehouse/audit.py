@@ -18,14 +18,9 @@ from flatfiles_assets.errors import InvalidArgument
 from flatfiles_assets.warehouse.action_records import ActionRecords
 from flatfiles_assets.warehouse.archive_terms import ArchiveTerms, TermsSpan, archive_terms
 from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.day_bars import bars_source, scan_bars
 from flatfiles_assets.warehouse.reading import WarehouseReader
-from flatfiles_assets.warehouse.securities import (
-    SecurityMap,
-    bars_source,
-    scan_bars,
-    securities_of,
-    stored_securities,
-)
+from flatfiles_assets.warehouse.securities import SecurityMap, securities_of, stored_securities
 from flatfiles_assets.warehouse.tables import ACTION_AUDIT, DIVIDENDS, OVERRIDES, PRICE_JUMPS, SPLITS
 
 # Bars shown before and after a case.

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from flatfiles_assets.warehouse.archive_terms import archive_terms
+from flatfiles_assets.warehouse.day_bars import bars_source, session_days
 from flatfiles_assets.warehouse.reading import WarehouseReader
-from flatfiles_assets.warehouse.securities import bars_source, session_days
 
 Payment = Mapping[str, Any]
 

@@ -25,9 +25,10 @@ from flatfiles_assets.algorithms.securities import (
 )
 from flatfiles_assets.algorithms.split_search import unexplained_jumps
 from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.day_bars import session_days
 from flatfiles_assets.warehouse.errors import WarehouseMissing
 from flatfiles_assets.warehouse.reading import WarehouseReader
-from flatfiles_assets.warehouse.securities import make_securities, session_days
+from flatfiles_assets.warehouse.securities import make_securities
 from flatfiles_assets.warehouse.security_types import (
     TypeHistory,
     changed_between,

@@ -24,11 +24,12 @@ from flatfiles_assets.algorithms import universe
 from flatfiles_assets.algorithms.panel import BoolArray
 from flatfiles_assets.algorithms.universe import Universe
 from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.day_bars import bars_source
 from flatfiles_assets.warehouse.errors import TableNotFound
 from flatfiles_assets.warehouse.identities import PanelColumns
 from flatfiles_assets.warehouse.prices import CALENDAR, PanelWithSource, read_market, sessions_with_lookback
 from flatfiles_assets.warehouse.reading import WarehouseReader
-from flatfiles_assets.warehouse.securities import bars_source, stored_securities
+from flatfiles_assets.warehouse.securities import stored_securities
 from flatfiles_assets.warehouse.security_types import type_codes, type_history
 from flatfiles_assets.warehouse.session_rows import (
     SessionFeatures,

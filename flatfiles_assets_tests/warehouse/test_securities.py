@@ -9,7 +9,8 @@ import pytest
 
 from flatfiles_assets.algorithms.securities import IdentityRecords, UserRename, build_securities
 from flatfiles_assets.warehouse.connection import Warehouse
-from flatfiles_assets.warehouse.securities import Span, make_securities, scan_bars, securities_of
+from flatfiles_assets.warehouse.day_bars import scan_bars
+from flatfiles_assets.warehouse.securities import Span, make_securities, securities_of
 from flatfiles_assets.warehouse.tables import SECURITIES
 from flatfiles_assets_tests.histories import history, store
 from flatfiles_assets_tests.patience import PATIENCE_SECONDS

@@ -38,6 +38,7 @@ from flatfiles_assets.escaping import markdown
 from flatfiles_assets.ingest.reference import reference_records
 from flatfiles_assets.settings import load_settings
 from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.day_bars import scan_bars
 from flatfiles_assets.warehouse.errors import WarehouseMissing
 from flatfiles_assets.warehouse.identity_tables import (
     event_candidates,
@@ -46,7 +47,7 @@ from flatfiles_assets.warehouse.identity_tables import (
     update_securities,
 )
 from flatfiles_assets.warehouse.reading import WarehouseReader
-from flatfiles_assets.warehouse.securities import make_securities, scan_bars
+from flatfiles_assets.warehouse.securities import make_securities
 from flatfiles_assets.warehouse.table import TableSchema
 from flatfiles_assets.warehouse.tables import (
     SECURITIES,
