@@ -96,5 +96,5 @@ def test_an_empty_warehouse_and_no_tickers_have_no_securities(warehouse):
 def test_a_scan_in_parts_is_the_scan_of_everything(warehouse, monkeypatch):
     store(warehouse, FUND, FACEBOOK, RENAMED, KO)
     whole = build_securities(scan_bars(warehouse.reader()), IdentityRecords.none()).table
-    monkeypatch.setattr("flatfiles_assets.warehouse.securities._SESSIONS_AT_ONCE", 7)
+    monkeypatch.setattr("flatfiles_assets.warehouse.day_bars._SESSIONS_AT_ONCE", 7)
     assert build_securities(scan_bars(warehouse.reader()), IdentityRecords.none()).table.equals(whole)
