@@ -6,10 +6,12 @@ e-mail, which Dagster sends itself (`dagster.make_email_on_run_failure_sensor`).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import dagster as dg
@@ -163,7 +165,7 @@ class WebhookTarget:
         url = self._url.get_secret_value()
         pool = self._network.pool(url)
         try:
-            with pool:
+            with pool, _unsaid_by_urllib3():
                 # Not redirected: the report is for this address alone.
                 status = pool.request(
                     "POST",
@@ -189,6 +191,21 @@ class WebhookTarget:
             why=why,
             next_step="check the address and the service behind it; the run itself shows in the UI",
         )
+
+
+@contextlib.contextmanager
+def _unsaid_by_urllib3() -> Iterator[None]:
+    """Keep this thread's requests out of the library's log: at DEBUG it holds the path, which is a secret."""
+    here, log = threading.get_ident(), logging.getLogger("urllib3.connectionpool")
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return record.thread != here or record.levelno > logging.DEBUG
+
+    log.addFilter(is_other)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_other)
 
 
 def configured_targets() -> list[FailureTarget]:
