@@ -40,11 +40,6 @@ _BAR = [
 HISTORICAL_SCHEMA = pa.schema([*_BAR, ("source_file", pa.string())])
 """Daily bars: prices USD as the file has them; `adjusted_close` null where a file has none."""
 
-INTRADAY_SCHEMA = pa.schema(
-    [*_BAR[:2], ("window_start", pa.timestamp("us", tz="UTC")), *_BAR[2:8], ("source_file", pa.string())]
-)
-"""Intraday bars: `trade_date` is the calendar day in New York, `window_start` as stamped."""
-
 STAGED_SCHEMA = pa.schema(
     [
         *_BAR,

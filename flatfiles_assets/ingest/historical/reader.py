@@ -19,7 +19,7 @@ import pyarrow as pa
 from flatfiles_assets.errors import CorruptFile, InvalidArgument
 from flatfiles_assets.ingest.historical.bar_buckets import BarBuckets
 from flatfiles_assets.ingest.historical.bar_rows import ConvertedRows, convert_rows
-from flatfiles_assets.ingest.historical.bars import FEED, HISTORICAL_SCHEMA, INTRADAY_SCHEMA, STAGED_SCHEMA
+from flatfiles_assets.ingest.historical.bars import FEED, HISTORICAL_SCHEMA, STAGED_SCHEMA
 from flatfiles_assets.ingest.historical.file_blocks import DEFAULT_BLOCK_BYTES, NumberedFile, iter_blocks
 from flatfiles_assets.ingest.historical.intraday import aggregate, regular_hours
 from flatfiles_assets.ingest.historical.rejected_spill import RejectedSpill
@@ -37,7 +37,6 @@ from flatfiles_assets.ingest.tables.bar_texts import BarTexts
 
 __all__ = [
     "HISTORICAL_SCHEMA",
-    "INTRADAY_SCHEMA",
     "FileLayout",
     "FileReport",
     "HistoricalYear",
@@ -49,7 +48,6 @@ __all__ = [
     "load_overrides",
     "read_extracted_year",
     "read_historical_file",
-    "read_intraday_file",
 ]
 
 
@@ -99,34 +97,6 @@ def read_historical_file(
         nothing = pa.RecordBatch.from_pylist([], schema=QUARANTINE_SCHEMA)
         for batch in aggregate(pa.concat_tables(days)).combine_chunks().to_batches():
             yield _with_source(batch, name), nothing
-
-
-def read_intraday_file(
-    path: str | Path, layout: FileLayout, *, year: int | None = None, block_bytes: int = DEFAULT_BLOCK_BYTES
-) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """Streams an intraday file's own bars, extended hours included.
-
-    Arguments and rejected rows are those of `read_historical_file`.
-
-    Yields:
-        Accepted bars with `INTRADAY_SCHEMA` and rejected rows, in the file's order.
-
-    Raises:
-        InvalidArgument: The layout is of daily bars.
-        CorruptFile: The file cannot be read to its end, or its name lacks what the layout expects.
-    """
-    if layout.bar_size != "intraday":
-        raise InvalidArgument(
-            "the file's bars are daily", where=str(path), next_step="use read_historical_file"
-        )
-    name = Path(path).name
-    for converted in _convert(path, layout, year, block_bytes):
-        bars = converted.accepted
-        window_start = bars.column("stamp").cast(pa.timestamp("us", tz="UTC"))
-        sources = pa.array([name] * bars.num_rows, pa.string())
-        columns = {"window_start": window_start, "source_file": sources}
-        arrays = [columns[n] if n in columns else bars.column(n) for n in INTRADAY_SCHEMA.names]
-        yield pa.RecordBatch.from_arrays(arrays, schema=INTRADAY_SCHEMA), converted.rejected
 
 
 _NO_BARS = pa.RecordBatch.from_pylist([], schema=HISTORICAL_SCHEMA)
