@@ -35,7 +35,7 @@ Batch = tuple[list[dt.date], pa.Table]
 
 def run() -> list[Row]:
     """Load the year both ways, in turn, on new files; medians."""
-    batches = _year_of_batches()
+    batches = year_of_batches()
     ours_seconds, bare_seconds = [], []
     for _ in range(RUNS):
         # In turn, so that whatever else the machine does falls on both alike.
@@ -81,7 +81,8 @@ def _load_bare(path: Path, batches: list[Batch]) -> None:
             connection.execute("INSERT INTO stocks_daily SELECT * FROM arrow_table")
 
 
-def _year_of_batches() -> list[Batch]:
+def year_of_batches() -> list[Batch]:
+    """A year of sessions in four batches, in the table's order."""
     days = calendars.sessions("XNYS", dt.date(2023, 1, 3), dt.date(2024, 12, 31))[:SESSION_COUNT]
     random = np.random.default_rng(2023)
     tickers = pa.array(sorted(f"{number:X}" for number in range(4096, 4096 + TICKER_COUNT)))
