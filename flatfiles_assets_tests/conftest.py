@@ -63,3 +63,15 @@ def warehouse(path: Path) -> Warehouse:
 def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process masks every secret that it ever read; what one test calls a secret is a word in another."""
     monkeypatch.setattr(escaping, "_known", set())
+
+
+@pytest.fixture(autouse=True)
+def _no_instance_of_other_tests() -> Iterator[None]:
+    """Dagster loads definitions by the instance in force, and keeps one that was closed out of order.
+
+    Contexts of sensors close theirs when they are collected, which is any time.
+    """
+    from dagster._core.storage.defs_state.base import set_defs_state_storage
+
+    with set_defs_state_storage(None):
+        yield
