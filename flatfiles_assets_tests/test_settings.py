@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pydantic
 import pytest
-from pydantic import AliasChoices
 
 from flatfiles_assets.errors import InvalidArgument, MissingCredentials
 from flatfiles_assets.settings import Settings, load_settings
@@ -259,10 +258,3 @@ def test_whatever_was_read_as_a_secret_is_in_no_message(monkeypatch):
     load_settings()
     for name in SECRETS:
         assert "hidden" not in str(InvalidArgument("refused", why=f"the store said: hidden-{name}!"))
-
-
-def test_every_variable_that_is_read_is_in_the_documentation():
-    page = (Path(__file__).parents[1] / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
-    aliases = [field.validation_alias for field in Settings.model_fields.values()]
-    names = [str(name) for alias in aliases if isinstance(alias, AliasChoices) for name in alias.choices]
-    assert [name for name in names if f"`{name}`" not in page] == []

@@ -37,7 +37,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The kept cases: files, and beside them the bars that they are."""
     folder = tmp_path_factory.mktemp("cases")
     with tarfile.open(_CASES) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     return folder
 
 
