@@ -32,11 +32,11 @@ from flatfiles_assets.data_integration.errors import (
 from flatfiles_assets.errors import FlatFilesError, InvalidArgument, MissingCredentials
 from flatfiles_assets.settings import Settings
 from flatfiles_assets.warehouse.connection import Warehouse
+from flatfiles_assets.warehouse.day_bars import PRICE_SOURCES
 from flatfiles_assets.warehouse.errors import WarehouseMissing
 from flatfiles_assets.warehouse.identities import columns_of_symbols
 from flatfiles_assets.warehouse.prices import (
     CALENDAR,
-    PRICE_SOURCES,
     CorporateActions,
     PanelWithSource,
     ReferenceMissing,

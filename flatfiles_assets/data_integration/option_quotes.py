@@ -19,8 +19,8 @@ import polars as pl
 from flatfiles_assets.data_integration.errors import NoData
 from flatfiles_assets.ingest.directories.options_table import OPTIONS_SCHEMA
 from flatfiles_assets.ingest.option_tickers import INDEX_ROOTS, option_columns, root_letters
+from flatfiles_assets.warehouse.day_bars import PRICE_SOURCES
 from flatfiles_assets.warehouse.errors import TableNotFound, WarehouseMissing
-from flatfiles_assets.warehouse.prices import PRICE_SOURCES
 from flatfiles_assets.warehouse.reading import WarehouseReader
 
 OptionSource = Literal["flat_files", "directory"]

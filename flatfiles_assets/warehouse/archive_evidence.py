@@ -11,9 +11,9 @@ import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 
+from flatfiles_assets.warehouse.day_bars import FLAT_FILES, HISTORICAL
 from flatfiles_assets.warehouse.errors import TableNotFound, WarehouseMissing
 from flatfiles_assets.warehouse.reading import WarehouseReader
-from flatfiles_assets.warehouse.unified_prices import FLAT_FILES, HISTORICAL
 
 # Prices of two vendors are one price if they differ by less.
 _SAME_PRICE = 0.002

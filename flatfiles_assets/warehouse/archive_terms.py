@@ -26,10 +26,9 @@ from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
+from flatfiles_assets.warehouse.day_bars import FLAT_FILES, HISTORICAL, UNIFIED
 from flatfiles_assets.warehouse.reading import WarehouseReader
 from flatfiles_assets.warehouse.tables import SPLITS
-
-UNIFIED, FLAT_FILES, HISTORICAL = "market.daily_prices", "market.stocks_daily", "market.historical_daily"
 
 # Sessions of both sources that are compared on each side of a stretch, and how far away they may be.
 _COMPARED, _NEAR = 5, dt.timedelta(days=30)

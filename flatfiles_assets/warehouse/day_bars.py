@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,15 @@ _CALENDAR: CalendarName = "XNYS"
 # About a year of the whole market at a time: a hundred megabytes.
 _SESSIONS_AT_ONCE = 252
 
-#: Where day bars are read, the first that has a session.
-BAR_TABLES = ("market.daily_prices", "market.stocks_daily")
+UNIFIED, FLAT_FILES, HISTORICAL = "market.daily_prices", "market.stocks_daily", "market.historical_daily"
+
+#: Where day bars are read, the first that has a session; each with the source of its bars, None
+#: where a column says it.
+PRICE_SOURCES: Mapping[str, str | None] = {UNIFIED: None, FLAT_FILES: "flat_files"}
 
 
 def bars_source(reader: WarehouseReader, between: tuple[str, str] | None = None) -> str | None:
-    """A query of all day bars, each session from the first of `BAR_TABLES` that has it; None for none.
+    """A query of all day bars, each session from the first of `PRICE_SOURCES` that has it; None for none.
 
     Args:
         reader: The warehouse.
@@ -39,20 +42,18 @@ def bars_source(reader: WarehouseReader, between: tuple[str, str] | None = None)
     """
     known = set(reader.tables())
     columns = "trade_date, ticker, open, close, volume"
-    label = {"market.stocks_daily": "'flat_files' AS source"}
     bound = f"trade_date BETWEEN ${between[0]} AND ${between[1]}" if between else "true"
     parts: list[str] = []
     before: list[str] = []
-    for table in BAR_TABLES:
+    for table, label in PRICE_SOURCES.items():
         if table not in known:
             continue
+        source = f"'{label}' AS source" if label else "source"
         conditions = [bound] + [
             f"trade_date NOT IN (SELECT DISTINCT trade_date FROM {earlier} WHERE {bound})"
             for earlier in before
         ]
-        parts.append(
-            f"SELECT {columns}, {label.get(table, 'source')} FROM {table} WHERE {' AND '.join(conditions)}"
-        )
+        parts.append(f"SELECT {columns}, {source} FROM {table} WHERE {' AND '.join(conditions)}")
         before.append(table)
     return " UNION ALL ".join(parts) if parts else None
 

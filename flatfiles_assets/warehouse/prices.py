@@ -23,16 +23,13 @@ from flatfiles_assets.warehouse.archive_terms import ArchiveTerms, archive_terms
 from flatfiles_assets.warehouse.corporate_actions import CorporateActions as CorporateActions
 from flatfiles_assets.warehouse.corporate_actions import ReferenceMissing as ReferenceMissing
 from flatfiles_assets.warehouse.corporate_actions import read_corporate_actions as read_corporate_actions
+from flatfiles_assets.warehouse.day_bars import PRICE_SOURCES
 from flatfiles_assets.warehouse.errors import TableNotFound
 from flatfiles_assets.warehouse.identities import PanelColumns, by_security
 from flatfiles_assets.warehouse.reading import WarehouseReader
 from flatfiles_assets.warehouse.securities import stored_securities
 
 CALENDAR: CalendarName = "XNYS"
-
-#: Where day bars are read, the first that has a session; each with the source of its bars, None
-#: where a column says it.
-PRICE_SOURCES: Mapping[str, str | None] = {"market.daily_prices": None, "market.stocks_daily": "flat_files"}
 
 # As an enumeration: a text for each of millions of bars would take a fifth of the time.
 _SOURCE_COLUMN = "try_cast(bars.source AS ENUM('flat_files', 'historical')) AS source"

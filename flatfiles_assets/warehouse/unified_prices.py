@@ -19,13 +19,13 @@ import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
+from flatfiles_assets.warehouse.day_bars import FLAT_FILES, HISTORICAL
 from flatfiles_assets.warehouse.identity_tables import SECURITY_OF_BAR
 from flatfiles_assets.warehouse.reading import WarehouseReader
 from flatfiles_assets.warehouse.tables import SECURITIES
 
 Fill = Literal["none", "sessions", "symbols"]
 
-FLAT_FILES, HISTORICAL = "market.stocks_daily", "market.historical_daily"
 FIRST_FLAT_FILE = dt.date(2003, 9, 10)
 OVERLAP = (FIRST_FLAT_FILE, dt.date(2009, 12, 31))
 

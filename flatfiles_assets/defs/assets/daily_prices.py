@@ -24,10 +24,9 @@ from flatfiles_assets.defs.resources import WarehouseResource
 from flatfiles_assets.defs.step_errors import door
 from flatfiles_assets.errors import FlatFilesError
 from flatfiles_assets.settings import load_settings
+from flatfiles_assets.warehouse.day_bars import FLAT_FILES, HISTORICAL
 from flatfiles_assets.warehouse.tables import DAILY_PRICES, PRICE_RECONCILIATION
 from flatfiles_assets.warehouse.unified_prices import (
-    FLAT_FILES,
-    HISTORICAL,
     Precedence,
     has_securities,
     held_sessions,
