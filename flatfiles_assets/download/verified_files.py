@@ -123,14 +123,20 @@ def storage(path: Path) -> Iterator[None]:
 
 def storage_failed(error: OSError, path: Path | None = None) -> StorageFailed:
     """The typed error for a failure of the local disk."""
-    too_many = error.errno in (errno.EMFILE, errno.ENFILE)
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        next_step = "allow the process more open files (ulimit -n)"
+    elif error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY):
+        next_step = (
+            "a store may have an object and a folder of one name, a disk may not: rename the object, or "
+            "leave it out (FLATFILES_IGNORED_FILES)"
+        )
+    else:
+        next_step = "check free space and permissions of the data directory"
     return StorageFailed(
         "the file could not be written",
         where=str(path or error.filename2 or error.filename or "local disk"),
         why=error.strerror or type(error).__name__,
-        next_step="allow the process more open files (ulimit -n)"
-        if too_many
-        else "check free space and permissions of the data directory",
+        next_step=next_step,
     )
 
 

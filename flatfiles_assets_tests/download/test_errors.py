@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import pickle
+from pathlib import Path
 
 import pytest
 
 from flatfiles_assets.download import errors
-from flatfiles_assets.download.errors import CorruptFile, DownloadError, state_of
+from flatfiles_assets.download.errors import CorruptFile, DownloadError, StorageFailed, state_of
 from flatfiles_assets.download.faults import from_status
-from flatfiles_assets.download.verified_files import storage_failed
+from flatfiles_assets.download.verified_files import storage, storage_failed
 from flatfiles_assets.errors import FlatFilesError
 
 
@@ -67,3 +68,14 @@ def test_every_error_is_a_flat_files_error_with_a_state_of_the_ledger():
 def test_too_few_open_files_are_told_from_too_little_space():
     assert "ulimit -n" in str(storage_failed(OSError(errno.EMFILE, "Too many open files")))
     assert "free space" in str(storage_failed(OSError(errno.ENOSPC, "No space left on device")))
+
+
+@pytest.mark.parametrize("taken", ["a.csv/c.csv", "folder/b.csv"])
+def test_a_name_that_is_both_a_file_and_a_folder_is_no_lack_of_space(tmp_path: Path, taken: str):
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "c.csv").touch()
+    (tmp_path / "folder" / "b.csv").mkdir(parents=True)
+    said = "an object and a folder of one name"
+    with pytest.raises(StorageFailed, match=said) as raised, storage(tmp_path):
+        (tmp_path / "c.csv").replace(tmp_path / taken)
+    assert "free space" not in str(raised.value)
