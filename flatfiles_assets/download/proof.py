@@ -68,11 +68,7 @@ class Proof:
             self._etags.matched()
             await self._keep_notes()
         else:
-            if is_md5(remote.etag) and not self._etags.are_no_md5:
-                await self._compare_with_another(digest, remote, judge, where)
-                await self._keep_notes()
-            if remote.etag is None:
-                await self._confirm_by_listing(digest, remote, where)
+            await self._explain_etag(digest, remote, judge, where)
             await self._confirm_size(digest, remote, judge, where)
         judge.gzip.judge(digest, etag=remote.etag, proven=proven, where=where)
         return dataclasses.replace(remote, size_bytes=digest.size_bytes)
@@ -85,21 +81,23 @@ class Proof:
         change = self._notes.note_other_etags if self._is_noted else self._notes.forget_other_etags
         await self._requests.in_thread(lambda: change(*self._requests.identity))
 
-    async def _compare_with_another(
-        self, digest: Digest, remote: RemoteObject, judge: Judge, where: str
-    ) -> None:
-        """Decide whether the bytes are damaged, or the ETag is no MD5 of them."""
-        if await self._requests.in_thread(lambda: self._requests.etag_is_encrypted(remote.key)):
-            return
-        if judge.agreement.is_second(remote.etag, digest):
-            # A part of the object, or a copy that a gateway compressed, would come twice alike, too.
-            await self._confirm_by_listing(digest, remote, where)
-            if self._etags.differed_twice():
-                return
-        raise damaged(where, f"MD5 {digest.md5} where the ETag is {remote.etag}")
+    async def _explain_etag(self, digest: Digest, remote: RemoteObject, judge: Judge, where: str) -> None:
+        """Decide whether bytes of which the ETag is no MD5 are damaged, or it is none of any bytes."""
+        differs = is_md5(remote.etag) and not self._etags.are_no_md5
+        if differs and await self._requests.in_thread(lambda: self._requests.etag_is_encrypted(remote.key)):
+            differs = False
+        unlike = damaged(where, f"MD5 {digest.md5} where the ETag is {remote.etag}")
+        if differs and not judge.agreement.is_second(remote.etag, digest):
+            raise unlike
+        # All answers may be of one part, or of a copy that was compressed on the way, and alike each time;
+        # a listing counts what is stored.
+        await self._confirm_by_listing(digest, remote, where)
+        if differs and not self._etags.differed_twice():
+            raise unlike
+        await self._keep_notes()
 
     async def _confirm_by_listing(self, digest: Digest, remote: RemoteObject, where: str) -> None:
-        """Compare with the listing, where no ETag speaks for what arrived."""
+        """Compare with the listing, where no MD5 speaks for what arrived."""
         listed = await self._requests.in_thread(lambda: self._requests.listed(remote.key))
         if listed and listed.size_bytes != digest.size_bytes:
             raise incomplete(where, listed.size_bytes, digest.size_bytes)
